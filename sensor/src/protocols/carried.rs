@@ -1,0 +1,95 @@
+//! Carriage inside carriage: payloads that a decoder hands on, and the state of those that take them.
+
+use super::{Carried, Channel, Cx, Decoder, DecoderSpec, Probe, ProbeInput};
+use crate::counters::Counter;
+use crate::limits::{CARRIED_CHANNELS, CARRIED_DEPTH};
+use crate::stream::StreamBuffer;
+
+/// The carried decoders of one flow, at most [`CARRIED_CHANNELS`].
+#[derive(Default)]
+pub(crate) struct Children {
+    open: Vec<Child>,
+}
+
+struct Child {
+    spec: &'static DecoderSpec,
+    kind: &'static str,
+    channel: Channel,
+    decoder: Box<dyn Decoder>,
+    buffers: [StreamBuffer; 2],
+}
+
+impl Children {
+    /// Tells all of them that the flow ended.
+    pub(crate) fn close(self: Box<Self>, cx: &mut Cx<'_>) {
+        for mut child in self.open {
+            let mut inner = Cx { spec: child.spec, depth: cx.depth + 1, ..reborrow(cx) };
+            child.decoder.close(&mut inner);
+        }
+    }
+
+    fn take(&mut self, wanted: impl Fn(&Child) -> bool) -> Option<Child> {
+        let at = self.open.iter().position(wanted)?;
+        Some(self.open.swap_remove(at))
+    }
+}
+
+pub(super) fn forward(cx: &mut Cx<'_>, carried: Carried<'_>) -> Option<&'static str> {
+    if cx.depth >= CARRIED_DEPTH {
+        cx.counters.bump(Counter::CarriedDropped);
+        return None;
+    }
+    let mut child = open(cx, &carried)?;
+    let mut inner = Cx { spec: child.spec, depth: cx.depth + 1, carrier: Some(carried.carrier), ..reborrow(cx) };
+    let buffer = &mut child.buffers[carried.direction.index()];
+    let alive = buffer.deliver(&mut *child.decoder, carried.bytes, carried.direction, carried.channel, true, &mut inner);
+    let name = child.spec.name;
+    if alive || carried.channel == Channel::Datagram {
+        cx.children.get_or_insert_default().open.push(child);
+    }
+    Some(name)
+}
+
+/// The decoder that takes the payload: the one that has the channel already, or the first that recognises it.
+fn open(cx: &mut Cx<'_>, carried: &Carried<'_>) -> Option<Child> {
+    let children = cx.children.get_or_insert_default();
+    if carried.channel != Channel::Datagram
+        && let Some(child) = children.take(|child| child.channel == carried.channel && child.kind == carried.kind)
+    {
+        return Some(child);
+    }
+    let input = ProbeInput {
+        bytes: carried.bytes,
+        direction: carried.direction,
+        channel: carried.channel,
+        port_hint: false,
+        hint: carried.hint,
+    };
+    let spec = cx.decoders.iter().copied().find(|spec| {
+        spec.hooks.carried.contains(&carried.kind) && matches!((spec.probe)(&input), Probe::Strong(_) | Probe::Weak(_))
+    })?;
+    if let Some(child) = children.take(|child| child.channel == carried.channel && std::ptr::eq(child.spec, spec)) {
+        return Some(child);
+    }
+    if children.open.len() >= CARRIED_CHANNELS {
+        cx.counters.bump(Counter::CarriedDropped);
+        return None;
+    }
+    Some(Child { spec, kind: carried.kind, channel: carried.channel, decoder: (spec.create)(), buffers: Default::default() })
+}
+
+fn reborrow<'s>(cx: &'s mut Cx<'_>) -> Cx<'s> {
+    Cx {
+        observer: cx.observer,
+        counters: cx.counters,
+        flow: cx.flow,
+        children: cx.children,
+        place: cx.place,
+        time: cx.time,
+        now: cx.now,
+        spec: cx.spec,
+        carrier: cx.carrier,
+        depth: cx.depth,
+        decoders: cx.decoders,
+    }
+}

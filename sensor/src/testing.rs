@@ -1,0 +1,140 @@
+//! Runs one decoder over bytes and writes what it observes as text, for tests of decoders and for fuzzing.
+
+use crate::counters::Counters;
+use crate::flow::{Direction, Endpoint, FlowInfo, Transport};
+use crate::observation::{Credential, Fact, Observation, Observer, Place};
+use crate::protocols::{Channel, Children, Cx, DECODERS, Decoder, DecoderSpec};
+use crate::stream::StreamBuffer;
+use crate::time::{SECOND, Timestamp};
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// One decoder in one flow between 10.0.0.1:50000 (client) and 10.0.0.2 (server).
+pub struct Bench {
+    spec: &'static DecoderSpec,
+    decoder: Box<dyn Decoder>,
+    buffers: [StreamBuffer; 2],
+    children: Option<Box<Children>>,
+    flow: FlowInfo,
+    place: Place,
+    alive: bool,
+    /// What was counted.
+    pub counters: Counters,
+    /// What was observed, one line each.
+    pub lines: Lines,
+}
+
+/// Observations as lines: direction, record name and JSON, then facts and anomalies.
+#[derive(Default)]
+pub struct Lines(pub Vec<String>);
+
+impl Observer for Lines {
+    fn observe(&mut self, observation: &Observation<'_>) {
+        let mut line = String::from(if observation.direction == Direction::ToServer { "> " } else { "< " });
+        if let Some(record) = observation.record {
+            let mut json = Vec::new();
+            record.write_json(&mut json);
+            let _ = write!(line, "{} {}", record.kind().name, String::from_utf8_lossy(&json));
+        }
+        for fact in observation.facts {
+            let _ = write!(line, " +{}", describe(fact));
+        }
+        for anomaly in observation.anomalies.iter() {
+            let _ = write!(line, " !{}", anomaly.code.name);
+        }
+        self.0.push(line);
+    }
+}
+
+/// A fact in one readable piece. Secrets are told by length alone.
+pub fn describe(fact: &Fact<'_>) -> String {
+    match fact {
+        Fact::Identity { id, presence } => format!("identity({id} {presence:?})"),
+        Fact::SameAs { a, b, basis, .. } => format!("same({a} = {b}: {basis})"),
+        Fact::Via { id, via } => format!("via({id} via {via})"),
+        Fact::Role { id, role } => format!("role({id} {role:?})"),
+        Fact::Attribute { id, name, value, .. } => format!("attribute({id} {name:?}={value})"),
+        Fact::Service { id, protocol, port, protected } => format!("service({id} {protocol} {port:?} {protected})"),
+        Fact::Peer { client, server, protocol } => format!("peer({client} -> {server} {protocol})"),
+        Fact::Credential(Credential { by, to, kind, user, secret, outcome, cleartext }) => format!(
+            "credential({by} -> {to} {kind:?} user:{:?} secret:{:?} {outcome:?} clear:{cleartext})",
+            user.map(|user| user.length()),
+            secret.map(|secret| secret.length())
+        ),
+        Fact::Certificate { id, subject, issuer, .. } => format!("certificate({id} {subject} by {issuer})"),
+        Fact::Object { id, kind, name } => format!("object({id} {kind} {name})"),
+        Fact::Security { id, aspect, value } => format!("security({id} {aspect:?}={value})"),
+        Fact::Activity { id } => format!("activity({id})"),
+    }
+}
+
+impl Bench {
+    /// A fresh decoder over TCP or UDP on the server's `port`.
+    pub fn new(spec: &'static DecoderSpec, transport: Transport, port: u16) -> Self {
+        let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
+        Self {
+            spec,
+            decoder: (spec.create)(),
+            buffers: Default::default(),
+            children: None,
+            flow: FlowInfo {
+                id: 1,
+                network: 0,
+                transport,
+                client: Endpoint { ip: address(1), port: 50_000 },
+                server: Endpoint { ip: address(2), port },
+                client_mac: None,
+                server_mac: None,
+                vlan: None,
+                oriented: true,
+            },
+            place: Place { frame: 0, sequence: 0 },
+            alive: true,
+            counters: Counters::default(),
+            lines: Lines::default(),
+        }
+    }
+
+    /// Shows one datagram or one chunk of the stream; time passes by a second a call. Answers whether the decoder goes on.
+    pub fn show(&mut self, direction: Direction, bytes: &[u8]) -> bool {
+        if self.alive {
+            let channel = if self.flow.transport == Transport::Tcp { Channel::Stream(0) } else { Channel::Datagram };
+            self.alive = self.with(|bench_buffers, decoder, cx| {
+                bench_buffers[direction.index()].deliver(decoder, bytes, direction, channel, true, cx)
+            });
+        }
+        self.alive
+    }
+
+    /// Tells of a gap.
+    pub fn lose(&mut self, direction: Direction, missing: Option<u64>) -> bool {
+        if self.alive {
+            self.alive = self.with(|buffers, decoder, cx| buffers[direction.index()].lose(decoder, direction, missing, cx));
+        }
+        self.alive
+    }
+
+    /// Ends the flow.
+    pub fn close(&mut self) {
+        self.with(|_, decoder, cx| decoder.close(cx));
+    }
+
+    fn with<T>(&mut self, act: impl FnOnce(&mut [StreamBuffer; 2], &mut dyn Decoder, &mut Cx<'_>) -> T) -> T {
+        self.place = Place { frame: self.place.frame + 1, sequence: 0 };
+        let time = Timestamp(self.place.frame * SECOND);
+        let mut cx = Cx {
+            observer: &mut self.lines,
+            counters: &mut self.counters,
+            flow: &self.flow,
+            children: &mut self.children,
+            place: &mut self.place,
+            time,
+            now: time,
+            spec: self.spec,
+            carrier: None,
+            depth: 0,
+            decoders: DECODERS,
+        };
+        act(&mut self.buffers, &mut *self.decoder, &mut cx)
+    }
+}
