@@ -20,9 +20,14 @@ def main(data):
     rows = [l.rstrip("\n").split("\t") for l in open(data / "known_tls_keys.tsv") if not l.startswith("#")][1:]
     with open(HERE / "keys" / "tls_spki.tsv", "w", newline="\n") as out:
         out.write(HEADER + "spki_sha256\tvendors\tproducts\n")
+        keys = {}
         for spki, vendors, _examples, products in sorted(rows):
-            out.write(f"{spki}\t{vendors or 'several'}\t{products}\n")
-    print(len(rows), "hashes")
+            names, count = keys.setdefault(spki, ([], []))
+            names += [v for v in vendors.split("; ") if v and v not in names]
+            count.append(int(products))
+        for spki, (names, count) in keys.items():
+            out.write(f"{spki}\t{'; '.join(sorted(names)) or 'several'}\t{sum(count)}\n")
+    print(len(keys), "hashes")
 
 
 if __name__ == "__main__":
