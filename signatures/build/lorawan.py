@@ -135,7 +135,7 @@ FAMILIES = [
     dict(id="pattern-tail", set="base", kind="pattern", template="00000000000000AB", needs=[],
          name="a simple pattern", description="Fourteen zero bytes, then two others: small numbers."),
     dict(id="pattern-last", set="added", kind="pattern", template="BBBBBBBBBBBBBBBA", needs=[],
-         name="a simple pattern", description="One byte repeated fifteen times, then another. The byte-reversed form of pattern-first, which LAF's library in fact tries."),
+         name="a simple pattern", description="One byte repeated fifteen times, then another. The byte-reversed form of pattern-first, which LAF in effect tries."),
     dict(id="pattern-head", set="added", kind="pattern", template="AB00000000000000", needs=[],
          name="a simple pattern", description="Two bytes, then fourteen zeros. The byte-reversed form of pattern-tail."),
 ]
@@ -160,7 +160,7 @@ GENERATOR_HEADER = """\
 # sixteen bytes are the same). sha256: over all keys of the family for the example EUIs, in order: proves a complete enumeration.
 # Base and list together are the 198,012 candidates of LAF. One 32-bit MIC lets 198,012 / 2^32 = 0.0046 % of honest devices
 # through by chance: a key is proved only by a second join request with another DevNonce, or by its join accept.
-# LAF hands EUIs to its library in frame order and the library reverses every computed key. The pairs, interleavings and fills
+# LAF hands EUIs to its library in frame order and the library (read in its upstream form) reverses every computed key. The pairs, interleavings and fills
 # that it tries in effect stand in the families here; its hashes are in hash-backwards, its patterns in pattern-last and pattern-head.
 """
 
