@@ -1,5 +1,8 @@
 //! Flows: bidirectional five-tuples with a lifetime, in one network.
 
+pub(crate) mod table;
+pub(crate) mod wheel;
+
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};

@@ -48,7 +48,7 @@ pub struct Observation<'a> {
     pub anomalies: &'a Anomalies,
 }
 
-/// What a flow did, told when it opens, about once a minute while it lives, and when it ends.
+/// What a flow did, told about once a minute while it is active, and when it ends.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowReport<'a> {
     /// Where it was made.
@@ -67,13 +67,13 @@ pub struct FlowReport<'a> {
     pub packets: [u64; 2],
     /// Transport payload bytes to the server and to the client since the last report.
     pub bytes: [u64; 2],
+    /// Whether packets went both ways, ever.
+    pub answered: bool,
 }
 
 /// Why a flow is told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowMoment {
-    /// Its first packet was seen.
-    Opened,
     /// It was active.
     Active,
     /// It ended, fell silent or was dropped.
@@ -85,7 +85,7 @@ pub trait Observer: Send {
     /// A message was decoded.
     fn observe(&mut self, observation: &Observation<'_>);
 
-    /// A flow opened, was active or closed.
+    /// A flow was active or closed.
     fn flow(&mut self, report: &FlowReport<'_>) {
         let _ = report;
     }

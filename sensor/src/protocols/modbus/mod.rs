@@ -1,22 +1,100 @@
-//! Modbus.
-use super::*;
-/// The decoder.
+//! Modbus: ADUs on TCP and UDP (MBAP), and RTU frames over TCP, to requests and responses.
+//!
+//! All public function codes are decoded with their values; UMAS (90) and firmware replacement (125) are recognised and named, their
+//! contents are not. Responses are paired with their requests by transaction, unit and flow, so that a response says what was read.
+//! ASCII framing and serial lines are left out: they do not occur on a SPAN port.
+//!
+//! Documents: MODBUS Application Protocol Specification V1.1b3; MODBUS Messaging on TCP/IP Implementation Guide V1.0b; MODBUS over Serial
+//! Line V1.02 (RTU framing and CRC).
+
+mod record;
+mod session;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use super::{Bound, Channel, Decoder, DecoderSpec, Hooks, Probe, ProbeInput};
+use crate::flow::Direction;
+use crate::observation::{IdentityKind, IdentityScope, Lifetime, Strength};
+use crate::reader::Reader;
+use session::Session;
+
+/// What the decoder is.
 pub static SPEC: DecoderSpec = DecoderSpec {
     name: "modbus",
     title: "Modbus",
-    documents: &[],
-    hooks: Hooks::NONE,
-    max_message: 300,
-    probe: |_| Probe::No,
-    create: || Box::new(Nothing),
-    records: &[],
-    anomalies: &[],
-    identities: &[],
-    bounds: &[],
+    documents: &[
+        "MODBUS Application Protocol Specification V1.1b3",
+        "MODBUS Messaging on TCP/IP Implementation Guide V1.0b",
+        "MODBUS over Serial Line V1.02",
+    ],
+    hooks: Hooks { tcp: true, udp: true, ports: &[502], ..Hooks::NONE },
+    max_message: wire::ADU_MAX,
+    probe,
+    create: || -> Box<dyn Decoder> { Box::new(Session::default()) },
+    records: &[&record::Request::KIND, &record::Response::KIND],
+    anomalies: record::anomaly::ALL,
+    identities: &[&UNIT],
+    bounds: &[Bound {
+        name: "modbus.transactions",
+        value: session::TRANSACTIONS,
+        reason: "servers accept up to 16 transactions at once (Messaging Guide §4.3.2); twice that leaves room for unanswered ones",
+    }],
 };
-struct Nothing;
-impl Decoder for Nothing {
-    fn message(&mut self, _: Input<'_>, _: &mut Cx<'_>) -> Step {
-        Step::GiveUp
+
+/// A device behind a Modbus server's address.
+pub static UNIT: IdentityKind = IdentityKind {
+    name: "modbus_unit",
+    scope: IdentityScope::Server,
+    strength: Strength::Assigned,
+    lifetime: Lifetime::Configured,
+    doc: "Unit identifier, 1 to 247, of a device behind a server's address (Messaging Guide §3.1.3).",
+};
+
+/// Content decides: an MBAP header whose length fits and a PDU of the right shape, or an RTU frame with a right CRC.
+fn probe(input: &ProbeInput<'_>) -> Probe {
+    match wire::MbapHeader::parse(&mut Reader::new(input.bytes)) {
+        Some(header) if header.protocol_id == 0 && header.is_plausible() => probe_mbap(input, &header),
+        None if input.bytes.len() < 4 && input.channel != Channel::Datagram => Probe::Incomplete,
+        _ => probe_rtu(input),
+    }
+}
+
+fn probe_mbap(input: &ProbeInput<'_>, header: &wire::MbapHeader) -> Probe {
+    let Some(pdu) = input.bytes.get(wire::MBAP_LENGTH..).map(|rest| rest.get(..header.pdu_length()).unwrap_or(rest)) else {
+        return Probe::No;
+    };
+    let whole = input.bytes.len() >= header.adu_length();
+    if input.channel == Channel::Datagram && input.bytes.len() != header.adu_length() {
+        return Probe::No;
+    }
+    if !whole {
+        return if input.port_hint { Probe::Weak(None) } else { Probe::Incomplete };
+    }
+    let (request, response) = (wire::fits_request(pdu), wire::fits_response(pdu));
+    match (request, response) {
+        (true, false) => Probe::Strong(Some(Direction::ToServer)),
+        (false, true) => Probe::Strong(Some(Direction::ToClient)),
+        (true, true) => Probe::Strong(None),
+        (false, false) => Probe::Weak(None),
+    }
+}
+
+fn probe_rtu(input: &ProbeInput<'_>) -> Probe {
+    let direction = [Direction::ToServer, Direction::ToClient].into_iter().find(|&direction| {
+        let pdu = wire::rtu_frame(input.bytes, direction).and_then(|frame| frame.pdu);
+        pdu.is_some_and(|pdu| match direction {
+            Direction::ToServer => wire::fits_request(pdu),
+            Direction::ToClient => wire::fits_response(pdu),
+        })
+    });
+    match direction {
+        // Writes are echoed: the bytes do not tell who sent them.
+        Some(Direction::ToServer) if wire::rtu_frame(input.bytes, Direction::ToClient).is_some_and(|frame| frame.pdu.is_some()) => {
+            Probe::Strong(None)
+        }
+        Some(direction) => Probe::Strong(Some(direction)),
+        None => Probe::No,
     }
 }

@@ -1,0 +1,404 @@
+//! One flow: its streams, the protocol recognised in it, and what is told of it.
+
+use crate::counters::{Counter, Counters};
+use crate::flow::table::Entry;
+use crate::flow::{Direction, FlowInfo, Transport};
+use crate::limits;
+use crate::observation::{FlowMoment, FlowReport, Observer, Place};
+use crate::protocols::{Channel, Children, Cx, Decoder, DecoderSpec, Probe, ProbeInput};
+use crate::stream::StreamBuffer;
+use crate::time::Timestamp;
+use crate::transport::reassembly::{HalfStream, StreamSink};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a flow needs of its shard while it takes a packet.
+pub(super) struct Env<'e> {
+    pub(super) observer: &'e mut dyn Observer,
+    pub(super) counters: &'e mut Counters,
+    pub(super) place: &'e mut Place,
+    pub(super) time: Timestamp,
+    pub(super) now: Timestamp,
+    pub(super) decoders: &'static [&'static DecoderSpec],
+}
+
+/// A flow in the table.
+pub(super) struct Flow {
+    /// The two directions of a TCP flow: of the lower end of the key, of the higher.
+    pub(super) streams: [HalfStream; 2],
+    pub(super) body: Body,
+}
+
+/// All of a flow but its streams, so that both can be used at once.
+pub(super) struct Body {
+    pub(super) info: FlowInfo,
+    low_is_client: bool,
+    /// A FIN of both sides or an RST was seen.
+    pub(super) closing: bool,
+    seen: [bool; 2],
+    since_report: Traffic,
+    /// Time of the latest packet.
+    pub(super) last: Timestamp,
+    recognition: Recognition,
+    /// Times a decoder gave up on the flow.
+    strikes: u8,
+    children: Option<Box<Children>>,
+}
+
+#[derive(Default)]
+struct Traffic {
+    first: Option<Timestamp>,
+    packets: [u64; 2],
+    bytes: [u64; 2],
+}
+
+enum Recognition {
+    Probing(Probing),
+    Running(Running),
+    Silent,
+}
+
+/// Bytes waiting for a verdict; the vector is empty in the usual case that the first bytes tell.
+#[derive(Default)]
+struct Probing {
+    tries: u8,
+    weak: Option<&'static str>,
+    held: Vec<Held>,
+}
+
+struct Held {
+    sender_is_low: bool,
+    place: Place,
+    time: Timestamp,
+    bytes: Vec<u8>,
+}
+
+struct Running {
+    spec: &'static DecoderSpec,
+    decoder: Box<dyn Decoder>,
+    buffers: [StreamBuffer; 2],
+}
+
+/// After this many times that decoders lost their place the flow counts as undecoded.
+const STRIKES: u8 = 3;
+
+impl Entry for Flow {
+    fn is_established(&self) -> bool {
+        self.body.is_established()
+    }
+}
+
+impl Flow {
+    pub(super) fn new(info: FlowInfo, low_is_client: bool, now: Timestamp) -> Self {
+        let body = Body {
+            info,
+            low_is_client,
+            closing: false,
+            seen: [false; 2],
+            since_report: Traffic::default(),
+            last: now,
+            recognition: Recognition::Probing(Probing::default()),
+            strikes: 0,
+            children: None,
+        };
+        Self { streams: Default::default(), body }
+    }
+}
+
+impl Body {
+    fn is_established(&self) -> bool {
+        self.seen == [true; 2] || matches!(self.recognition, Recognition::Running(_))
+    }
+
+    /// Direction of a packet whose sender is (or is not) the key's lower end.
+    #[inline]
+    pub(super) fn direction(&self, sender_is_low: bool) -> Direction {
+        if sender_is_low == self.low_is_client { Direction::ToServer } else { Direction::ToClient }
+    }
+
+    /// Counts a packet.
+    #[inline]
+    pub(super) fn touch(&mut self, now: Timestamp, direction: Direction, bytes: usize) {
+        self.last = now;
+        self.seen[direction.index()] = true;
+        let traffic = &mut self.since_report;
+        traffic.first.get_or_insert(now);
+        traffic.packets[direction.index()] += 1;
+        traffic.bytes[direction.index()] += bytes as u64;
+    }
+
+    /// Whether nothing will be decoded in it.
+    #[inline]
+    pub(super) fn is_silent(&self) -> bool {
+        matches!(self.recognition, Recognition::Silent)
+    }
+
+    /// Time after which the flow has ended if it stays silent.
+    pub(super) fn patience(&self) -> u64 {
+        match (self.closing, self.info.transport, &self.recognition) {
+            (true, ..) => limits::TCP_LINGER,
+            (_, Transport::Tcp, Recognition::Running(_)) => limits::TCP_SILENCE,
+            _ => limits::FLOW_SILENCE,
+        }
+    }
+
+    /// Tells what the flow did since it was last told of.
+    pub(super) fn report(&mut self, moment: FlowMoment, observer: &mut dyn Observer, place: &mut Place) {
+        let traffic = std::mem::take(&mut self.since_report);
+        if traffic.first.is_none() && moment == FlowMoment::Active {
+            return;
+        }
+        observer.flow(&FlowReport {
+            place: *place,
+            moment,
+            flow: &self.info,
+            protocol: self.protocol(),
+            first: traffic.first.unwrap_or(self.last),
+            last: self.last,
+            packets: traffic.packets,
+            bytes: traffic.bytes,
+            answered: self.seen == [true; 2],
+        });
+        place.sequence += 1;
+    }
+
+    fn protocol(&self) -> Option<&'static str> {
+        match &self.recognition {
+            Recognition::Running(running) => Some(running.spec.name),
+            _ => None,
+        }
+    }
+
+    /// Shows bytes of one direction to the flow's decoder, or to the probes until one recognises them.
+    pub(super) fn feed(&mut self, sender_is_low: bool, bytes: &[u8], channel: Channel, segment_start: bool, env: &mut Env<'_>) {
+        let direction = self.direction(sender_is_low);
+        match &mut self.recognition {
+            Recognition::Running(running) => {
+                let alive = guarded(running, &self.info, &mut self.children, env, |running, cx| {
+                    let buffer = &mut running.buffers[direction.index()];
+                    buffer.deliver(&mut *running.decoder, bytes, direction, channel, segment_start, cx)
+                });
+                self.settle(alive, channel, env);
+            }
+            Recognition::Probing(_) => self.probe(sender_is_low, bytes, channel, env),
+            Recognition::Silent => env.counters.add(Counter::UndecodedBytes, bytes.len() as u64),
+        }
+    }
+
+    /// Tells the flow's decoder that bytes are missing.
+    fn lose(&mut self, sender_is_low: bool, missing: Option<u64>, env: &mut Env<'_>) {
+        if let Some(missing) = missing {
+            env.counters.bump(Counter::TcpGaps);
+            env.counters.add(Counter::TcpGapBytes, missing);
+        }
+        let direction = self.direction(sender_is_low);
+        match &mut self.recognition {
+            Recognition::Running(running) => {
+                let alive = guarded(running, &self.info, &mut self.children, env, |running, cx| {
+                    running.buffers[direction.index()].lose(&mut *running.decoder, direction, missing, cx)
+                });
+                self.settle(alive, Channel::Stream(0), env);
+            }
+            Recognition::Probing(probing) => probing.held.retain(|held| held.sender_is_low != sender_is_low),
+            Recognition::Silent => {}
+        }
+    }
+
+    /// Ends the flow.
+    pub(super) fn close(&mut self, env: &mut Env<'_>) {
+        if let Recognition::Running(running) = &mut self.recognition {
+            guarded(running, &self.info, &mut self.children, env, |running, cx| {
+                running.decoder.close(cx);
+                if let Some(children) = cx.children.take() {
+                    children.close(cx);
+                }
+                true
+            });
+        }
+        let was_probing = matches!(self.recognition, Recognition::Probing(_));
+        env.counters.add(Counter::UndecodedFlows, u64::from(was_probing && self.seen_payload()));
+        self.report(FlowMoment::Closed, env.observer, env.place);
+    }
+
+    fn seen_payload(&self) -> bool {
+        matches!(&self.recognition, Recognition::Probing(probing) if probing.tries > 0)
+    }
+
+    /// Draws the consequence where a decoder did not go on: a datagram protocol keeps its flow, a stream is probed anew.
+    fn settle(&mut self, alive: Verdict, channel: Channel, env: &mut Env<'_>) {
+        match alive {
+            Verdict::Alive => {}
+            Verdict::GaveUp if channel == Channel::Datagram && self.strikes < STRIKES => self.strikes += 1,
+            Verdict::GaveUp if self.strikes < STRIKES => {
+                self.strikes += 1;
+                self.stop(env);
+                self.recognition = Recognition::Probing(Probing::default());
+            }
+            Verdict::GaveUp => {
+                self.stop(env);
+                env.counters.bump(Counter::UndecodedFlows);
+                self.recognition = Recognition::Silent;
+            }
+            Verdict::Failed => {
+                env.counters.bump(Counter::DecoderFailures);
+                self.recognition = Recognition::Silent;
+                self.children = None;
+            }
+        }
+    }
+
+    fn stop(&mut self, env: &mut Env<'_>) {
+        if let Recognition::Running(running) = &mut self.recognition {
+            guarded(running, &self.info, &mut self.children, env, |running, cx| {
+                running.decoder.close(cx);
+                true
+            });
+        }
+        self.children = None;
+    }
+
+    fn probe(&mut self, sender_is_low: bool, bytes: &[u8], channel: Channel, env: &mut Env<'_>) {
+        let direction = self.direction(sender_is_low);
+        let Recognition::Probing(probing) = &mut self.recognition else { return };
+        let mut gathered = Vec::new();
+        if channel != Channel::Datagram && probing.held.iter().any(|held| held.sender_is_low == sender_is_low) {
+            let same_side = probing.held.iter().filter(|held| held.sender_is_low == sender_is_low);
+            same_side.for_each(|held| gathered.extend_from_slice(&held.bytes));
+            gathered.extend_from_slice(bytes);
+        }
+        let shown = if gathered.is_empty() { bytes } else { &gathered };
+        let verdict = ask(&self.info, shown, direction, channel, probing.weak, env.decoders);
+        if let Asked::Recognised(spec, said) = verdict {
+            let held = std::mem::take(&mut probing.held);
+            if said.is_some_and(|said| said != direction) {
+                self.info.turn();
+                self.low_is_client = !self.low_is_client;
+                self.since_report.packets.swap(0, 1);
+                self.since_report.bytes.swap(0, 1);
+            }
+            self.info.oriented |= said.is_some();
+            self.recognition =
+                Recognition::Running(Running { spec, decoder: (spec.create)(), buffers: Default::default() });
+            self.replay(held, channel, env);
+            return self.feed(sender_is_low, bytes, channel, true, env);
+        }
+        let kept: usize = probing.held.iter().map(|held| held.bytes.len()).sum();
+        probing.tries += 1;
+        if let Asked::Weak(name) = verdict {
+            probing.weak = Some(name);
+        }
+        if matches!(verdict, Asked::Nobody) || kept + bytes.len() > limits::PROBE_BYTES {
+            env.counters.add(Counter::UndecodedBytes, (kept + bytes.len()) as u64);
+            probing.held.clear();
+        } else {
+            probing.held.push(Held { sender_is_low, place: *env.place, time: env.time, bytes: bytes.to_vec() });
+        }
+        if probing.tries >= limits::PROBES {
+            env.counters.bump(Counter::UndecodedFlows);
+            self.recognition = Recognition::Silent;
+        }
+    }
+
+    /// Shows what waited for the verdict, each piece as of its own packet.
+    fn replay(&mut self, held: Vec<Held>, channel: Channel, env: &mut Env<'_>) {
+        for held in held {
+            let mut place = held.place;
+            let mut then = Env {
+                observer: &mut *env.observer,
+                counters: &mut *env.counters,
+                place: &mut place,
+                time: held.time,
+                now: env.now,
+                decoders: env.decoders,
+            };
+            self.feed(held.sender_is_low, &held.bytes, channel, true, &mut then);
+        }
+    }
+}
+
+enum Verdict {
+    Alive,
+    GaveUp,
+    Failed,
+}
+
+/// Lets a decoder work; a panic there is a bug of ours that must cost one flow, not the appliance.
+fn guarded(
+    running: &mut Running,
+    info: &FlowInfo,
+    children: &mut Option<Box<Children>>,
+    env: &mut Env<'_>,
+    act: impl FnOnce(&mut Running, &mut Cx<'_>) -> bool,
+) -> Verdict {
+    let mut cx = Cx {
+        observer: &mut *env.observer,
+        counters: &mut *env.counters,
+        flow: info,
+        children,
+        place: &mut *env.place,
+        time: env.time,
+        now: env.now,
+        spec: running.spec,
+        carrier: None,
+        depth: 0,
+        decoders: env.decoders,
+    };
+    match catch_unwind(AssertUnwindSafe(|| act(running, &mut cx))) {
+        Ok(true) => Verdict::Alive,
+        Ok(false) => Verdict::GaveUp,
+        Err(_) => Verdict::Failed,
+    }
+}
+
+enum Asked {
+    Recognised(&'static DecoderSpec, Option<Direction>),
+    Weak(&'static str),
+    Incomplete,
+    Nobody,
+}
+
+/// Asks the decoders of this transport. A sure answer wins; a weak one is enough with a port hint or when it was given before.
+fn ask(
+    info: &FlowInfo,
+    bytes: &[u8],
+    direction: Direction,
+    channel: Channel,
+    weak_before: Option<&'static str>,
+    decoders: &'static [&'static DecoderSpec],
+) -> Asked {
+    let mut answer = Asked::Nobody;
+    let mut accepted = None;
+    for &spec in decoders.iter().filter(|spec| spec.runs_over(info.transport)) {
+        let port_hint = spec.hooks.ports.iter().any(|port| *port == info.server.port || *port == info.client.port);
+        match (spec.probe)(&ProbeInput { bytes, direction, channel, port_hint, hint: "" }) {
+            Probe::Strong(said) => return Asked::Recognised(spec, said),
+            Probe::Weak(said) if port_hint || weak_before == Some(spec.name) => {
+                accepted.get_or_insert((spec, said));
+            }
+            Probe::Weak(_) if !matches!(answer, Asked::Weak(_)) => answer = Asked::Weak(spec.name),
+            Probe::Incomplete if matches!(answer, Asked::Nobody) => answer = Asked::Incomplete,
+            _ => {}
+        }
+    }
+    match accepted {
+        Some((spec, said)) => Asked::Recognised(spec, said),
+        None => answer,
+    }
+}
+
+/// Takes what reassembly delivers of one direction and shows it to the flow.
+pub(super) struct Feeder<'f, 'e> {
+    pub(super) body: &'f mut Body,
+    pub(super) sender_is_low: bool,
+    pub(super) env: Env<'e>,
+}
+
+impl StreamSink for Feeder<'_, '_> {
+    #[inline]
+    fn data(&mut self, bytes: &[u8], segment_start: bool) {
+        self.body.feed(self.sender_is_low, bytes, Channel::Stream(0), segment_start, &mut self.env);
+    }
+
+    fn gap(&mut self, missing: Option<u64>) {
+        self.body.lose(self.sender_is_low, missing, &mut self.env);
+    }
+}

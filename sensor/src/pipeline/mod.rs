@@ -1,0 +1,337 @@
+//! Joins the stages for one shard: layers to flows to streams to decoders to observations. The only module that knows them all.
+//!
+//! A shard sees all packets of its IP pairs in order, whoever runs it; everything it keeps is bounded per shard.
+
+mod flow;
+mod link;
+
+use crate::counters::{Counter, Counters};
+use crate::flow::table::{FlowKey, FlowTable};
+use crate::flow::{Endpoint, FlowInfo, Transport};
+use crate::limits;
+use crate::link::{Content, Layers};
+use crate::net::fragments::{Fragment, Fragments};
+use crate::observation::{FlowMoment, Observer, Place};
+use crate::protocols::{Channel, DecoderSpec};
+use crate::time::Timestamp;
+use crate::transport::reassembly::Budget;
+use crate::transport::segment::{TcpFlags, TcpHeader, UdpHeader};
+use flow::{Env, Feeder, Flow};
+use link::LinkDecoders;
+
+/// What a sensor is built from.
+#[derive(Clone, Copy)]
+pub struct SensorConfig {
+    /// The decoders to use.
+    pub decoders: &'static [&'static DecoderSpec],
+    /// Key of the hash tables: fixed in replay, random live. Nothing that is told depends on it.
+    pub seed: u64,
+    /// Most flows kept in each shard.
+    pub flows: usize,
+}
+
+impl Default for SensorConfig {
+    fn default() -> Self {
+        Self { decoders: crate::protocols::DECODERS, seed: 0, flows: limits::FLOWS }
+    }
+}
+
+/// A packet on its way to its shard.
+#[derive(Clone, Copy)]
+pub(crate) struct PacketInfo {
+    pub(crate) frame: u64,
+    pub(crate) time: Timestamp,
+    pub(crate) now: Timestamp,
+    pub(crate) layers: Layers,
+}
+
+/// Sequence numbers from here on are those of what is told when an epoch ends, after all packets of the epoch.
+const EPOCH_SEQUENCE: u32 = 1 << 31;
+
+/// The state of one shard.
+pub(crate) struct Shard<O> {
+    number: usize,
+    config: SensorConfig,
+    flows: FlowTable<Flow>,
+    fragments: Fragments,
+    budget: Budget,
+    link: LinkDecoders,
+    pub(crate) counters: Counters,
+    stream_counters: Counters,
+    pub(crate) observer: O,
+    hints: &'static PortHints,
+}
+
+impl<O: Observer> Shard<O> {
+    pub(crate) fn new(number: usize, config: SensorConfig, hints: &'static PortHints, observer: O) -> Self {
+        Self {
+            number,
+            config,
+            flows: FlowTable::new(config.flows, config.seed),
+            fragments: Fragments::default(),
+            budget: Budget::default(),
+            link: LinkDecoders::new(config.decoders),
+            counters: Counters::default(),
+            stream_counters: Counters::default(),
+            observer,
+            hints,
+        }
+    }
+
+    /// Takes one packet.
+    #[inline]
+    pub(crate) fn packet(&mut self, packet: &PacketInfo, bytes: &[u8]) {
+        let (offset, length) = packet.layers.payload;
+        let payload = bytes.get(offset as usize..).and_then(|rest| rest.get(..length as usize)).unwrap_or_default();
+        self.content(packet, packet.layers.content, payload);
+    }
+
+    fn content(&mut self, packet: &PacketInfo, content: Content, payload: &[u8]) {
+        match content {
+            Content::Tcp => self.tcp(packet, payload),
+            Content::Udp => self.udp(packet, payload),
+            Content::Fragment { .. } => self.fragment(packet, payload),
+            Content::Icmpv6 | Content::Arp | Content::LoraTap | Content::Link(_) => {
+                self.link.packet(packet, content, payload, &mut self.observer, &mut self.counters, self.config.decoders);
+            }
+        }
+    }
+
+    fn fragment(&mut self, packet: &PacketInfo, payload: &[u8]) {
+        let Content::Fragment { protocol, id, offset, more } = packet.layers.content else { return };
+        let fragment = Fragment {
+            network: packet.layers.network,
+            source: packet.layers.source,
+            destination: packet.layers.destination,
+            id,
+            protocol,
+            offset,
+            more,
+            payload,
+        };
+        let Some(whole) = self.fragments.add(packet.now, fragment, &mut self.counters) else { return };
+        let content = match protocol {
+            6 => Content::Tcp,
+            17 => Content::Udp,
+            58 => Content::Icmpv6,
+            _ => return self.counters.bump(Counter::IpOtherProtocol),
+        };
+        self.content(packet, content, &whole);
+    }
+
+    fn udp(&mut self, packet: &PacketInfo, payload: &[u8]) {
+        let Some(header) = UdpHeader::parse(payload) else { return self.counters.bump(Counter::TransportMalformed) };
+        let ends = Ends::new(packet, Transport::Udp, header.source, header.destination);
+        let number = self.find_or_open(packet, &ends, None);
+        let Some(flow) = self.flows.get_mut(number) else { return };
+        let direction = flow.body.direction(ends.sender_is_low);
+        flow.body.touch(packet.now, direction, header.payload.len());
+        if header.payload.is_empty() {
+            return;
+        }
+        let mut place = Place { frame: packet.frame, sequence: 0 };
+        let mut env = env(&mut self.observer, &mut self.counters, &mut place, packet, self.config.decoders);
+        flow.body.feed(ends.sender_is_low, header.payload, Channel::Datagram, true, &mut env);
+    }
+
+    fn tcp(&mut self, packet: &PacketInfo, payload: &[u8]) {
+        let Some(header) = TcpHeader::parse(payload) else { return self.counters.bump(Counter::TransportMalformed) };
+        let ends = Ends::new(packet, Transport::Tcp, header.source, header.destination);
+        let syn = header.flags.contains(TcpFlags::SYN);
+        let mut number = self.find_or_open(packet, &ends, syn.then(|| !header.flags.contains(TcpFlags::ACK)));
+        if syn && self.flows.get_mut(number).is_some_and(|flow| starts_anew(flow, &ends, &header)) {
+            self.close(number, packet.now, Place { frame: packet.frame, sequence: 0 });
+            number = self.find_or_open(packet, &ends, Some(!header.flags.contains(TcpFlags::ACK)));
+        }
+        let Some(flow) = self.flows.get_mut(number) else { return };
+        let direction = flow.body.direction(ends.sender_is_low);
+        flow.body.touch(packet.now, direction, header.payload.len());
+        let own = usize::from(!ends.sender_is_low);
+        let special = header.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
+        let acknowledges_hole = header.flags.contains(TcpFlags::ACK) && flow.streams[1 - own].has_hole();
+        if !special && !acknowledges_hole && (header.payload.is_empty() || flow.body.is_silent()) {
+            self.counters.add(Counter::UndecodedBytes, header.payload.len() as u64);
+            return;
+        }
+        let mut place = Place { frame: packet.frame, sequence: 0 };
+        let env = env(&mut self.observer, &mut self.counters, &mut place, packet, self.config.decoders);
+        let mut feeder = Feeder { body: &mut flow.body, sender_is_low: ends.sender_is_low, env };
+        if acknowledges_hole {
+            feeder.sender_is_low = !ends.sender_is_low;
+            flow.streams[1 - own].peer_acknowledged(header.ack, &mut self.budget, &mut self.stream_counters, &mut feeder);
+            feeder.sender_is_low = ends.sender_is_low;
+        }
+        let stream = &mut flow.streams[own];
+        let mut seq = header.seq;
+        if syn {
+            stream.syn(seq);
+            seq = seq.wrapping_add(1);
+        }
+        stream.push(seq, header.payload, packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
+        if header.flags.contains(TcpFlags::FIN) {
+            stream.fin(seq.wrapping_add(header.payload.len() as u32));
+        }
+        if header.flags.contains(TcpFlags::RST) || flow.streams.iter().all(|stream| stream.is_finished()) {
+            flow.body.closing = true;
+        }
+    }
+
+    #[inline]
+    fn find_or_open(&mut self, packet: &PacketInfo, ends: &Ends, sender_is_client: Option<bool>) -> u32 {
+        match self.flows.find(&ends.key) {
+            Some(number) => number,
+            None => self.open(packet, ends, sender_is_client),
+        }
+    }
+
+    #[cold]
+    fn open(&mut self, packet: &PacketInfo, ends: &Ends, sender_is_client: Option<bool>) -> u32 {
+        while let Some(victim) = self.flows.victim() {
+            self.counters.bump(Counter::FlowsEvicted);
+            self.close(victim, packet.now, Place { frame: packet.frame, sequence: 0 });
+        }
+        self.counters.bump(Counter::Flows);
+        let layers = &packet.layers;
+        let client_is_sender = sender_is_client.unwrap_or_else(|| self.hints.sender_is_client(ends.sender.port, ends.receiver.port));
+        let mut info = FlowInfo {
+            id: packet.frame,
+            network: layers.network,
+            transport: ends.transport,
+            client: ends.sender,
+            server: ends.receiver,
+            client_mac: layers.source_mac,
+            server_mac: layers.destination_mac,
+            vlan: layers.vlan,
+            oriented: sender_is_client.is_some(),
+        };
+        if !client_is_sender {
+            info.turn();
+        }
+        let flow = Flow::new(info, client_is_sender == ends.sender_is_low, packet.now);
+        self.flows.insert(ends.key, flow, packet.now.plus(limits::FLOW_REPORT))
+    }
+
+    fn close(&mut self, number: u32, now: Timestamp, mut place: Place) {
+        let Some(mut flow) = self.flows.remove(number) else { return };
+        let env = Env {
+            observer: &mut self.observer,
+            counters: &mut self.counters,
+            place: &mut place,
+            time: now,
+            now,
+            decoders: self.config.decoders,
+        };
+        let mut feeder = Feeder { body: &mut flow.body, sender_is_low: true, env };
+        for (side, stream) in flow.streams.iter_mut().enumerate() {
+            feeder.sender_is_low = side == 0;
+            stream.flush(&mut self.budget, &mut self.stream_counters, &mut feeder);
+        }
+        let Feeder { body, mut env, .. } = feeder;
+        body.close(&mut env);
+    }
+
+    /// Ends an epoch: holes and flows grow old, active flows are told of. `frame` is the epoch's last.
+    pub(crate) fn epoch(&mut self, epoch: u64, frame: u64, now: Timestamp) {
+        let mut place = self.epoch_place(frame);
+        let due = self.flows.take_due(now);
+        for &(number, _) in &due {
+            let Some(flow) = self.flows.get_mut(number) else { continue };
+            if now.since(flow.body.last) >= flow.body.patience() {
+                self.close(number, now, place);
+                place.sequence += 1 << 8;
+                continue;
+            }
+            let Flow { streams, body } = flow;
+            body.report(FlowMoment::Active, &mut self.observer, &mut place);
+            let env = Env {
+                observer: &mut self.observer,
+                counters: &mut self.counters,
+                place: &mut place,
+                time: now,
+                now,
+                decoders: self.config.decoders,
+            };
+            let mut feeder = Feeder { body, sender_is_low: true, env };
+            for (side, stream) in streams.iter_mut().enumerate().filter(|(_, stream)| stream.has_hole()) {
+                feeder.sender_is_low = side == 0;
+                stream.expire(now, &mut self.budget, &mut self.stream_counters, &mut feeder);
+            }
+            let due = now.plus(if body.closing { limits::TCP_LINGER } else { limits::FLOW_REPORT });
+            self.flows.schedule(number, due);
+        }
+        self.flows.recycle(due);
+        self.fragments.expire(now, &mut self.counters);
+        self.observer.epoch(epoch, now);
+    }
+
+    /// Ends everything: the capture is over.
+    pub(crate) fn finish(&mut self, epoch: u64, frame: u64, now: Timestamp) {
+        let mut place = self.epoch_place(frame);
+        for number in self.flows.numbers() {
+            self.close(number, now, place);
+            place.sequence += 1 << 8;
+        }
+        self.counters.merge(&std::mem::take(&mut self.stream_counters));
+        self.observer.epoch(epoch, now);
+    }
+
+    fn epoch_place(&self, frame: u64) -> Place {
+        Place { frame, sequence: EPOCH_SEQUENCE + ((self.number as u32) << 24) }
+    }
+}
+
+fn env<'e>(
+    observer: &'e mut dyn Observer,
+    counters: &'e mut Counters,
+    place: &'e mut Place,
+    packet: &PacketInfo,
+    decoders: &'static [&'static DecoderSpec],
+) -> Env<'e> {
+    Env { observer, counters, place, time: packet.time, now: packet.now, decoders }
+}
+
+/// Whether a SYN begins a new connection on the ports of an old one, rather than being sent again.
+fn starts_anew(flow: &Flow, ends: &Ends, header: &TcpHeader<'_>) -> bool {
+    let stream = &flow.streams[usize::from(!ends.sender_is_low)];
+    flow.body.closing || stream.is_started() && !stream.began_at(header.seq)
+}
+
+/// The two ends of a packet above IP.
+struct Ends {
+    transport: Transport,
+    sender: Endpoint,
+    receiver: Endpoint,
+    key: FlowKey,
+    sender_is_low: bool,
+}
+
+impl Ends {
+    #[inline]
+    fn new(packet: &PacketInfo, transport: Transport, source: u16, destination: u16) -> Self {
+        let sender = Endpoint { ip: packet.layers.source, port: source };
+        let receiver = Endpoint { ip: packet.layers.destination, port: destination };
+        let (key, sender_is_low) = FlowKey::new(packet.layers.network, transport, sender, receiver);
+        Self { transport, sender, receiver, key, sender_is_low }
+    }
+}
+
+/// Ports that decoders hint at: a first guess of who is server where no handshake was seen.
+pub(crate) struct PortHints(Vec<u16>);
+
+impl PortHints {
+    pub(crate) fn new(decoders: &[&DecoderSpec]) -> Self {
+        let mut ports: Vec<u16> = decoders.iter().flat_map(|spec| spec.hooks.ports).copied().collect();
+        ports.sort_unstable();
+        Self(ports)
+    }
+
+    fn sender_is_client(&self, sender: u16, receiver: u16) -> bool {
+        let known = |port: u16| self.0.binary_search(&port).is_ok();
+        match (known(sender), known(receiver)) {
+            (true, false) => false,
+            (false, true) => true,
+            // The lower port is the service in nearly all cases: ephemeral ports start at 1024 or above (RFC 6335 §6).
+            _ => sender >= receiver,
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The state of one Modbus flow: framing, transactions that wait for their answer, and what was already told.
+
+use super::record::{self, Asked, Request, Response, anomaly, code_of};
+use super::wire::{self, MbapHeader};
+use crate::counters::Counter;
+use crate::flow::Direction;
+use crate::observation::{Anomalies, Fact, Identity, Presence, Role};
+use crate::protocols::{AfterGap, Channel, Cx, Decoder, Input, Step};
+use crate::reader::Reader;
+use crate::time::Timestamp;
+use smallvec::SmallVec;
+
+/// Requests remembered for each flow.
+pub(super) const TRANSACTIONS: usize = 32;
+
+/// State of a flow.
+pub(super) struct Session {
+    framing: Framing,
+    /// Whether each direction stands at the start of a message.
+    synchronised: [bool; 2],
+    transactions: Vec<Transaction>,
+    /// Where the next request goes when the table is full.
+    oldest: usize,
+    /// Whether requests are seen in this flow: without, responses cannot be blamed for having none.
+    requests_seen: bool,
+    told: Told,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Unknown,
+    Mbap,
+    Rtu,
+}
+
+#[derive(Clone, Copy)]
+struct Transaction {
+    id: Option<u16>,
+    unit: u8,
+    function: u8,
+    answered: bool,
+    frame: u64,
+    at: Timestamp,
+    address: Option<u16>,
+    quantity: Option<u16>,
+}
+
+/// What of the flow was told to the inventory.
+#[derive(Default)]
+struct Told {
+    server: bool,
+    client: bool,
+    units: [u64; 4],
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            framing: Framing::Unknown,
+            synchronised: [true; 2],
+            transactions: Vec::new(),
+            oldest: 0,
+            requests_seen: false,
+            told: Told::default(),
+        }
+    }
+}
+
+impl Decoder for Session {
+    fn message(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {
+        if !self.synchronised[input.direction.index()] && !self.resynchronise(input, cx) {
+            cx.count(Counter::ResynchronisationBytes, input.bytes.len() as u64);
+            return Step::Consumed(input.bytes.len());
+        }
+        if self.framing == Framing::Unknown {
+            let mbap = MbapHeader::parse(&mut Reader::new(input.bytes));
+            self.framing = match mbap {
+                Some(header) if header.protocol_id == 0 && header.is_plausible() => Framing::Mbap,
+                _ => Framing::Rtu,
+            };
+        }
+        match self.framing {
+            Framing::Mbap | Framing::Unknown => self.mbap(input, cx),
+            Framing::Rtu => self.rtu(input, cx),
+        }
+    }
+
+    fn gap(&mut self, direction: Direction, _missing: Option<u64>, _cx: &mut Cx<'_>) -> AfterGap {
+        self.synchronised[direction.index()] = false;
+        AfterGap::Resume
+    }
+}
+
+impl Session {
+    /// After lost bytes a message is looked for where a segment starts: nearly all senders put one ADU in a segment.
+    fn resynchronise(&mut self, input: Input<'_>, _cx: &mut Cx<'_>) -> bool {
+        let plausible = match self.framing {
+            Framing::Rtu => wire::rtu_frame(input.bytes, input.direction).is_some_and(|frame| frame.pdu.is_some()),
+            Framing::Mbap | Framing::Unknown => MbapHeader::parse(&mut Reader::new(input.bytes))
+                .is_some_and(|header| header.protocol_id == 0 && header.is_plausible() && input.bytes.len() >= header.adu_length()),
+        };
+        let found = input.segment_start && plausible;
+        self.synchronised[input.direction.index()] = found;
+        found
+    }
+
+    fn mbap(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {
+        let mut anomalies = Anomalies::default();
+        let Some(header) = MbapHeader::parse(&mut Reader::new(input.bytes)) else {
+            return self.cut(input, wire::MBAP_LENGTH, cx);
+        };
+        if !header.is_plausible() {
+            cx.anomaly(input.direction, &anomaly::LENGTH);
+            self.synchronised[input.direction.index()] = false;
+            cx.count(Counter::Desynchronised, 1);
+            return Step::Consumed(input.bytes.len());
+        }
+        if header.protocol_id != 0 {
+            anomalies.push_at(&anomaly::PROTOCOL_ID, 2);
+        }
+        let length = header.adu_length();
+        let whole = input.bytes.len() >= length;
+        if !whole && input.channel != Channel::Datagram {
+            return Step::Need(length);
+        }
+        let adu = input.bytes.get(..length).unwrap_or(input.bytes);
+        let pdu = adu.get(wire::MBAP_LENGTH..).unwrap_or_default();
+        self.pdu(input.direction, Some(header.transaction_id), header.unit_id, pdu, anomalies, cx);
+        Step::Consumed(adu.len())
+    }
+
+    fn rtu(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {
+        let Some(frame) = wire::rtu_frame(input.bytes, input.direction) else {
+            if input.bytes.len() >= wire::RTU_MAX {
+                return self.lose_place(input, cx);
+            }
+            return self.cut(input, input.bytes.len() + 1, cx);
+        };
+        if input.bytes.len() < frame.length {
+            return self.cut(input, frame.length, cx);
+        }
+        match (frame.pdu, input.bytes.first()) {
+            (Some(pdu), Some(&unit)) => {
+                self.pdu(input.direction, None, unit, pdu, Anomalies::default(), cx);
+                Step::Consumed(frame.length)
+            }
+            _ => self.lose_place(input, cx),
+        }
+    }
+
+    fn lose_place(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {
+        cx.anomaly(input.direction, &anomaly::CRC);
+        cx.count(Counter::Desynchronised, 1);
+        self.synchronised[input.direction.index()] = false;
+        Step::Consumed(input.bytes.len())
+    }
+
+    /// A stream goes on; a datagram that ends here is cut.
+    fn cut(&self, input: Input<'_>, need: usize, cx: &mut Cx<'_>) -> Step {
+        if input.channel == Channel::Datagram {
+            cx.anomaly(input.direction, &anomaly::TRUNCATED);
+            return Step::Consumed(input.bytes.len());
+        }
+        Step::Need(need)
+    }
+
+    fn pdu(&mut self, direction: Direction, id: Option<u16>, unit: u8, pdu: &[u8], anomalies: Anomalies, cx: &mut Cx<'_>) {
+        match direction {
+            Direction::ToServer => self.request(id, unit, pdu, anomalies, cx),
+            Direction::ToClient => self.response(id, unit, pdu, anomalies, cx),
+        }
+    }
+
+    fn framing_name(&self) -> &'static str {
+        if self.framing == Framing::Rtu { "rtu" } else { "tcp" }
+    }
+
+    fn request(&mut self, id: Option<u16>, unit: u8, pdu: &[u8], mut anomalies: Anomalies, cx: &mut Cx<'_>) {
+        let Some(parsed) = wire::parse_request(pdu) else { return };
+        if let Some(flaw) = parsed.flaw {
+            anomalies.push(code_of(flaw));
+        }
+        if wire::function_name(parsed.function_code).is_none() {
+            anomalies.push(&anomaly::UNKNOWN_FUNCTION);
+        }
+        let transaction = Transaction {
+            id,
+            unit,
+            function: parsed.function_code,
+            answered: false,
+            frame: cx.frame(),
+            at: cx.now(),
+            address: parsed.address,
+            quantity: parsed.quantity,
+        };
+        if self.remember(transaction, cx) {
+            anomalies.push(&anomaly::TRANSACTION_REUSED);
+        }
+        let record = Request::new(self.framing_name(), id, unit, &parsed);
+        let (client, server) = (Identity::ip(cx.flow().client.ip), Identity::ip(cx.flow().server.ip));
+        let mut facts = SmallVec::<[Fact<'_>; 4]>::new();
+        if !std::mem::replace(&mut self.told.client, true) {
+            facts.push(Fact::Identity { id: client, presence: Presence::Sent });
+            facts.push(Fact::Role { id: client, role: Role::Client });
+            facts.push(Fact::Peer { client, server, protocol: "modbus" });
+        }
+        cx.emit(Direction::ToServer, &record, &facts, &anomalies);
+    }
+
+    /// Puts a request in the table. Answers whether its transaction identifier is still in use by another request.
+    fn remember(&mut self, transaction: Transaction, cx: &mut Cx<'_>) -> bool {
+        self.requests_seen = true;
+        let same = |other: &&mut Transaction| other.id == transaction.id && other.unit == transaction.unit;
+        if let Some(slot) = self.transactions.iter_mut().find(same) {
+            let reused = transaction.id.is_some() && !slot.answered && slot.function != transaction.function;
+            *slot = transaction;
+            return reused;
+        }
+        if let Some(slot) = self.transactions.iter_mut().find(|other| other.answered) {
+            *slot = transaction;
+        } else if self.transactions.len() < TRANSACTIONS {
+            self.transactions.push(transaction);
+        } else {
+            cx.count(Counter::SessionEntriesDropped, 1);
+            if let Some(slot) = self.transactions.get_mut(self.oldest) {
+                *slot = transaction;
+            }
+            self.oldest = (self.oldest + 1) % TRANSACTIONS;
+        }
+        false
+    }
+
+    fn response(&mut self, id: Option<u16>, unit: u8, pdu: &[u8], mut anomalies: Anomalies, cx: &mut Cx<'_>) {
+        let Some(parsed) = wire::parse_response(pdu) else { return };
+        if let Some(flaw) = parsed.flaw {
+            anomalies.push(code_of(flaw));
+        }
+        if parsed.exception_code.is_some_and(|code| wire::exception_name(code).is_none()) {
+            anomalies.push(&anomaly::UNKNOWN_EXCEPTION);
+        }
+        if wire::function_name(parsed.function_code).is_none() {
+            anomalies.push(&anomaly::UNKNOWN_FUNCTION);
+        }
+        let asked = self.answer(id, unit, &parsed, &mut anomalies, cx.now());
+        let record = Response::new(self.framing_name(), id, unit, &parsed, asked);
+        let server = cx.flow().server;
+        let mut facts = SmallVec::<[Fact<'_>; 4]>::new();
+        // A gateway that reports a missing device proves itself alone (§7, exceptions 10 and 11).
+        let from_gateway = matches!(parsed.exception_code, Some(10 | 11));
+        if !std::mem::replace(&mut self.told.server, true) {
+            let id = Identity::ip(server.ip);
+            facts.push(Fact::Identity { id, presence: Presence::Proved });
+            facts.push(Fact::Role { id, role: Role::Server });
+            facts.push(Fact::Service { id, protocol: "modbus", port: Some(server.port), protected: false });
+        }
+        if !from_gateway && (1..=247).contains(&unit) && self.told.unit_is_new(unit) {
+            let unit = record::unit(server.ip, unit);
+            facts.push(Fact::Identity { id: unit, presence: Presence::Proved });
+            facts.push(Fact::Via { id: unit, via: Identity::ip(server.ip) });
+        }
+        if record.vendor_name.is_some() || record.server_id.is_some() || !parsed.objects.is_empty() {
+            let own = (1..=247).contains(&unit);
+            let id = if own { record::unit(server.ip, unit) } else { Identity::ip(server.ip) };
+            facts.extend(record.attributes(id));
+        }
+        cx.emit(Direction::ToClient, &record, &facts, &anomalies);
+    }
+
+    /// Finds the request that a response answers.
+    fn answer(
+        &mut self,
+        id: Option<u16>,
+        unit: u8,
+        response: &wire::ResponsePdu<'_>,
+        anomalies: &mut Anomalies,
+        now: Timestamp,
+    ) -> Option<Asked> {
+        let Some(request) = self.transactions.iter_mut().find(|other| other.id == id && other.unit == unit) else {
+            if self.requests_seen {
+                anomalies.push(&anomaly::RESPONSE_WITHOUT_REQUEST);
+            }
+            return None;
+        };
+        if request.answered {
+            anomalies.push(&anomaly::DUPLICATE_RESPONSE);
+        }
+        let echoes = |echoed: Option<u16>, sent: Option<u16>| echoed.is_none() || echoed == sent;
+        let fits = request.function == response.function_code
+            && echoes(response.address, request.address)
+            && (response.function_code == 24 || echoes(response.quantity, request.quantity));
+        if !fits {
+            anomalies.push(&anomaly::RESPONSE_MISMATCH);
+        }
+        request.answered = true;
+        Some(Asked {
+            frame: request.frame,
+            latency_us: now.since(request.at) / 1000,
+            address: request.address.filter(|_| fits),
+            quantity: request.quantity.filter(|_| fits),
+        })
+    }
+}
+
+impl Told {
+    fn unit_is_new(&mut self, unit: u8) -> bool {
+        let Some(word) = self.units.get_mut(usize::from(unit / 64)) else { return false };
+        let bit = 1u64 << (unit % 64);
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+}
