@@ -57,6 +57,8 @@ counters! {
     FragmentsReassembled = "fragments_reassembled",
     /// Fragments given up: their datagram stayed incomplete or a bound was hit.
     FragmentsDropped = "fragments_dropped",
+    /// IP fragments that overlap earlier ones of their datagram or disagree about its length; the earlier ones were kept.
+    FragmentOverlaps = "fragment_overlaps",
     /// TCP or UDP headers that are cut or malformed.
     TransportMalformed = "transport_malformed",
     /// Flows opened.
@@ -73,7 +75,9 @@ counters! {
     TcpGaps = "tcp_gaps",
     /// Bytes known to be missing in TCP streams.
     TcpGapBytes = "tcp_gap_bytes",
-    /// Bytes of TCP streams discarded because a buffer was full.
+    /// TCP segments far from their stream's position that nothing confirmed.
+    TcpAstray = "tcp_astray",
+    /// Bytes of TCP streams not waited for, or discarded, because a buffer was full.
     TcpBufferDropped = "tcp_buffer_dropped",
     /// Bytes of flows in which no known protocol was recognised.
     UndecodedBytes = "undecoded_bytes",

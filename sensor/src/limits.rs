@@ -59,5 +59,12 @@ pub const FRAGMENT_DATAGRAMS: usize = 64;
 /// Fragments of one datagram: 65,535 bytes in pieces of 576.
 pub const FRAGMENTS: usize = 128;
 
+/// Bytes waiting in fragments in one shard: 16 datagrams of the largest size, 700 fragments of a common MTU; 64 MB over 64 shards.
+pub const FRAGMENT_BYTES: usize = 1 << 20;
+
+/// A completed datagram is remembered this long, so that the copies of its fragments which a SPAN port makes do not wait for a second one.
+/// Short, because devices that restart or count badly use an identification again.
+pub const FRAGMENT_LINGER: Nanos = SECOND / 20;
+
 /// A datagram whose fragments do not arrive in this time is given up (RFC 8200 §4.5: 60 s; RFC 1122 allows 60 to 120 s).
 pub const FRAGMENT_AGE: Nanos = 60 * SECOND;

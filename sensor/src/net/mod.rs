@@ -1,0 +1,3 @@
+//! IP: fragments put together.
+
+pub mod fragments;
