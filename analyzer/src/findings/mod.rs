@@ -1,0 +1,145 @@
+//! Judgement: checks asked of devices, with three answers. Silence never reads as safe.
+//!
+//! Stages (keys, credentials, detectors) answer with a [`Verdict`] about a name; the inventory says which device has the name.
+
+use crate::hot::owned::{IdentityKey, Seen};
+use citytap_sensor::observation::Confidence;
+use serde::Serialize;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// To be mended when something else is done there.
+    Low,
+    /// To be planned.
+    Medium,
+    /// To be mended soon.
+    High,
+    /// To be mended now.
+    Critical,
+}
+
+/// One question that is asked of every device that it concerns.
+#[derive(Debug)]
+pub struct CheckSpec {
+    /// Stable id, as in `lorawan-known-key`.
+    pub id: &'static str,
+    /// What a finding of it says, with `{name}` for its arguments: a sentence for people.
+    pub finding: &'static str,
+    /// What an action for several devices says, with `{count}` and `{devices}` beside the arguments.
+    pub action: &'static str,
+    /// What the owner should do, in plain words.
+    pub remedy: &'static str,
+    /// Why it matters.
+    pub why: &'static str,
+    /// CWE, CVE, ATT&CK for ICS, clauses of specifications.
+    pub references: &'static [&'static str],
+}
+
+impl PartialEq for CheckSpec {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+impl Eq for CheckSpec {}
+
+/// An answer to a check about a name.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The question.
+    pub check: &'static CheckSpec,
+    /// Whom it is about.
+    pub subject: IdentityKey,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// The three answers.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// It is so.
+    Found(Found),
+    /// It was tested and is not so; the text says on what.
+    Clear(String),
+    /// It could not be tested; the text says why.
+    Untested(String),
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// How bad.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: Confidence,
+    /// Arguments of the check's sentences, sorted by name. Those whose name begins with `_` tell findings apart without being told.
+    pub arguments: Vec<(&'static str, String)>,
+    /// Where it was seen.
+    pub evidence: Evidence,
+}
+
+/// Where something was seen: the first three and the last three places, and how often in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    first: Vec<Pointer>,
+    last: Vec<Pointer>,
+    /// How often in all.
+    pub count: u64,
+}
+
+/// One place in a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pointer {
+    /// Packet, observation and time.
+    pub seen: Seen,
+    /// The field that shows it, as in `mqtt.password_length`.
+    pub field: &'static str,
+}
+
+/// Places kept at the beginning and at the end.
+const KEPT: usize = 3;
+
+impl Evidence {
+    /// One place.
+    pub fn one(seen: Seen, field: &'static str) -> Self {
+        let mut evidence = Self::default();
+        evidence.add(seen, field);
+        evidence
+    }
+
+    /// Adds a place; places come in the order of time.
+    pub fn add(&mut self, seen: Seen, field: &'static str) {
+        self.count += 1;
+        self.keep(Pointer { seen, field });
+    }
+
+    /// Adds all of another's.
+    pub fn merge(&mut self, other: &Evidence) {
+        self.count += other.count;
+        let mut all: Vec<Pointer> = self.pointers().chain(other.pointers()).collect();
+        all.sort_unstable();
+        all.dedup();
+        self.first.clear();
+        self.last.clear();
+        all.into_iter().for_each(|pointer| self.keep(pointer));
+    }
+
+    fn keep(&mut self, pointer: Pointer) {
+        if self.first.len() < KEPT {
+            self.first.push(pointer);
+            return;
+        }
+        if self.last.len() == KEPT {
+            self.last.remove(0);
+        }
+        self.last.push(pointer);
+    }
+
+    /// The places kept, in the order of time.
+    pub fn pointers(&self) -> impl Iterator<Item = Pointer> + '_ {
+        self.first.iter().chain(&self.last).copied()
+    }
+}

@@ -1,0 +1,282 @@
+//! Owned forms of what the sensor lends: they cross from the shards to the cold half.
+
+use citytap_sensor::flow::{Direction, Endpoint, NetworkId};
+use citytap_sensor::observation::{
+    Attribute, Confidence, CredentialKind, FieldId, Identity, IdentityKind, IdentityScope, IdentityValue, KindId, Outcome,
+    Place, Presence, Record, Role, SecurityAspect, Server, Value,
+};
+use citytap_sensor::time::Timestamp;
+use std::fmt;
+use std::net::IpAddr;
+
+/// A name of a device, owned, with the network it is valid in. Equal names are equal keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityKey {
+    /// Its kind.
+    pub kind: &'static IdentityKind,
+    /// The network, for kinds that are unique only there; 0 for kinds that are unique everywhere.
+    pub network: NetworkId,
+    /// The server at which it is unique, for kinds with that scope.
+    pub at: Option<ServerKey>,
+    /// The name.
+    pub value: ValueKey,
+}
+
+/// The server that gives a name its meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ServerKey {
+    /// By address.
+    Address(IpAddr),
+    /// By name.
+    Named(Box<str>),
+    /// By number.
+    Number(u64),
+}
+
+/// A name's value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ValueKey {
+    /// A number printed with so many hex digits.
+    Hex(u64, u8),
+    /// A decimal number.
+    Number(u64),
+    /// An address.
+    Ip(IpAddr),
+    /// Text.
+    Text(Box<str>),
+}
+
+impl std::hash::Hash for IdentityKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.kind.name.hash(state);
+        self.network.hash(state);
+        self.at.hash(state);
+        self.value.hash(state);
+    }
+}
+
+impl PartialOrd for IdentityKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for IdentityKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let rank = |key: &'_ Self| (key.kind.name, key.network);
+        rank(self).cmp(&rank(other)).then_with(|| self.at.cmp(&other.at)).then_with(|| self.value.cmp(&other.value))
+    }
+}
+
+impl IdentityKey {
+    /// Copies a lent identity of one network.
+    pub fn new(identity: &Identity<'_>, network: NetworkId) -> Self {
+        let global = identity.kind.scope == IdentityScope::Global;
+        Self {
+            kind: identity.kind,
+            network: if global { 0 } else { network },
+            at: identity.at.map(|server| match server {
+                Server::Address(address) => ServerKey::Address(address),
+                Server::Named(name) => ServerKey::Named(name.into()),
+                Server::Number(number) => ServerKey::Number(number),
+            }),
+            value: match identity.value {
+                IdentityValue::Hex(value, digits) => ValueKey::Hex(value, digits),
+                IdentityValue::Number(value) => ValueKey::Number(value),
+                IdentityValue::Ip(address) => ValueKey::Ip(address),
+                IdentityValue::Text(text) => ValueKey::Text(text.into()),
+            },
+        }
+    }
+}
+
+/// The value alone, as people read it.
+impl fmt::Display for ValueKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ValueKey::Hex(value, digits) => write!(f, "{value:0width$x}", width = usize::from(*digits)),
+            ValueKey::Number(value) => write!(f, "{value}"),
+            ValueKey::Ip(address) => write!(f, "{address}"),
+            ValueKey::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Display for ServerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerKey::Address(address) => write!(f, "{address}"),
+            ServerKey::Named(name) => f.write_str(name),
+            ServerKey::Number(number) => write!(f, "{number:016x}"),
+        }
+    }
+}
+
+/// `kind:value`, `kind:value@server`, with `/network` behind where the network is not 0.
+impl fmt::Display for IdentityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind.name, self.value)?;
+        if let Some(at) = &self.at {
+            write!(f, "@{at}")?;
+        }
+        if self.network != 0 { write!(f, "/{}", self.network) } else { Ok(()) }
+    }
+}
+
+/// Where and when something was seen: the capture and offset are found through the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen {
+    /// Packet and position among its observations.
+    pub place: Place,
+    /// The packet's time stamp.
+    pub time: Timestamp,
+}
+
+/// A fact, owned.
+#[derive(Clone, Debug)]
+pub enum OwnedFact {
+    /// See `Fact::Identity`.
+    Identity { id: IdentityKey, presence: Presence },
+    /// See `Fact::SameAs`.
+    SameAs { a: IdentityKey, b: IdentityKey, basis: &'static str, confidence: Confidence },
+    /// See `Fact::Via`.
+    Via { id: IdentityKey, via: IdentityKey },
+    /// See `Fact::Role`.
+    Role { id: IdentityKey, role: Role },
+    /// See `Fact::Attribute`.
+    Attribute { id: IdentityKey, name: Attribute, value: Box<str>, confidence: Confidence, field: &'static str },
+    /// See `Fact::Service`.
+    Service { id: IdentityKey, protocol: &'static str, port: Option<u16>, protected: bool },
+    /// See `Fact::Peer`.
+    Peer { client: IdentityKey, server: IdentityKey, protocol: &'static str },
+    /// See `Fact::Credential`: the value itself stays behind.
+    Credential(OwnedCredential),
+    /// See `Fact::Certificate`.
+    Certificate { id: IdentityKey, spki_sha256: [u8; 32], subject: Box<str>, issuer: Box<str>, not_before: i64, not_after: i64 },
+    /// See `Fact::Object`.
+    Object { id: IdentityKey, kind: &'static str, name: Box<str> },
+    /// See `Fact::Security`.
+    Security { id: IdentityKey, aspect: SecurityAspect, value: Box<str> },
+    /// See `Fact::Activity`.
+    Activity { id: IdentityKey },
+}
+
+/// What may be kept of a credential: whom it concerns, its kind and length, and the list that knows it. Its value was compared in the
+/// shard and dropped there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedCredential {
+    /// Who presented it.
+    pub by: IdentityKey,
+    /// To whom.
+    pub to: IdentityKey,
+    /// What kind it is.
+    pub kind: CredentialKind,
+    /// Length of the user name, bytes, where there was one.
+    pub user_length: Option<usize>,
+    /// Length of the secret, bytes, where it was readable.
+    pub secret_length: Option<usize>,
+    /// Name of the list that it stands in, and the products that the list names.
+    pub listed: Option<(&'static str, &'static str)>,
+    /// Whether it was accepted.
+    pub outcome: Outcome,
+    /// Whether it crossed the wire unprotected.
+    pub cleartext: bool,
+}
+
+/// A record of a kind that somebody in the cold half asked for, with the fields asked for.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Where it was seen.
+    pub seen: Seen,
+    /// The network of its flow.
+    pub network: NetworkId,
+    /// Who sent the packet that carried it.
+    pub sender: Endpoint,
+    /// Who was to receive it.
+    pub receiver: Endpoint,
+    /// Which way it went in its flow.
+    pub direction: Direction,
+    /// Kind of record.
+    pub kind: KindId,
+    /// The fields, in the order in which they were asked for.
+    pub fields: Vec<OwnedValue>,
+}
+
+/// A field's value, owned. Lists are not copied.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OwnedValue {
+    /// Not there.
+    Absent,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Unsigned(u64),
+    /// A whole number below zero.
+    Signed(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// Text.
+    Text(Box<str>),
+    /// Bytes.
+    Bytes(Box<[u8]>),
+    /// An address.
+    Address(IpAddr),
+}
+
+impl OwnedValue {
+    /// Copies a field of a record.
+    pub fn of(record: &dyn Record, field: FieldId) -> Self {
+        match record.field(field) {
+            Value::Absent | Value::List(_) => OwnedValue::Absent,
+            Value::Bool(value) => OwnedValue::Bool(value),
+            Value::Unsigned(value) | Value::Id { value, .. } => OwnedValue::Unsigned(value),
+            Value::Signed(value) => OwnedValue::Signed(value),
+            Value::Float(value) => OwnedValue::Float(value),
+            Value::Text(text) => OwnedValue::Text(text.into()),
+            Value::Hex(bytes) => OwnedValue::Bytes(bytes.into()),
+            Value::Address(address) => OwnedValue::Address(address),
+        }
+    }
+
+    /// The number, where it is one that is not below zero.
+    pub fn unsigned(&self) -> Option<u64> {
+        match self {
+            OwnedValue::Unsigned(value) => Some(*value),
+            OwnedValue::Signed(value) => u64::try_from(*value).ok(),
+            _ => None,
+        }
+    }
+
+    /// The text.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            OwnedValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            OwnedValue::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// True or false.
+    pub fn bool(&self) -> Option<bool> {
+        match self {
+            OwnedValue::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+}
+
+/// What a stage of the cold half wants to be copied: a record kind by name, and fields of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Interest {
+    /// Name of the record kind, as in `lorawan.join_request`.
+    pub kind: &'static str,
+    /// Names of the fields within the protocol.
+    pub fields: &'static [&'static str],
+}

@@ -1,0 +1,13 @@
+//! The analyzer: observations to devices, findings, actions and exports.
+//!
+//! - [`hot`] is the observer in each shard: it copies what is new and what somebody asked for.
+//! - [`keys`] proves candidate keys on LoRaWAN frames and links sessions to devices.
+//! - [`inventory`] makes devices of facts.
+//! - [`signatures`] is the data: credentials, keys, vendors, fingerprints, classes.
+//! - [`findings`] judges: checks with three answers, findings with evidence, actions.
+
+pub mod findings;
+pub mod hot;
+pub mod inventory;
+pub mod keys;
+pub mod signatures;

@@ -1,0 +1,2 @@
+//! The program `citytap`.
+fn main() {}
