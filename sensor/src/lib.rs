@@ -18,6 +18,7 @@ pub mod counters;
 pub mod flow;
 pub mod limits;
 pub mod link;
+pub mod net;
 pub mod observation;
 pub mod protocols;
 pub mod reader;

@@ -1,0 +1,3 @@
+//! The IP layer: headers with their options and extensions.
+
+pub mod ip;
