@@ -11,6 +11,7 @@ use crate::link::{self, Layers, NetworkMap};
 use crate::observation::Observer;
 use crate::pipeline::{PacketInfo, PortHints, SensorConfig, Shard};
 use crate::time::{Clock, Timestamp};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 /// The hot half's end in each shard: observes, and hands over what it gathered when an epoch ends.
@@ -51,19 +52,18 @@ pub fn run<H: HotStage>(
     config: SensorConfig,
     networks: &NetworkMap,
     threads: usize,
-    make: impl FnMut(usize) -> H,
+    mut make: impl FnMut(usize) -> H,
     mut cold: impl FnMut(EpochEnd<H::Batch>) -> bool,
 ) -> Result<Outcome, CaptureError> {
-    let hints: &'static PortHints = Box::leak(Box::new(PortHints::new(config.decoders)));
-    let mut make = make;
-    let mut shards = (0..SHARDS).map(|number| Shard::new(number, config, hints, make(number))).collect::<Vec<_>>();
+    let hints = Arc::new(PortHints::new(config.decoders));
+    let mut shards = (0..SHARDS).map(|number| Shard::new(number, config, hints.clone(), make(number))).collect::<Vec<_>>();
     if threads <= 1 {
         let mut inline = Inline { shards: &mut shards, cold: &mut cold, going: true };
         return dispatch(source, networks, &mut inline);
     }
     std::thread::scope(|scope| {
         let workers = threads - 1;
-        let (results, gathered) = channel();
+        let (results, gathered) = channel::<Told<H::Batch>>();
         let mut lanes = Vec::with_capacity(workers);
         let mut assigned: Vec<Vec<(usize, Shard<H>)>> = (0..workers).map(|_| Vec::new()).collect();
         for (number, shard) in shards.drain(..).enumerate() {
@@ -77,7 +77,7 @@ pub fn run<H: HotStage>(
             lanes.push(Lane { full, returned, bundle: Bundle::default() });
         }
         drop(results);
-        let mut threaded = Threaded { lanes, gathered, pending: Vec::new(), next: 0, counters: Counters::default(), cold: &mut cold, going: true };
+        let mut threaded = Threaded::<H, _> { lanes, gathered, pending: Vec::new(), next: 0, counters: Counters::default(), cold: &mut cold, going: true };
         dispatch(source, networks, &mut threaded)
     })
 }
@@ -132,7 +132,7 @@ fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut 
         counters.bump(Counter::Packets);
         counters.add(Counter::WireBytes, u64::from(packet.wire_length));
         counters.add(Counter::PacketsCut, u64::from(packet.wire_length as usize > packet.bytes.len()));
-        if let Some(layers) = link::peel(packet.link_type, packet.bytes, &mut counters, networks) {
+        if let Some(layers) = link::peel(packet.link_type.0, packet.bytes, &mut counters, networks) {
             target.packet(shard_of(&layers), PacketInfo { frame, time: packet.stamp, now, layers }, packet.bytes);
         }
     }

@@ -15,11 +15,13 @@
 
 pub mod capture;
 pub mod counters;
+pub mod dispatch;
 pub mod flow;
 pub mod limits;
 pub mod link;
 pub mod net;
 pub mod observation;
+pub mod pipeline;
 pub mod protocols;
 pub mod reader;
 pub mod stream;

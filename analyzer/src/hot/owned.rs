@@ -1,9 +1,9 @@
 //! Owned forms of what the sensor lends: they cross from the shards to the cold half.
 
-use citytap_sensor::flow::{Direction, Endpoint, NetworkId};
+use citytap_sensor::flow::{Direction, Endpoint, NetworkId, Transport};
 use citytap_sensor::observation::{
-    Attribute, Confidence, CredentialKind, FieldId, Identity, IdentityKind, IdentityScope, IdentityValue, KindId, Outcome,
-    Place, Presence, Record, Role, SecurityAspect, Server, Value,
+    Attribute, Confidence, CredentialKind, FieldId, Identity, IdentityKind, IdentityScope, IdentityValue, KindId, Outcome, Place,
+    Presence, Record, Role, SecurityAspect, Server, Value,
 };
 use citytap_sensor::time::Timestamp;
 use std::fmt;
@@ -132,7 +132,8 @@ pub struct Seen {
     pub time: Timestamp,
 }
 
-/// A fact, owned.
+/// A fact, owned. The fields are those of the sensor's `Fact`.
+#[allow(missing_docs)]
 #[derive(Clone, Debug)]
 pub enum OwnedFact {
     /// See `Fact::Identity`.
@@ -181,6 +182,43 @@ pub struct OwnedCredential {
     pub outcome: Outcome,
     /// Whether it crossed the wire unprotected.
     pub cleartext: bool,
+}
+
+/// What a flow did since it was last told of.
+#[derive(Clone, Debug)]
+pub struct FlowSummary {
+    /// Where it was told.
+    pub place: Place,
+    /// Number of the flow.
+    pub id: u64,
+    /// The network.
+    pub network: NetworkId,
+    /// The transport.
+    pub transport: Transport,
+    /// Who asks.
+    pub client: Endpoint,
+    /// Who answers.
+    pub server: Endpoint,
+    /// MAC address on the client's side.
+    pub client_mac: Option<[u8; 6]>,
+    /// MAC address on the server's side.
+    pub server_mac: Option<[u8; 6]>,
+    /// Outermost VLAN identifier.
+    pub vlan: Option<u16>,
+    /// Protocol recognised.
+    pub protocol: Option<&'static str>,
+    /// Time of the first packet told of.
+    pub first: Timestamp,
+    /// Time of the last packet told of.
+    pub last: Timestamp,
+    /// Packets to the server and to the client.
+    pub packets: [u64; 2],
+    /// Transport payload bytes to the server and to the client.
+    pub bytes: [u64; 2],
+    /// Whether packets went both ways, ever.
+    pub answered: bool,
+    /// Whether the flow ended.
+    pub closed: bool,
 }
 
 /// A record of a kind that somebody in the cold half asked for, with the fields asked for.

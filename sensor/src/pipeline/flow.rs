@@ -186,10 +186,6 @@ impl Body {
 
     /// Tells the flow's decoder that bytes are missing.
     fn lose(&mut self, sender_is_low: bool, missing: Option<u64>, env: &mut Env<'_>) {
-        if let Some(missing) = missing {
-            env.counters.bump(Counter::TcpGaps);
-            env.counters.add(Counter::TcpGapBytes, missing);
-        }
         let direction = self.direction(sender_is_low);
         match &mut self.recognition {
             Recognition::Running(running) => {

@@ -3,21 +3,22 @@
 //! A shard sees all packets of its IP pairs in order, whoever runs it; everything it keeps is bounded per shard.
 
 mod flow;
-mod link;
+mod flowless;
 
 use crate::counters::{Counter, Counters};
 use crate::flow::table::{FlowKey, FlowTable};
 use crate::flow::{Endpoint, FlowInfo, Transport};
 use crate::limits;
-use crate::link::{Content, Layers};
+use crate::link::{self, Content, Layers};
 use crate::net::fragments::{Fragment, Fragments};
 use crate::observation::{FlowMoment, Observer, Place};
 use crate::protocols::{Channel, DecoderSpec};
 use crate::time::Timestamp;
 use crate::transport::reassembly::Budget;
-use crate::transport::segment::{TcpFlags, TcpHeader, UdpHeader};
+use crate::transport::segment::{TcpHeader, UdpHeader};
+use std::sync::Arc;
 use flow::{Env, Feeder, Flow};
-use link::LinkDecoders;
+use flowless::FlowlessDecoders;
 
 /// What a sensor is built from.
 #[derive(Clone, Copy)]
@@ -55,22 +56,22 @@ pub(crate) struct Shard<O> {
     flows: FlowTable<Flow>,
     fragments: Fragments,
     budget: Budget,
-    link: LinkDecoders,
+    flowless: FlowlessDecoders,
     pub(crate) counters: Counters,
     stream_counters: Counters,
     pub(crate) observer: O,
-    hints: &'static PortHints,
+    hints: Arc<PortHints>,
 }
 
 impl<O: Observer> Shard<O> {
-    pub(crate) fn new(number: usize, config: SensorConfig, hints: &'static PortHints, observer: O) -> Self {
+    pub(crate) fn new(number: usize, config: SensorConfig, hints: Arc<PortHints>, observer: O) -> Self {
         Self {
             number,
             config,
             flows: FlowTable::new(config.flows, config.seed),
             fragments: Fragments::default(),
             budget: Budget::default(),
-            link: LinkDecoders::new(config.decoders),
+            flowless: FlowlessDecoders::new(config.decoders),
             counters: Counters::default(),
             stream_counters: Counters::default(),
             observer,
@@ -81,42 +82,39 @@ impl<O: Observer> Shard<O> {
     /// Takes one packet.
     #[inline]
     pub(crate) fn packet(&mut self, packet: &PacketInfo, bytes: &[u8]) {
-        let (offset, length) = packet.layers.payload;
-        let payload = bytes.get(offset as usize..).and_then(|rest| rest.get(..length as usize)).unwrap_or_default();
-        self.content(packet, packet.layers.content, payload);
+        self.content(packet, packet.layers.content, packet.layers.payload(bytes));
     }
 
     fn content(&mut self, packet: &PacketInfo, content: Content, payload: &[u8]) {
         match content {
             Content::Tcp => self.tcp(packet, payload),
             Content::Udp => self.udp(packet, payload),
-            Content::Fragment { .. } => self.fragment(packet, payload),
+            Content::Fragment(part) => self.fragment(packet, part, payload),
             Content::Icmpv6 | Content::Arp | Content::LoraTap | Content::Link(_) => {
-                self.link.packet(packet, content, payload, &mut self.observer, &mut self.counters, self.config.decoders);
+                self.flowless.packet(packet, content, payload, &mut self.observer, &mut self.counters, self.config.decoders);
             }
         }
     }
 
-    fn fragment(&mut self, packet: &PacketInfo, payload: &[u8]) {
-        let Content::Fragment { protocol, id, offset, more } = packet.layers.content else { return };
+    fn fragment(&mut self, packet: &PacketInfo, part: link::Fragment, payload: &[u8]) {
         let fragment = Fragment {
             network: packet.layers.network,
             source: packet.layers.source,
             destination: packet.layers.destination,
-            id,
-            protocol,
-            offset,
-            more,
+            id: part.identification,
+            protocol: part.protocol,
+            offset: part.offset,
+            more: part.more,
             payload,
         };
         let Some(whole) = self.fragments.add(packet.now, fragment, &mut self.counters) else { return };
-        let content = match protocol {
+        let content = match whole.protocol {
             6 => Content::Tcp,
             17 => Content::Udp,
             58 => Content::Icmpv6,
             _ => return self.counters.bump(Counter::IpOtherProtocol),
         };
-        self.content(packet, content, &whole);
+        self.content(packet, content, &whole.payload);
     }
 
     fn udp(&mut self, packet: &PacketInfo, payload: &[u8]) {
@@ -137,18 +135,18 @@ impl<O: Observer> Shard<O> {
     fn tcp(&mut self, packet: &PacketInfo, payload: &[u8]) {
         let Some(header) = TcpHeader::parse(payload) else { return self.counters.bump(Counter::TransportMalformed) };
         let ends = Ends::new(packet, Transport::Tcp, header.source, header.destination);
-        let syn = header.flags.contains(TcpFlags::SYN);
-        let mut number = self.find_or_open(packet, &ends, syn.then(|| !header.flags.contains(TcpFlags::ACK)));
+        let syn = header.flags.syn();
+        let mut number = self.find_or_open(packet, &ends, syn.then(|| !header.flags.ack()));
         if syn && self.flows.get_mut(number).is_some_and(|flow| starts_anew(flow, &ends, &header)) {
             self.close(number, packet.now, Place { frame: packet.frame, sequence: 0 });
-            number = self.find_or_open(packet, &ends, Some(!header.flags.contains(TcpFlags::ACK)));
+            number = self.find_or_open(packet, &ends, Some(!header.flags.ack()));
         }
         let Some(flow) = self.flows.get_mut(number) else { return };
         let direction = flow.body.direction(ends.sender_is_low);
         flow.body.touch(packet.now, direction, header.payload.len());
         let own = usize::from(!ends.sender_is_low);
-        let special = header.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST);
-        let acknowledges_hole = header.flags.contains(TcpFlags::ACK) && flow.streams[1 - own].has_hole();
+        let special = syn || header.flags.fin() || header.flags.rst();
+        let acknowledges_hole = header.flags.ack() && flow.streams[1 - own].has_hole();
         if !special && !acknowledges_hole && (header.payload.is_empty() || flow.body.is_silent()) {
             self.counters.add(Counter::UndecodedBytes, header.payload.len() as u64);
             return;
@@ -158,20 +156,19 @@ impl<O: Observer> Shard<O> {
         let mut feeder = Feeder { body: &mut flow.body, sender_is_low: ends.sender_is_low, env };
         if acknowledges_hole {
             feeder.sender_is_low = !ends.sender_is_low;
-            flow.streams[1 - own].peer_acknowledged(header.ack, &mut self.budget, &mut self.stream_counters, &mut feeder);
+            flow.streams[1 - own].peer_acknowledged(header.ack, packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
             feeder.sender_is_low = ends.sender_is_low;
         }
         let stream = &mut flow.streams[own];
-        let mut seq = header.seq;
         if syn {
-            stream.syn(seq);
-            seq = seq.wrapping_add(1);
+            stream.syn(header.seq);
         }
-        stream.push(seq, header.payload, packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
-        if header.flags.contains(TcpFlags::FIN) {
-            stream.fin(seq.wrapping_add(header.payload.len() as u32));
+        stream.push(header.data_seq(), header.payload, packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
+        if header.flags.fin() {
+            let end = header.data_seq().wrapping_add(header.payload.len() as u32);
+            stream.fin(end, packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
         }
-        if header.flags.contains(TcpFlags::RST) || flow.streams.iter().all(|stream| stream.is_finished()) {
+        if header.flags.rst() || flow.streams.iter().all(|stream| stream.is_finished()) {
             flow.body.closing = true;
         }
     }
@@ -224,7 +221,7 @@ impl<O: Observer> Shard<O> {
         let mut feeder = Feeder { body: &mut flow.body, sender_is_low: true, env };
         for (side, stream) in flow.streams.iter_mut().enumerate() {
             feeder.sender_is_low = side == 0;
-            stream.flush(&mut self.budget, &mut self.stream_counters, &mut feeder);
+            stream.flush(now, &mut self.budget, &mut self.stream_counters, &mut feeder);
         }
         let Feeder { body, mut env, .. } = feeder;
         body.close(&mut env);
@@ -293,7 +290,7 @@ fn env<'e>(
 /// Whether a SYN begins a new connection on the ports of an old one, rather than being sent again.
 fn starts_anew(flow: &Flow, ends: &Ends, header: &TcpHeader<'_>) -> bool {
     let stream = &flow.streams[usize::from(!ends.sender_is_low)];
-    flow.body.closing || stream.is_started() && !stream.began_at(header.seq)
+    flow.body.closing || stream.restarts(header.seq)
 }
 
 /// The two ends of a packet above IP.

@@ -11,12 +11,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const ETHERTYPE_ARP: u16 = 0x0806;
 
 /// The decoders of one shard that work without flows.
-pub(super) struct LinkDecoders {
+pub(super) struct FlowlessDecoders {
     decoders: Vec<(&'static DecoderSpec, Box<dyn Decoder>)>,
     children: Option<Box<Children>>,
 }
 
-impl LinkDecoders {
+impl FlowlessDecoders {
     pub(super) fn new(decoders: &'static [&'static DecoderSpec]) -> Self {
         let flowless = |spec: &&&DecoderSpec| spec.hooks.icmpv6 || spec.hooks.loratap || !spec.hooks.ethertypes.is_empty();
         Self { decoders: decoders.iter().filter(flowless).map(|&spec| (spec, (spec.create)())).collect(), children: None }
@@ -64,7 +64,7 @@ fn takes(spec: &DecoderSpec, content: Content) -> bool {
         Content::Link(ethertype) => spec.hooks.ethertypes.contains(&ethertype),
         Content::Icmpv6 => spec.hooks.icmpv6,
         Content::LoraTap => spec.hooks.loratap,
-        Content::Tcp | Content::Udp | Content::Fragment { .. } => false,
+        Content::Tcp | Content::Udp | Content::Fragment(_) => false,
     }
 }
 
