@@ -6,6 +6,7 @@
 //! - [`signatures`] is the data: credentials, keys, vendors, fingerprints, classes.
 //! - [`findings`] judges: checks with three answers, findings with evidence, actions.
 
+pub mod cli;
 pub mod findings;
 pub mod hot;
 pub mod inventory;

@@ -1,2 +1,7 @@
-//! The program `citytap`.
-fn main() {}
+//! The program `citytap`: thin; each subcommand has its file under `cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    citytap_analyzer::cli::main()
+}

@@ -1,3 +1,304 @@
 //! The observer in each shard, on the capture side: what is new and what somebody asked for leaves it, owned; the rest is counted.
+//!
+//! Facts are states: one that was sent already with the same content is not sent again. The memory of what was sent is bounded; when it
+//! is full it starts afresh, and known facts are sent once more.
 
 pub mod owned;
+
+use citytap_sensor::dispatch::HotStage;
+use citytap_sensor::flow::NetworkId;
+use citytap_sensor::observation::{
+    Credential, CredentialKind, Fact, FieldId, FlowMoment, FlowReport, Identity, KindId, Observation, Observer,
+};
+use citytap_sensor::protocols::DecoderSpec;
+use citytap_sensor::time::Timestamp;
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
+use owned::{Event, FlowSummary, IdentityKey, Interest, OwnedCredential, OwnedFact, OwnedValue, Seen};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// Facts remembered as sent, in each shard: a large broker has some ten thousand clients and topics with facts of their own.
+pub const FACTS_REMEMBERED: usize = 65_536;
+
+/// Kinds of anomalies remembered with their flows between two epochs, in each shard.
+pub const ANOMALIES_REMEMBERED: usize = 4_096;
+
+/// Looks a credential up in the lists: user name, password, kind. Answers the list's name and its products.
+pub type CredentialLookup = fn(CredentialKind, Option<&[u8]>, Option<&[u8]>) -> Option<(&'static str, &'static str)>;
+
+/// What the shards need to know of the cold half's wishes.
+pub struct Wishes {
+    kinds: Vec<(KindId, Vec<FieldId>)>,
+    lookup: CredentialLookup,
+}
+
+impl Wishes {
+    /// Resolves names of kinds and fields against the decoders' declarations.
+    ///
+    /// # Errors
+    /// The first name that no decoder declares.
+    pub fn new(decoders: &[&DecoderSpec], interests: &[Interest], lookup: CredentialLookup) -> Result<Self, String> {
+        let mut kinds = Vec::new();
+        for interest in interests {
+            let kind = decoders.iter().flat_map(|spec| spec.records).find(|kind| kind.name == interest.kind);
+            let kind = kind.ok_or_else(|| format!("no decoder makes records of kind {}", interest.kind))?;
+            let field = |name: &&str| {
+                let found = kind.field(name).ok_or_else(|| format!("{} has no field {name}", interest.kind));
+                found.map(|(id, _)| id)
+            };
+            kinds.push((kind.id, interest.fields.iter().map(field).collect::<Result<_, _>>()?));
+        }
+        Ok(Self { kinds, lookup })
+    }
+
+    fn fields(&self, kind: KindId) -> Option<&[FieldId]> {
+        self.kinds.iter().find(|(wanted, _)| *wanted == kind).map(|(_, fields)| fields.as_slice())
+    }
+}
+
+/// What one shard gathered in one epoch.
+#[derive(Default)]
+pub struct Batch {
+    /// Facts and events in the order in which they were seen.
+    pub changes: Vec<(Seen, NetworkId, Change)>,
+    /// What flows did.
+    pub flows: Vec<FlowSummary>,
+    /// Observations of each protocol and kind; the kind is the name of the record.
+    pub tallies: Vec<(&'static str, u64)>,
+    /// Anomalies: code, where first seen, how often.
+    pub anomalies: Vec<(&'static str, Seen, u64)>,
+}
+
+/// Something that leaves a shard.
+pub enum Change {
+    /// A fact that is new or differs.
+    Fact(OwnedFact),
+    /// A record that somebody asked for.
+    Event(Box<Event>),
+}
+
+/// The observer of one shard.
+pub struct Hot {
+    wishes: Arc<Wishes>,
+    batch: Batch,
+    sent: HashSet<u64, FixedState>,
+    hasher: FixedState,
+    tallies: HashMap<&'static str, u64, FixedState>,
+    anomalies: HashMap<&'static str, (Seen, u64), FixedState>,
+}
+
+impl Hot {
+    /// An observer that serves the wishes.
+    pub fn new(wishes: Arc<Wishes>) -> Self {
+        let hasher = FixedState::with_seed(0);
+        Self {
+            wishes,
+            batch: Batch::default(),
+            sent: HashSet::with_hasher(FixedState::with_seed(0)),
+            hasher,
+            tallies: HashMap::with_hasher(FixedState::with_seed(0)),
+            anomalies: HashMap::with_hasher(FixedState::with_seed(0)),
+        }
+    }
+
+    fn fact(&mut self, seen: Seen, network: NetworkId, fact: &Fact<'_>) {
+        let mut state = self.hasher.build_hasher();
+        hash_fact(fact, network, &mut state);
+        if self.sent.len() >= FACTS_REMEMBERED {
+            self.sent.clear();
+        }
+        if self.sent.insert(state.finish()) {
+            let fact = own(fact, network, self.wishes.lookup);
+            self.batch.changes.push((seen, network, Change::Fact(fact)));
+        }
+    }
+}
+
+impl Observer for Hot {
+    fn observe(&mut self, observation: &Observation<'_>) {
+        let seen = Seen { place: observation.place, time: observation.time };
+        let network = observation.flow.network;
+        for fact in observation.facts {
+            self.fact(seen, network, fact);
+        }
+        for anomaly in observation.anomalies.iter() {
+            if self.anomalies.len() < ANOMALIES_REMEMBERED || self.anomalies.contains_key(anomaly.code.name) {
+                self.anomalies.entry(anomaly.code.name).or_insert((seen, 0)).1 += 1;
+            }
+        }
+        let Some(record) = observation.record else { return };
+        let kind = record.kind();
+        *self.tallies.entry(kind.name).or_insert(0) += 1;
+        if let Some(fields) = self.wishes.fields(kind.id) {
+            let event = Event {
+                seen,
+                network,
+                sender: observation.flow.sender(observation.direction),
+                receiver: observation.flow.receiver(observation.direction),
+                direction: observation.direction,
+                kind: kind.id,
+                fields: fields.iter().map(|&field| OwnedValue::of(record, field)).collect(),
+            };
+            self.batch.changes.push((seen, network, Change::Event(Box::new(event))));
+        }
+    }
+
+    fn flow(&mut self, report: &FlowReport<'_>) {
+        let flow = report.flow;
+        self.batch.flows.push(FlowSummary {
+            place: report.place,
+            id: flow.id,
+            network: flow.network,
+            transport: flow.transport,
+            client: flow.client,
+            server: flow.server,
+            client_mac: flow.client_mac,
+            server_mac: flow.server_mac,
+            vlan: flow.vlan,
+            protocol: report.protocol,
+            first: report.first,
+            last: report.last,
+            packets: report.packets,
+            bytes: report.bytes,
+            answered: report.answered,
+            closed: report.moment == FlowMoment::Closed,
+        });
+    }
+
+    fn epoch(&mut self, _epoch: u64, _now: Timestamp) {
+        if !self.tallies.is_empty() {
+            self.batch.tallies.extend(self.tallies.drain());
+        }
+        if !self.anomalies.is_empty() {
+            self.batch.anomalies.extend(self.anomalies.drain().map(|(code, (seen, count))| (code, seen, count)));
+        }
+    }
+}
+
+impl HotStage for Hot {
+    type Batch = Batch;
+
+    fn drain(&mut self) -> Option<Batch> {
+        let batch = &self.batch;
+        let empty = batch.changes.is_empty() && batch.flows.is_empty() && batch.tallies.is_empty() && batch.anomalies.is_empty();
+        (!empty).then(|| std::mem::take(&mut self.batch))
+    }
+}
+
+/// Hashes what a fact says; equal facts have equal hashes.
+fn hash_fact(fact: &Fact<'_>, network: NetworkId, state: &mut impl Hasher) {
+    std::mem::discriminant(fact).hash(state);
+    network.hash(state);
+    match fact {
+        Fact::Identity { id, presence } => {
+            hash_identity(id, state);
+            (*presence as u8).hash(state);
+        }
+        Fact::SameAs { a, b, basis, confidence } => {
+            hash_identity(a, state);
+            hash_identity(b, state);
+            basis.hash(state);
+            (*confidence as u8).hash(state);
+        }
+        Fact::Via { id, via } => {
+            hash_identity(id, state);
+            hash_identity(via, state);
+        }
+        Fact::Role { id, role } => {
+            hash_identity(id, state);
+            role.hash(state);
+        }
+        Fact::Attribute { id, name, value, confidence, field } => {
+            hash_identity(id, state);
+            name.hash(state);
+            value.to_string().hash(state);
+            (*confidence as u8).hash(state);
+            field.hash(state);
+        }
+        Fact::Service { id, protocol, port, protected } => {
+            hash_identity(id, state);
+            (protocol, port, protected).hash(state);
+        }
+        Fact::Peer { client, server, protocol } => {
+            hash_identity(client, state);
+            hash_identity(server, state);
+            protocol.hash(state);
+        }
+        Fact::Credential(credential) => {
+            hash_identity(&credential.by, state);
+            hash_identity(&credential.to, state);
+            (credential.kind, credential.outcome, credential.cleartext).hash(state);
+            credential.user.map(|user| user.expose_for_comparison()).hash(state);
+            credential.secret.map(|secret| secret.expose_for_comparison()).hash(state);
+        }
+        Fact::Certificate { id, spki_sha256, subject, .. } => {
+            hash_identity(id, state);
+            (spki_sha256, subject).hash(state);
+        }
+        Fact::Object { id, kind, name } => {
+            hash_identity(id, state);
+            kind.hash(state);
+            name.to_string().hash(state);
+        }
+        Fact::Security { id, aspect, value } => {
+            hash_identity(id, state);
+            aspect.hash(state);
+            value.to_string().hash(state);
+        }
+        Fact::Activity { id } => hash_identity(id, state),
+    }
+}
+
+fn hash_identity(identity: &Identity<'_>, state: &mut impl Hasher) {
+    identity.kind.name.hash(state);
+    identity.at.hash(state);
+    identity.value.hash(state);
+}
+
+fn own(fact: &Fact<'_>, network: NetworkId, lookup: CredentialLookup) -> OwnedFact {
+    let key = |identity| IdentityKey::new(identity, network);
+    match fact {
+        Fact::Identity { id, presence } => OwnedFact::Identity { id: key(id), presence: *presence },
+        Fact::SameAs { a, b, basis, confidence } => OwnedFact::SameAs { a: key(a), b: key(b), basis, confidence: *confidence },
+        Fact::Via { id, via } => OwnedFact::Via { id: key(id), via: key(via) },
+        Fact::Role { id, role } => OwnedFact::Role { id: key(id), role: *role },
+        Fact::Attribute { id, name, value, confidence, field } => {
+            OwnedFact::Attribute { id: key(id), name: *name, value: value.to_string().into(), confidence: *confidence, field }
+        }
+        Fact::Service { id, protocol, port, protected } => {
+            OwnedFact::Service { id: key(id), protocol, port: *port, protected: *protected }
+        }
+        Fact::Peer { client, server, protocol } => OwnedFact::Peer { client: key(client), server: key(server), protocol },
+        Fact::Credential(credential) => OwnedFact::Credential(own_credential(credential, network, lookup)),
+        Fact::Certificate { id, spki_sha256, subject, issuer, not_before, not_after } => OwnedFact::Certificate {
+            id: key(id),
+            spki_sha256: *spki_sha256,
+            subject: (*subject).into(),
+            issuer: (*issuer).into(),
+            not_before: *not_before,
+            not_after: *not_after,
+        },
+        Fact::Object { id, kind, name } => OwnedFact::Object { id: key(id), kind, name: name.to_string().into() },
+        Fact::Security { id, aspect, value } => {
+            OwnedFact::Security { id: key(id), aspect: *aspect, value: value.to_string().into() }
+        }
+        Fact::Activity { id } => OwnedFact::Activity { id: key(id) },
+    }
+}
+
+/// The one place where a secret's value is looked at: it is compared with the lists and left behind.
+fn own_credential(credential: &Credential<'_>, network: NetworkId, lookup: CredentialLookup) -> OwnedCredential {
+    let user = credential.user.map(|user| user.expose_for_comparison());
+    let secret = credential.secret.map(|secret| secret.expose_for_comparison());
+    OwnedCredential {
+        by: IdentityKey::new(&credential.by, network),
+        to: IdentityKey::new(&credential.to, network),
+        kind: credential.kind,
+        user_length: user.map(<[u8]>::len),
+        secret_length: secret.map(<[u8]>::len),
+        listed: lookup(credential.kind, user, secret),
+        outcome: credential.outcome,
+        cleartext: credential.cleartext,
+    }
+}

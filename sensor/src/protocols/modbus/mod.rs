@@ -82,19 +82,11 @@ fn probe_mbap(input: &ProbeInput<'_>, header: &wire::MbapHeader) -> Probe {
 }
 
 fn probe_rtu(input: &ProbeInput<'_>) -> Probe {
-    let direction = [Direction::ToServer, Direction::ToClient].into_iter().find(|&direction| {
-        let pdu = wire::rtu_frame(input.bytes, direction).and_then(|frame| frame.pdu);
-        pdu.is_some_and(|pdu| match direction {
-            Direction::ToServer => wire::fits_request(pdu),
-            Direction::ToClient => wire::fits_response(pdu),
-        })
-    });
-    match direction {
+    match (wire::is_rtu_frame(input.bytes, Direction::ToServer), wire::is_rtu_frame(input.bytes, Direction::ToClient)) {
         // Writes are echoed: the bytes do not tell who sent them.
-        Some(Direction::ToServer) if wire::rtu_frame(input.bytes, Direction::ToClient).is_some_and(|frame| frame.pdu.is_some()) => {
-            Probe::Strong(None)
-        }
-        Some(direction) => Probe::Strong(Some(direction)),
-        None => Probe::No,
+        (true, true) => Probe::Strong(None),
+        (true, false) => Probe::Strong(Some(Direction::ToServer)),
+        (false, true) => Probe::Strong(Some(Direction::ToClient)),
+        (false, false) => Probe::No,
     }
 }

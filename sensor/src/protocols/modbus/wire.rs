@@ -552,8 +552,7 @@ pub fn fits_request(pdu: &[u8]) -> bool {
 pub fn fits_response(pdu: &[u8]) -> bool {
     parse_response(pdu).is_some_and(|response| {
         let known_exception = response.exception_code.is_some_and(|code| exception_name(code).is_some());
-        response.flaw.is_none()
-            && (known_exception || response.exception_code.is_none() && has_shape(response.function_code))
+        response.flaw.is_none() && (known_exception || response.exception_code.is_none() && has_shape(response.function_code))
     })
 }
 
@@ -583,12 +582,38 @@ pub fn rtu_frame(bytes: &[u8], direction: Direction) -> Option<RtuFrame<'_>> {
             Some(RtuFrame { length, pdu: frame.and_then(checked_pdu) })
         }
         RtuLength::NeedMore => None,
-        // The length of an unknown function shows where the CRC first fits.
-        RtuLength::Unknown => {
-            let length = (4..=bytes.len().min(RTU_MAX)).find(|&length| bytes.get(..length).and_then(checked_pdu).is_some())?;
-            Some(RtuFrame { length, pdu: bytes.get(..length).and_then(checked_pdu) })
-        }
+        RtuLength::Unknown => unknown_frame(bytes),
     }
+}
+
+/// The length of an unknown function shows where the CRC first fits: over the bytes of a right CRC it becomes 0.
+fn unknown_frame(bytes: &[u8]) -> Option<RtuFrame<'_>> {
+    let mut crc = CRC_START;
+    let fitting = bytes.iter().take(RTU_MAX).position(|&byte| {
+        crc = crc_step(crc, byte);
+        crc == 0
+    });
+    let length = fitting.map(|last| last + 1).filter(|&length| length >= 4)?;
+    Some(RtuFrame { length, pdu: bytes.get(..length).and_then(checked_pdu) })
+}
+
+/// Whether `bytes` are exactly one RTU frame of a public function: what a probe can trust.
+pub fn is_rtu_frame(bytes: &[u8], direction: Direction) -> bool {
+    let known = bytes.get(1).is_some_and(|code| has_shape(code & 0x7f));
+    let length = match direction {
+        Direction::ToServer => rtu_request_length(bytes),
+        Direction::ToClient => rtu_response_length(bytes),
+    };
+    let fits = match length {
+        RtuLength::Known(length) => length == bytes.len(),
+        // Device identification tells its length in its objects.
+        RtuLength::Unknown => bytes.get(1) == Some(&43),
+        RtuLength::NeedMore => false,
+    };
+    known && fits && checked_pdu(bytes).is_some_and(|pdu| match direction {
+        Direction::ToServer => fits_request(pdu),
+        Direction::ToClient => fits_response(pdu),
+    })
 }
 
 enum RtuLength {
@@ -639,9 +664,30 @@ fn checked_pdu(frame: &[u8]) -> Option<&[u8]> {
     (crc16(body) == u16::from_le_bytes(*crc)).then(|| body.get(1..)).flatten().filter(|pdu| !pdu.is_empty())
 }
 
+const CRC_START: u16 = 0xffff;
+
 /// CRC-16 of RTU frames: polynomial 0xa001 reflected, starting at 0xffff (Serial Line §6.2.2).
 pub fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0xffff, |crc, &byte| {
-        (0..8).fold(crc ^ u16::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xa001 } else { crc >> 1 })
-    })
+    bytes.iter().fold(CRC_START, |crc, &byte| crc_step(crc, byte))
 }
+
+#[inline]
+fn crc_step(crc: u16, byte: u8) -> u16 {
+    crc >> 8 ^ CRC_TABLE.get(usize::from(crc as u8 ^ byte)).copied().unwrap_or_default()
+}
+
+/// The remainder of each byte.
+static CRC_TABLE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut crc, mut bit) = (byte as u16, 0);
+        while bit < 8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xa001 } else { crc >> 1 };
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};

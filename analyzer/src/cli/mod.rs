@@ -1,0 +1,51 @@
+//! What a person types: one file a subcommand. Exit codes are stable: 0 done, 1 an expectation or `--fail-on` failed, 2 wrong usage,
+//! 3 a file could not be read or written.
+
+mod decode;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Everything was done.
+pub const DONE: u8 = 0;
+/// An expectation or a limit on findings did not hold.
+pub const FAILED: u8 = 1;
+/// What was typed is wrong.
+pub const USAGE: u8 = 2;
+/// A file could not be read or written.
+pub const UNREADABLE: u8 = 3;
+
+#[derive(Parser)]
+#[command(
+    name = "citytap",
+    version,
+    about = "Passive inventory and security findings for a city's devices",
+    max_term_width = 110
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Decode(decode::Decode),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Decode(command) => command.run(),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("citytap: {error}");
+            ExitCode::from(UNREADABLE)
+        }
+    }
+}
+
+/// An error that a person reads: what is wrong, where, and what to do.
+pub type Failure = Box<dyn std::error::Error>;
