@@ -385,6 +385,16 @@ fn a_block_whose_lengths_disagree_ends_the_capture() {
 }
 
 #[test]
+fn a_section_of_an_unknown_version_is_stepped_over_and_told() {
+    let section = || PcapngWriter::new(Little).interface(1, 0, &[]).enhanced(0, 1, b"data", &[]).bytes;
+    let mut foreign = section();
+    foreign[12] = 2;
+    let bytes = [section(), foreign, section()].concat();
+    assert_eq!(read_well(&bytes).len(), 2);
+    assert_eq!(info(&bytes).sections_unread, 1);
+}
+
+#[test]
 fn captures_merge_by_time_and_then_by_argument() {
     let capture = |stamps: &[u32], tag: &[u8]| {
         let writer = stamps.iter().fold(PcapWriter::ethernet(), |writer, &stamp| writer.packet(stamp, 0, tag));
