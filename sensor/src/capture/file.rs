@@ -277,7 +277,7 @@ pub(super) fn base_name(name: &str) -> String {
     printable(Path::new(name).file_name().map_or(name.into(), |base| base.to_string_lossy()).as_ref())
 }
 
-/// Reads `bytes` as a capture, to the end or to [`FUZZ_BYTES`] of packets: the body of a fuzz target.
+/// Reads `bytes` as a capture, to the end or to a few megabytes of packets: the body of a fuzz target.
 pub fn fuzz(bytes: &[u8]) {
     let options = ReadOptions { digest: false, block: 256 };
     let Ok(mut source) = FileSource::from_reader("fuzz", io::Cursor::new(bytes.to_vec()), options) else { return };
