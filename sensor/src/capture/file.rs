@@ -65,6 +65,7 @@ struct Ended {
     compression: Vec<Compression>,
     interfaces: Vec<Interface>,
     comments: Vec<String>,
+    sections_unread: u64,
     bytes_read: u64,
     digest: Option<Digest>,
 }
@@ -192,14 +193,22 @@ impl FileSource {
 
     fn known(&self) -> Ended {
         let State::Reading(reading) = &self.state else { return Ended::default() };
-        let (format, interfaces, comments) = match &reading.container {
+        let (compression, bytes_read) = (reading.compression.clone(), reading.window.source().raw().count);
+        match &reading.container {
             Container::Pcap(pcap) => {
-                (pcap.format, vec![Interface { link_type: pcap.link_type, ..Interface::default() }], Vec::new())
+                let interfaces = vec![Interface { link_type: pcap.link_type, ..Interface::default() }];
+                Ended { format: Some(pcap.format), compression, interfaces, bytes_read, ..Ended::default() }
             }
-            Container::Pcapng(pcapng) => (Format::Pcapng, pcapng.interfaces.clone(), pcapng.comments.clone()),
-        };
-        let bytes_read = reading.window.source().raw().count;
-        Ended { format: Some(format), compression: reading.compression.clone(), interfaces, comments, bytes_read, digest: None }
+            Container::Pcapng(pcapng) => Ended {
+                format: Some(Format::Pcapng),
+                compression,
+                interfaces: pcapng.interfaces.clone(),
+                comments: pcapng.comments.clone(),
+                sections_unread: pcapng.sections_unread,
+                bytes_read,
+                digest: None,
+            },
+        }
     }
 }
 
@@ -229,7 +238,7 @@ impl CaptureSource for FileSource {
 
     fn describe(&self) -> Vec<CaptureInfo> {
         let known;
-        let Ended { format, compression, interfaces, comments, bytes_read, digest } = match &self.state {
+        let Ended { format, compression, interfaces, comments, sections_unread, bytes_read, digest } = match &self.state {
             State::Reading(_) => {
                 known = self.known();
                 &known
@@ -242,6 +251,7 @@ impl CaptureSource for FileSource {
             compression: compression.clone(),
             interfaces: interfaces.clone(),
             comments: comments.clone(),
+            sections_unread: *sections_unread,
             packets: self.packets,
             bytes_read: *bytes_read,
             size: self.size,
@@ -267,7 +277,7 @@ pub(super) fn base_name(name: &str) -> String {
     printable(Path::new(name).file_name().map_or(name.into(), |base| base.to_string_lossy()).as_ref())
 }
 
-/// Reads `bytes` as a capture, to the end or to [`FUZZ_BYTES`] of packets: the body of a fuzz target.
+/// Reads `bytes` as a capture, to the end or to a few megabytes of packets: the body of a fuzz target.
 pub fn fuzz(bytes: &[u8]) {
     let options = ReadOptions { digest: false, block: 256 };
     let Ok(mut source) = FileSource::from_reader("fuzz", io::Cursor::new(bytes.to_vec()), options) else { return };

@@ -119,6 +119,8 @@ pub struct CaptureInfo {
     pub interfaces: Vec<Interface>,
     /// Comments on sections, at most [`MAX_COMMENTS`].
     pub comments: Vec<String>,
+    /// Sections of a pcapng version that is not known, whose packets were stepped over.
+    pub sections_unread: u64,
     /// Packets handed out.
     pub packets: u64,
     /// Bytes read of the file as stored.

@@ -9,7 +9,7 @@ use crate::time::{SECOND, Timestamp};
 
 /// Which end of a number comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum ByteOrder {
+pub(crate) enum ByteOrder {
     #[default]
     Little,
     Big,

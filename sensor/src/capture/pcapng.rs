@@ -34,6 +34,9 @@ mod option {
 /// Byte-order magic (§4.1).
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
+/// The major version of the format that is known (§4.1).
+const MAJOR_VERSION: u16 = 1;
+
 /// Type and length in front of a block's body.
 const FRONT: usize = 8;
 
@@ -44,7 +47,9 @@ const FRAME: u32 = 12;
 #[derive(Default)]
 pub(super) struct Pcapng {
     order: ByteOrder,
-    in_section: bool,
+    /// The section is of a version that is not known: its blocks are stepped over.
+    unknown_version: bool,
+    pub(super) sections_unread: u64,
     section: Vec<SectionInterface>,
     known: HashMap<(LinkType, String, String), u16, FixedState>,
     last_stamp: Timestamp,
@@ -79,7 +84,7 @@ impl Pcapng {
                 };
             }
             let (kind, length) = self.front(window.rest())?;
-            if !is_read(kind) {
+            if !is_read(kind) || (self.unknown_version && kind != block::SECTION) {
                 self.step_over(window, length)?;
                 continue;
             }
@@ -133,7 +138,6 @@ impl Pcapng {
                     });
                 }
             };
-            self.in_section = true;
         }
         let mut reader = Reader::new(bytes);
         let (Some(kind), Some(length)) = (self.order.u32(&mut reader), self.order.u32(&mut reader)) else {
@@ -174,13 +178,8 @@ impl Pcapng {
             Some(major)
         };
         let major = fields().ok_or_else(|| too_short(0))?;
-        if major != 1 {
-            return Err(Fault::Value {
-                what: "the format version of a section",
-                value: major.into(),
-                rule: "not 1, the only one known",
-            });
-        }
+        self.unknown_version = major != MAJOR_VERSION;
+        self.sections_unread += u64::from(self.unknown_version);
         self.section.clear();
         for (code, value) in Options(body, order) {
             if code == option::COMMENT && self.comments.len() < MAX_COMMENTS {
