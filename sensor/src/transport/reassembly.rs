@@ -15,9 +15,12 @@
 //!
 //! Left out: urgent data (delivered in line), selective acknowledgements, window checks, RST (the flow's owner calls [`HalfStream::flush`]).
 
+mod astray;
 mod fuzz;
 mod held;
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
 
@@ -32,9 +35,6 @@ use held::{Cover, Held, Piece};
 /// Furthest from the stream's position, in bytes, that a segment is taken for what it says: four times what may be held.
 /// A garbled sequence number falls within it once in two thousand times.
 pub const WINDOW: u32 = 1 << 20;
-
-/// Longest jump ahead, in bytes, that counts as a loss of known length: the largest window of RFC 7323 §2.3.
-const LONGEST_GAP: i32 = 1 << 30;
 
 /// Where a stream's bytes go. The order of the calls is the order of the stream.
 pub trait StreamSink {
@@ -52,9 +52,11 @@ pub trait StreamSink {
 #[derive(Default)]
 pub struct HalfStream {
     held: Option<Box<Held>>,
+    /// Number of the next byte to deliver.
     next: u32,
     /// Where the stream began: tells a repeated SYN from a new connection's.
     first: u32,
+    /// Number after the last byte, where the flag is set.
     fin: u32,
     flags: u8,
 }
@@ -227,9 +229,6 @@ impl HalfStream {
         if self.flags & FIN != 0 && i64::from(distance(self.fin, seq)) + payload.len() as i64 > 0 {
             self.flags &= !FIN;
         }
-        if ahead > 0 {
-            to.counters.bump(Counter::TcpOutOfOrder);
-        }
         if self.held.as_mut().and_then(|held| held.take_astray()).is_some() {
             to.counters.bump(Counter::TcpAstray);
         }
@@ -255,7 +254,7 @@ impl HalfStream {
             to.counters.bump(Counter::TcpOverlapConflicts);
             to.sink.conflict();
         }
-        let (mut segment_start, mut is_new) = (true, false);
+        let (mut segment_start, mut is_new, mut is_early) = (true, false, false);
         while !payload.is_empty() {
             let ahead = distance(self.next, seq);
             let cover = match (u32::try_from(ahead), &self.held) {
@@ -270,7 +269,9 @@ impl HalfStream {
                     if ahead == 0 {
                         self.deliver(run, segment_start, to);
                         self.drain(to);
-                    } else if !self.keep(seq, run, segment_start, to) {
+                    } else if self.keep(seq, run, segment_start, to) {
+                        is_early = true;
+                    } else {
                         if let Some(missing) = self.give_up_hole(Some(seq), to) {
                             to.counters.add(Counter::TcpBufferDropped, missing);
                         }
@@ -286,6 +287,8 @@ impl HalfStream {
         }
         if !is_new {
             to.counters.bump(Counter::TcpRetransmissions);
+        } else if is_early {
+            to.counters.bump(Counter::TcpOutOfOrder);
         }
     }
 
@@ -402,69 +405,6 @@ impl HalfStream {
             break;
         }
         self.settle();
-    }
-
-    /// A segment far from the stream's position.
-    fn push_astray<S: StreamSink>(&mut self, seq: u32, payload: &[u8], to: &mut Outlet<'_, S>) {
-        let apart = self.held.as_ref().and_then(|held| held.astray()).map(|astray| distance(astray.start, seq));
-        match apart {
-            Some(0) => to.counters.bump(Counter::TcpRetransmissions),
-            Some(apart) if is_near(apart) => self.follow_both(apart, seq, payload, to),
-            _ => {
-                let piece = Piece { start: seq, segment_start: true, arrived: to.now, bytes: payload.into() };
-                if self.held.is_none() {
-                    self.held = Held::open(to.now, to.budget);
-                }
-                let replaced = self.held.as_mut().and_then(|held| held.take_astray());
-                to.counters.add(Counter::TcpAstray, u64::from(replaced.is_some()));
-                if !self.held.as_mut().is_some_and(|held| held.set_astray(piece, to.budget)) {
-                    to.counters.add(Counter::TcpBufferDropped, payload.len() as u64);
-                }
-                self.settle();
-            }
-        }
-    }
-
-    /// Moves the stream to where two segments agree that it is.
-    fn follow_both<S: StreamSink>(&mut self, apart: i32, seq: u32, payload: &[u8], to: &mut Outlet<'_, S>) {
-        let Some(astray) = self.held.as_mut().and_then(|held| held.take_astray()) else { return };
-        if apart < 0 {
-            self.move_to(seq, to);
-            self.place(seq, payload, to);
-            self.place(astray.start, &astray.bytes, to);
-        } else if apart == 1 && astray.bytes.len() == 1 {
-            // The first was a keep-alive probe.
-            self.move_to(seq, to);
-            self.place(seq, payload, to);
-        } else {
-            self.move_to(astray.start, to);
-            self.place(astray.start, &astray.bytes, to);
-            self.place(seq, payload, to);
-        }
-        self.settle();
-    }
-
-    /// Moves the stream to the segment astray, if there is one.
-    fn follow_astray<S: StreamSink>(&mut self, to: &mut Outlet<'_, S>) {
-        if let Some(astray) = self.held.as_mut().and_then(|held| held.take_astray()) {
-            self.move_to(astray.start, to);
-            self.place(astray.start, &astray.bytes, to);
-        }
-        self.settle();
-    }
-
-    fn move_to<S: StreamSink>(&mut self, position: u32, to: &mut Outlet<'_, S>) {
-        while self.give_up_hole(None, to).is_some() {}
-        self.flags = STARTED;
-        let ahead = distance(self.next, position);
-        if (1..=LONGEST_GAP).contains(&ahead) {
-            self.lose(ahead.unsigned_abs(), to);
-        } else {
-            to.counters.bump(Counter::TcpGaps);
-            to.sink.gap(None);
-        }
-        self.next = position;
-        self.first = position;
     }
 
     /// Lets go of the buffer when nothing waits any more.
