@@ -7,10 +7,13 @@
 //!   not kept, so a retransmission of those counts as such whatever it says.
 //! - Mid-stream start: the first segment with data starts the stream, after a gap of unknown length. A single byte is taken for a keep-alive probe
 //!   (RFC 9293 §3.8.4): it sets the position and is not delivered, unless a longer segment at the same position shows it to be data.
-//! - A segment further than [`WINDOW`] from the stream's position (a new connection on old ports, a long loss, a damaged or forged segment) is *astray*:
-//!   it is kept aside. A second one near it, the peer's acknowledgement of it, silence for [`limits::HOLE_AGE`] or the end of the flow confirm
-//!   it, and the stream moves there; data at the old position refutes it. So no single segment can wedge or derail a stream. A new connection without a
-//!   visible SYN that happens to begin less than [`WINDOW`] behind is read again from where it passes the old position.
+//! - Captures made by hand often forget that a SYN takes a sequence number: where the first segment with more than a probe's one byte begins a number
+//!   too low, the stream begins there.
+//! - A segment more than [`AHEAD`] or [`BEHIND`] away (a new connection on old ports, a long loss, a damaged or forged segment) is *astray*: it is kept
+//!   aside. A second one near it, the peer's acknowledgement of it, silence for [`limits::HOLE_AGE`] or the end of the flow confirm it, and
+//!   the stream moves there; data at the old position refutes it. Likewise a segment ahead past which data at earlier positions still came is dropped,
+//!   not followed, when its hole is old. So no single segment can wedge or derail a stream. A new connection without a visible SYN that happens to
+//!   begin less than [`BEHIND`] back is read again from where it passes the old position.
 //! - FIN holds unless data follows it: a forged FIN (checksums are not verified) blinds nobody.
 //!
 //! Left out: urgent data (delivered in line), selective acknowledgements, window checks, RST (the flow's owner calls [`HalfStream::flush`]).
@@ -32,9 +35,12 @@ use crate::limits;
 use crate::time::Timestamp;
 use held::{Cover, Held, Piece};
 
-/// Furthest from the stream's position, in bytes, that a segment is taken for what it says: four times what may be held.
-/// A garbled sequence number falls within it once in two thousand times.
-pub const WINDOW: u32 = 1 << 20;
+/// Furthest beyond the last byte held or delivered, in bytes, that a single segment is believed: a window without scaling (RFC 9293 §3.1).
+/// A longer loss takes a second segment to be believed.
+pub const AHEAD: u32 = 65_536;
+
+/// Furthest behind the stream's position, in bytes, that a segment counts as a retransmission: more than a sender keeps for that in a city's networks.
+pub const BEHIND: u32 = 1 << 20;
 
 /// Where a stream's bytes go. The order of the calls is the order of the stream.
 pub trait StreamSink {
@@ -63,8 +69,8 @@ pub struct HalfStream {
 
 const STARTED: u8 = 1;
 const FIN: u8 = 2;
-/// The stream began with a single byte, which was not delivered.
-const PROBED: u8 = 4;
+/// The position was set by a SYN or by a single byte, and nothing was delivered yet.
+const FRESH: u8 = 4;
 
 /// Where what a call brings about goes.
 struct Outlet<'o, S> {
@@ -80,23 +86,20 @@ fn distance(from: u32, to: u32) -> i32 {
     to.wrapping_sub(from) as i32
 }
 
-fn is_near(distance: i32) -> bool {
-    distance.unsigned_abs() <= WINDOW
-}
-
 impl HalfStream {
     /// A SYN with sequence number `seq`: data begins at `seq + 1`. A repeated SYN changes nothing; one with another number begins a new
     /// connection, and what the old one still held is dropped: call [`flush`](Self::flush) before where [`restarts`](Self::restarts) says so.
     pub fn syn(&mut self, seq: u32) {
         if !self.is_started() || self.restarts(seq) {
             let next = seq.wrapping_add(1);
-            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED };
+            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED | FRESH };
         }
     }
 
-    /// Whether a SYN with sequence number `seq` begins a new connection where another was running.
+    /// Whether a SYN with sequence number `seq` begins a new connection where another was: its number is new, or the other one had ended
+    /// (small stacks use one initial number for ever).
     pub fn restarts(&self, seq: u32) -> bool {
-        self.is_started() && seq.wrapping_add(1) != self.first
+        self.is_started() && (seq.wrapping_add(1) != self.first || self.is_finished())
     }
 
     /// Whether a SYN or data was seen.
@@ -153,7 +156,7 @@ impl HalfStream {
             return;
         }
         let ahead = distance(self.next, seq);
-        if self.flags & FIN != 0 || ahead < 0 || !is_near(ahead) {
+        if self.flags & FIN != 0 || ahead < 0 || !self.is_near(seq) {
             return;
         }
         self.fin = seq;
@@ -208,15 +211,14 @@ impl HalfStream {
         if self.held.is_some() {
             self.expire_holes(to);
         }
-        if !is_near(distance(self.next, seq)) {
+        if !self.is_near(seq) {
             return self.push_astray(seq, payload, to);
         }
-        if self.flags & PROBED != 0 {
+        if self.flags & FRESH != 0 {
             if seq.wrapping_add(1) == self.next && payload.len() > 1 {
                 self.next = seq;
-                self.first = seq;
             }
-            self.flags &= !PROBED;
+            self.flags &= !FRESH;
         }
         let ahead = distance(self.next, seq);
         let is_old = i64::from(ahead) + payload.len() as i64 <= 0;
@@ -241,7 +243,7 @@ impl HalfStream {
         let next = seq.wrapping_add(payload.len() as u32);
         to.sink.gap(None);
         if payload.len() == 1 {
-            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED | PROBED };
+            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED | FRESH };
             return;
         }
         *self = Self { held: None, next, first: seq, fin: 0, flags: STARTED };
@@ -318,6 +320,9 @@ impl HalfStream {
     fn drain<S: StreamSink>(&mut self, to: &mut Outlet<'_, S>) {
         while let Some(piece) = self.held.as_mut().and_then(|held| held.take_at(self.next)) {
             self.next = self.next.wrapping_add(piece.bytes.len() as u32);
+            if let Some(held) = &mut self.held {
+                held.progress = held.progress.max(piece.arrived);
+            }
             to.sink.data(&piece.bytes, piece.segment_start);
         }
     }
@@ -362,13 +367,11 @@ impl HalfStream {
 
     #[cold]
     fn acknowledged<S: StreamSink>(&mut self, ack: u32, to: &mut Outlet<'_, S>) {
-        let confirms = |astray: &Piece| (1..=WINDOW).contains(&ack.wrapping_sub(astray.start));
+        let confirms = |astray: &Piece| (1..=AHEAD).contains(&ack.wrapping_sub(astray.start));
         if self.held.as_ref().and_then(|held| held.astray()).is_some_and(confirms) {
             return self.follow_astray(to);
         }
-        // What is held ends within the window and one stream's bound; an acknowledgement beyond is not of this stream.
-        let reach = WINDOW as i32 + limits::REASSEMBLY_BYTES as i32 + 1;
-        while (1..=reach).contains(&distance(self.next, ack)) {
+        while distance(self.next, ack) > 0 && self.is_near(ack) {
             let acknowledged = distance(self.next, ack);
             match self.held.as_ref().and_then(|held| held.first()) {
                 Some(piece) if distance(self.next, piece.start) <= acknowledged => {
@@ -391,8 +394,13 @@ impl HalfStream {
         while let Some(held) = &self.held {
             let since = held.first().map_or(held.progress, |piece| piece.arrived.max(held.progress));
             let is_over = to.now.since(since) >= limits::HOLE_AGE;
-            if is_over && held.first().is_some() {
-                self.give_up_hole(None, to);
+            if let Some(first) = held.first().filter(|_| is_over) {
+                if first.arrived < held.progress {
+                    // The stream went on where it was after this came: the hole before it was never real.
+                    self.refute(to);
+                } else {
+                    self.give_up_hole(None, to);
+                }
                 continue;
             }
             let astray_is_over = held.astray().is_some_and(|astray| to.now.since(astray.arrived) >= limits::HOLE_AGE);
@@ -405,6 +413,21 @@ impl HalfStream {
             break;
         }
         self.settle();
+    }
+
+    /// Drops the first held piece.
+    fn refute<S>(&mut self, to: &mut Outlet<'_, S>) {
+        let first = self.held.as_ref().and_then(|held| held.first()).map(|piece| piece.start);
+        if first.and_then(|start| self.held.as_mut()?.take_at(start)).is_some() {
+            to.counters.bump(Counter::TcpAstray);
+        }
+    }
+
+    /// Whether a position is one that a single segment is believed.
+    fn is_near(&self, seq: u32) -> bool {
+        let end = self.held.as_ref().and_then(|held| held.end()).unwrap_or(self.next);
+        let (ahead, reach) = (distance(self.next, seq), distance(self.next, end).saturating_add(AHEAD as i32));
+        (-(BEHIND as i32)..=reach).contains(&ahead)
     }
 
     /// Lets go of the buffer when nothing waits any more.

@@ -1,7 +1,7 @@
 //! Segments far from their stream's position: kept aside, one at a time, until something confirms or refutes them.
 
 use super::held::{Held, Piece};
-use super::{HalfStream, Outlet, STARTED, StreamSink, distance, is_near};
+use super::{AHEAD, HalfStream, Outlet, STARTED, StreamSink, distance};
 use crate::counters::Counter;
 
 /// Longest jump ahead, in bytes, that counts as a loss of known length: the largest window of RFC 7323 §2.3.
@@ -13,7 +13,7 @@ impl HalfStream {
         let apart = self.held.as_ref().and_then(|held| held.astray()).map(|astray| distance(astray.start, seq));
         match apart {
             Some(0) => to.counters.bump(Counter::TcpRetransmissions),
-            Some(apart) if is_near(apart) => self.follow_both(apart, seq, payload, to),
+            Some(apart) if apart.unsigned_abs() <= AHEAD => self.follow_both(apart, seq, payload, to),
             _ => {
                 let piece = Piece { start: seq, segment_start: true, arrived: to.now, bytes: payload.into() };
                 if self.held.is_none() {

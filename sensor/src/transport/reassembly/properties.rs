@@ -35,7 +35,8 @@ struct Model {
 
 impl Model {
     fn drain(&mut self) {
-        while let Some((byte, _)) = self.waiting.remove(&self.next) {
+        while let Some((byte, arrived)) = self.waiting.remove(&self.next) {
+            self.progress = self.progress.max(arrived);
             self.out.push(Some(byte));
             self.next += 1;
         }
@@ -70,7 +71,11 @@ impl Model {
             if now.since(arrived.max(self.progress)) < limits::HOLE_AGE {
                 break;
             }
-            self.give_up(at);
+            if arrived < self.progress {
+                self.waiting.remove(&at);
+            } else {
+                self.give_up(at);
+            }
         }
     }
 

@@ -107,6 +107,7 @@ fn named_situations() {
     let situations: &[(&str, &[Do], &str)] = &[
         ("in order after a handshake", &[Syn(99), Push(100, "abc"), Push(103, "def")], "|abc|def"),
         ("data on the SYN", &[Syn(99), Push(100, "abc"), Syn(99), Push(103, "d")], "|abc|d"),
+        ("data that does not count the SYN", &[Syn(99), Push(99, "abc"), Push(102, "def")], "|abc|def"),
         ("an empty segment starts nothing", &[Push(100, ""), Push(300, "abc")], "[?]|abc"),
         ("mid-stream", &[Push(100, "abc"), Push(103, "def")], "[?]|abc|def"),
         ("mid-stream, and the SYN comes late", &[Push(100, "abc"), Syn(99), Push(103, "d")], "[?]|abc|d"),
@@ -211,6 +212,16 @@ fn named_situations() {
             "|abc|def|ghi|j out_of_order=1",
         ),
         (
+            "a segment ahead that the stream does not reach is dropped, not followed",
+            &[Syn(99), Push(60_000, "XXX"), Wait(1), Push(100, "abc"), Wait(10), Push(103, "def")],
+            "|abc|def out_of_order=1 astray=1",
+        ),
+        (
+            "holes that grow old: a segment ahead of later ones is dropped",
+            &[Syn(99), Push(60_000, "XXX"), Wait(1), Push(103, "def"), Wait(10), Push(106, "g")],
+            "[3]|def|g out_of_order=2 gaps=1 gap_bytes=3 astray=1",
+        ),
+        (
             "the flow ends with holes",
             &[Syn(99), Push(103, "def"), Push(110, "k"), Flush, Flush],
             "[3]|def[4]|k out_of_order=2 gaps=2 gap_bytes=7",
@@ -231,6 +242,11 @@ fn named_situations() {
         ("a FIN far away", &[Syn(99), Fin(FAR), Push(100, "abc")], "|abc"),
         ("only a FIN", &[Fin(100), Push(90, "0123456789"), Flush], " retransmissions=1"),
         ("a new connection with its SYN", &[Syn(99), Push(100, "abc"), Syn(FAR - 1), Push(FAR, "def")], "|abc|def"),
+        (
+            "a new connection with the initial number of the old one",
+            &[Syn(99), Push(100, "abc"), Fin(103), Syn(99), Push(100, "def")],
+            "|abc|def",
+        ),
         (
             "two segments agree on a position behind: a new connection without SYN",
             &[Syn(FAR - 1), Push(FAR, "abc"), Push(100, "def"), Push(103, "ghi"), Push(106, "j")],
@@ -314,6 +330,7 @@ fn a_new_connection_tells_itself_from_a_repeated_syn() {
     let (_, rig) = run(&[Syn(99), Push(100, "abc")]);
     assert!(!rig.stream.restarts(99));
     assert!(rig.stream.restarts(100));
+    assert!(run(&[Syn(99), Push(100, "abc"), Fin(103)]).1.stream.restarts(99));
     assert!(!HalfStream::default().restarts(99));
 }
 
