@@ -12,7 +12,8 @@
 //! - A segment more than [`AHEAD`] or [`BEHIND`] away (a new connection on old ports, a long loss, a damaged or forged segment) is *astray*: it is kept
 //!   aside. A second one near it, the peer's acknowledgement of it, silence for [`limits::HOLE_AGE`] or the end of the flow confirm it, and
 //!   the stream moves there; data at the old position refutes it. Likewise a segment ahead past which data at earlier positions still came is dropped,
-//!   not followed, when its hole is old. So no single segment can wedge or derail a stream. A new connection without a visible SYN that happens to
+//!   not followed, when its hole is old. So a false segment costs a stream
+//!   at most [`AHEAD`] bytes, and only if a long silence follows it. A new connection without a visible SYN that happens to
 //!   begin less than [`BEHIND`] back is read again from where it passes the old position.
 //! - FIN holds unless data follows it: a forged FIN (checksums are not verified) blinds nobody.
 //!
