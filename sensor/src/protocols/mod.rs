@@ -200,11 +200,12 @@ pub struct Cx<'c> {
     pub(crate) now: Timestamp,
     pub(crate) spec: &'static DecoderSpec,
     pub(crate) carrier: Option<&'c dyn Record>,
+    pub(crate) hint: &'c str,
     pub(crate) depth: u8,
     pub(crate) decoders: &'static [&'static DecoderSpec],
 }
 
-impl Cx<'_> {
+impl<'c> Cx<'c> {
     /// The flow; its orientation is settled before the first message is shown.
     pub fn flow(&self) -> &FlowInfo {
         self.flow
@@ -226,8 +227,13 @@ impl Cx<'_> {
     }
 
     /// The message that carries this one, for a carried protocol.
-    pub fn carrier(&self) -> Option<&dyn Record> {
+    pub fn carrier(&self) -> Option<&'c dyn Record> {
         self.carrier
+    }
+
+    /// What the carrier says of the payload ([`Carried::hint`]); empty elsewhere.
+    pub fn hint(&self) -> &'c str {
+        self.hint
     }
 
     /// Counts something.
