@@ -16,6 +16,7 @@
 pub mod capture;
 pub mod counters;
 pub mod flow;
+pub mod json;
 pub mod limits;
 pub mod link;
 pub mod observation;
