@@ -238,7 +238,7 @@ impl<'a> Json<'a> {
         let mut escaped = false;
         loop {
             let rest = self.reader.peek_rest();
-            let Some(at) = memchr::memchr2(b'"', b'\\', rest) else {
+            let Some(at) = find_quote(rest) else {
                 self.fail();
                 return None;
             };
@@ -372,6 +372,19 @@ impl<'a> Scalar<'a> {
         }
     }
 }
+
+/// Where the next quote or backslash is. Keys and most values are short: a plain loop is through before a vector search has begun.
+#[inline]
+fn find_quote(rest: &[u8]) -> Option<usize> {
+    let is_wanted = |byte: &u8| matches!(byte, b'"' | b'\\');
+    match rest.iter().take(SHORT).position(is_wanted) {
+        Some(at) => Some(at),
+        None => memchr::memchr2(b'"', b'\\', rest.get(SHORT..)?).map(|at| at + SHORT),
+    }
+}
+
+/// Length up to which strings are searched byte by byte.
+const SHORT: usize = 16;
 
 /// Resolves the escapes of RFC 8259 §7; what is not valid becomes U+FFFD.
 fn unescape(raw: &[u8]) -> String {
