@@ -14,7 +14,7 @@ use crate::net::fragments::{Fragment, Fragments};
 use crate::observation::{FlowMoment, Observer, Place};
 use crate::protocols::{Channel, DecoderSpec};
 use crate::time::Timestamp;
-use crate::transport::reassembly::Budget;
+use crate::transport::reassembly::{Budget, HalfStream};
 use crate::transport::segment::{TcpHeader, UdpHeader};
 use flow::{Env, Feeder, Flow};
 use flowless::FlowlessDecoders;
@@ -56,6 +56,8 @@ pub(crate) struct Shard<O> {
     flows: FlowTable<Flow>,
     fragments: Fragments,
     budget: Budget,
+    /// Flows with a hole in a stream, to be looked at each epoch.
+    holes: Vec<u32>,
     flowless: FlowlessDecoders,
     pub(crate) counters: Counters,
     stream_counters: Counters,
@@ -71,6 +73,7 @@ impl<O: Observer> Shard<O> {
             flows: FlowTable::new(config.flows, config.seed),
             fragments: Fragments::default(),
             budget: Budget::default(),
+            holes: Vec::new(),
             flowless: FlowlessDecoders::new(config.decoders),
             counters: Counters::default(),
             stream_counters: Counters::default(),
@@ -171,11 +174,13 @@ impl<O: Observer> Shard<O> {
         }
         stream.push(header.data_seq(), header.payload, packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
         if header.flags.fin() {
-            let end = header.data_seq().wrapping_add(header.payload.len() as u32);
-            stream.fin(end, packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
+            stream.fin(header.end_seq(), packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
         }
-        if header.flags.rst() || flow.streams.iter().all(|stream| stream.is_finished()) {
+        if header.flags.rst() || flow.streams.iter().all(HalfStream::is_finished) {
             flow.body.closing = true;
+        }
+        if flow.streams.iter().any(HalfStream::has_hole) && self.holes.last() != Some(&number) {
+            self.holes.push(number);
         }
     }
 
@@ -245,27 +250,39 @@ impl<O: Observer> Shard<O> {
                 place.sequence += 1 << 8;
                 continue;
             }
-            let Flow { streams, body } = flow;
-            body.report(FlowMoment::Active, &mut self.observer, &mut place);
+            flow.body.report(FlowMoment::Active, &mut self.observer, &mut place);
+            let due = now.plus(if flow.body.closing { limits::TCP_LINGER } else { limits::FLOW_REPORT });
+            self.flows.schedule(number, due);
+        }
+        self.flows.recycle(due);
+        self.expire_holes(now, &mut place);
+        self.fragments.expire(now, &mut self.counters);
+        self.observer.epoch(epoch, now);
+    }
+
+    /// Gives up holes that are too old, and forgets flows that have none left.
+    fn expire_holes(&mut self, now: Timestamp, place: &mut Place) {
+        let mut holes = std::mem::take(&mut self.holes);
+        holes.sort_unstable();
+        holes.dedup();
+        holes.retain(|&number| {
+            let Some(Flow { streams, body }) = self.flows.get_mut(number) else { return false };
             let env = Env {
                 observer: &mut self.observer,
                 counters: &mut self.counters,
-                place: &mut place,
+                place,
                 time: now,
                 now,
                 decoders: self.config.decoders,
             };
             let mut feeder = Feeder { body, sender_is_low: true, env };
-            for (side, stream) in streams.iter_mut().enumerate().filter(|(_, stream)| stream.has_hole()) {
+            for (side, stream) in streams.iter_mut().enumerate() {
                 feeder.sender_is_low = side == 0;
                 stream.expire(now, &mut self.budget, &mut self.stream_counters, &mut feeder);
             }
-            let due = now.plus(if body.closing { limits::TCP_LINGER } else { limits::FLOW_REPORT });
-            self.flows.schedule(number, due);
-        }
-        self.flows.recycle(due);
-        self.fragments.expire(now, &mut self.counters);
-        self.observer.epoch(epoch, now);
+            streams.iter().any(HalfStream::has_hole)
+        });
+        self.holes = holes;
     }
 
     /// Ends everything: the capture is over.
