@@ -15,12 +15,13 @@ use crate::time::Timestamp;
 
 pub mod arp;
 pub mod modbus;
+pub mod ndp;
 
 mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&modbus::SPEC, &arp::SPEC];
+pub static DECODERS: &[&DecoderSpec] = &[&modbus::SPEC, &arp::SPEC, &ndp::SPEC];
 
 /// What a decoder is.
 pub struct DecoderSpec {
