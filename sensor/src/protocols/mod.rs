@@ -14,6 +14,8 @@ use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation
 use crate::time::Timestamp;
 
 pub mod arp;
+pub mod dhcp;
+pub mod dhcpv6;
 pub mod modbus;
 pub mod ndp;
 
@@ -21,7 +23,7 @@ mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&modbus::SPEC, &arp::SPEC, &ndp::SPEC];
+pub static DECODERS: &[&DecoderSpec] = &[&modbus::SPEC, &arp::SPEC, &ndp::SPEC, &dhcp::SPEC, &dhcpv6::SPEC];
 
 /// What a decoder is.
 pub struct DecoderSpec {
