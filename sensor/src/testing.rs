@@ -101,6 +101,13 @@ impl Bench {
         }
     }
 
+    /// The same between other endpoints, with the MAC addresses of client and server.
+    pub fn between(mut self, client: Endpoint, server: Endpoint, macs: [Option<[u8; 6]>; 2]) -> Self {
+        let [client_mac, server_mac] = macs;
+        self.flow = FlowInfo { client, server, client_mac, server_mac, ..self.flow };
+        self
+    }
+
     /// Shows one datagram or one chunk of the stream; time passes by a second a call. Answers whether the decoder goes on.
     pub fn show(&mut self, direction: Direction, bytes: &[u8]) -> bool {
         if self.alive {

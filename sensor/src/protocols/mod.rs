@@ -13,15 +13,28 @@ use crate::flow::{Direction, FlowInfo, Transport};
 use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation, Observer, Place, Record, RecordKind};
 use crate::time::Timestamp;
 
+pub mod arp;
+pub mod dhcp;
+pub mod dhcpv6;
 pub mod gwmp;
 pub mod lorawan;
 pub mod modbus;
+pub mod ndp;
 
 mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&gwmp::SPEC, &lorawan::SPEC, &modbus::SPEC];
+#[rustfmt::skip]
+pub static DECODERS: &[&DecoderSpec] = &[
+    &gwmp::SPEC,
+    &lorawan::SPEC,
+    &modbus::SPEC,
+    &arp::SPEC,
+    &ndp::SPEC,
+    &dhcp::SPEC,
+    &dhcpv6::SPEC,
+];
 
 /// What a decoder is.
 pub struct DecoderSpec {
