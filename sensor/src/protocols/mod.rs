@@ -14,12 +14,13 @@ use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation
 use crate::time::Timestamp;
 
 pub mod modbus;
+pub mod mqtt;
 
 mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&modbus::SPEC];
+pub static DECODERS: &[&DecoderSpec] = &[&modbus::SPEC, &mqtt::SPEC];
 
 /// What a decoder is.
 pub struct DecoderSpec {
