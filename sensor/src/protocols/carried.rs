@@ -21,7 +21,7 @@ struct Child {
 
 impl Children {
     /// Tells all of them that the flow ended.
-    pub(crate) fn close(self: Box<Self>, cx: &mut Cx<'_>) {
+    pub(crate) fn close(self, cx: &mut Cx<'_>) {
         for mut child in self.open {
             let mut inner = Cx { spec: child.spec, depth: cx.depth + 1, ..reborrow(cx) };
             child.decoder.close(&mut inner);

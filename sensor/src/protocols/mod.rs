@@ -19,6 +19,7 @@ pub mod dhcpv6;
 pub mod gwmp;
 pub mod lorawan;
 pub mod modbus;
+pub mod mqtt;
 pub mod ndp;
 
 mod carried;
@@ -29,6 +30,7 @@ pub(crate) use carried::Children;
 pub static DECODERS: &[&DecoderSpec] = &[
     &gwmp::SPEC,
     &lorawan::SPEC,
+    &mqtt::SPEC,
     &modbus::SPEC,
     &arp::SPEC,
     &ndp::SPEC,
