@@ -13,13 +13,14 @@ use crate::flow::{Direction, FlowInfo, Transport};
 use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation, Observer, Place, Record, RecordKind};
 use crate::time::Timestamp;
 
+pub mod coap;
 pub mod modbus;
 
 mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&modbus::SPEC];
+pub static DECODERS: &[&DecoderSpec] = &[&coap::SPEC, &modbus::SPEC];
 
 /// What a decoder is.
 pub struct DecoderSpec {
