@@ -113,6 +113,12 @@ impl Bench {
         self
     }
 
+    /// The same with another server address: a multicast group, say.
+    pub fn with_server(mut self, ip: IpAddr) -> Self {
+        self.flow.server.ip = ip;
+        self
+    }
+
     /// Shows one datagram or one chunk of the stream; time passes by [`Bench::tick`] a call. Answers whether the decoder goes on.
     pub fn show(&mut self, direction: Direction, bytes: &[u8]) -> bool {
         if self.alive {

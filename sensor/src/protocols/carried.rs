@@ -1,6 +1,6 @@
 //! Carriage inside carriage: payloads that a decoder hands on, and the state of those that take them.
 
-use super::{Carried, Channel, Cx, Decoder, DecoderSpec, Probe, ProbeInput};
+use super::{Carried, Channel, Cx, Decoder, DecoderSpec, Input, Probe, ProbeInput, Step};
 use crate::counters::Counter;
 use crate::limits::{CARRIED_CHANNELS, CARRIED_DEPTH};
 use crate::stream::StreamBuffer;
@@ -43,7 +43,13 @@ pub(super) fn forward(cx: &mut Cx<'_>, carried: Carried<'_>) -> Option<&'static 
     let mut inner =
         Cx { spec: child.spec, depth: cx.depth + 1, carrier: Some(carried.carrier), hint: carried.hint, ..reborrow(cx) };
     let buffer = &mut child.buffers[carried.direction.index()];
-    let alive = buffer.deliver(&mut *child.decoder, carried.bytes, carried.direction, carried.channel, true, &mut inner);
+    let alive = if carried.bytes.is_empty() && carried.channel == Channel::Datagram {
+        // A buffer shows nothing where there is nothing; what the carrier says of an empty payload can still be a message (a CoAP GET).
+        let (bytes, direction, channel) = (carried.bytes, carried.direction, carried.channel);
+        child.decoder.message(Input { bytes, direction, channel, segment_start: true }, &mut inner) != Step::GiveUp
+    } else {
+        buffer.deliver(&mut *child.decoder, carried.bytes, carried.direction, carried.channel, true, &mut inner)
+    };
     let name = child.spec.name;
     if alive || carried.channel == Channel::Datagram {
         cx.children.get_or_insert_default().open.push(child);

@@ -14,6 +14,7 @@ use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation
 use crate::time::Timestamp;
 
 pub mod arp;
+pub mod coap;
 pub mod dhcp;
 pub mod dhcpv6;
 pub mod gwmp;
@@ -31,6 +32,7 @@ pub static DECODERS: &[&DecoderSpec] = &[
     &gwmp::SPEC,
     &lorawan::SPEC,
     &mqtt::SPEC,
+    &coap::SPEC,
     &modbus::SPEC,
     &arp::SPEC,
     &ndp::SPEC,
