@@ -8,13 +8,14 @@ cd "$(dirname "$0")"
 
 cache=${CITYTAP_RECORD_CACHE:-$HOME/.cache/citytap-record}
 export CITYTAP_RECORD_CACHE="$cache"
-packages="iproute2 ethtool procps tcpdump tshark python3-venv nodejs npm openssl zstd gcc libc6-dev libwolfssl-dev
+packages="iproute2 ethtool procps tcpdump tshark python3-venv openssl zstd gcc libc6-dev libwolfssl-dev
     mosquitto libcoap3-bin dnsmasq-base udhcpc ndisc6 radvd ppp pppoe iputils-ping"
 
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
+command -v npm >/dev/null || missing="$missing nodejs npm" # a Node.js from elsewhere brings its own npm
 if [ -n "$missing" ]; then
     apt-get update -q
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
