@@ -119,6 +119,69 @@ def properties(packet, **values):
     return result
 
 
+def websocket_front(port, compression):
+    """A WebSocket listener before the mosquitto of the same host (Debian's is built without one)."""
+    import asyncio
+
+    import websockets
+
+    async def serve(connection):
+        reader, writer = await asyncio.open_connection("127.0.0.1", 1883)
+
+        async def down():
+            while data := await reader.read(4096):
+                await connection.send(data)
+
+        task = asyncio.create_task(down())
+        try:
+            async for message in connection:
+                writer.write(message)
+        except websockets.ConnectionClosed:
+            pass
+        task.cancel()
+        writer.close()
+
+    async def body():
+        async with websockets.serve(serve, "0.0.0.0", port, subprotocols=["mqtt"], compression=compression, max_size=None):
+            await asyncio.Future()
+
+    asyncio.run(body())
+
+
+class Encoder:
+    """paho as a mere encoder: `encode(call)` returns the bytes that the call would have written."""
+
+    def __init__(self, client_id):
+        self.client_id = client_id
+
+    def __call__(self, call):
+        encoder = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=self.client_id)
+        written = []
+
+        class Wire:
+            def close(self):
+                pass
+
+        encoder._sock = Wire()
+        encoder._sock_send = lambda data: (written.append(bytes(data)), len(data))[1]
+        call(encoder)
+        encoder._packet_write()
+        encoder._sock = None
+        return b"".join(written)
+
+    def connect(self):
+        return self(lambda client: client._send_connect(60))
+
+    def subscribe(self, topic):
+        return self(lambda client: client._send_subscribe(False, [(topic.encode(), 0)]))
+
+    def publish(self, topic, payload, qos=0, mid=0):
+        return self(lambda client: client._send_publish(mid, topic.encode(), payload, qos, info=paho.MQTTMessageInfo(mid)))
+
+    def disconnect(self):
+        return self(lambda client: client._send_disconnect())
+
+
 # --- MQTT-SN -----------------------------------------------------------------------------------------------------------------------------------
 
 
