@@ -12,9 +12,11 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from contextlib import contextmanager
@@ -141,6 +143,22 @@ class Lab:
             raise RuntimeError(f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
+    def socket(self, host, kind, bind=None, family=socket.AF_INET):
+        """A socket that lives in the namespace of a host and is used from here."""
+        made = []
+
+        def body():
+            enter_namespace(self.hosts[host])
+            made.append(socket.socket(family, kind))
+            if bind:
+                made[0].bind(bind)
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+        made[0].settimeout(5)
+        return made[0]
+
     @staticmethod
     def stop(process):
         """End one process that this lab started."""
@@ -195,8 +213,6 @@ class Lab:
 
 def wait_for_port(address, port, seconds=10):
     """Return when a TCP port of this namespace answers."""
-    import socket
-
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
