@@ -137,7 +137,7 @@ class Lab:
 
     def command(self, host, *argv, check=True, timeout=60, **kwargs):
         """Run a program in the namespace of a host and return what it printed."""
-        done = subprocess.run(["ip", "netns", "exec", self.hosts[host], *map(str, argv)], capture_output=True, text=True,
+        done = subprocess.run(["ip", "netns", "exec", self.hosts[host], *map(str, argv)], capture_output=True, text=True, errors="replace",
                               timeout=timeout, stdin=subprocess.DEVNULL, **kwargs)
         if check and done.returncode != 0:
             raise RuntimeError(f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}")
