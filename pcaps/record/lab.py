@@ -159,6 +159,24 @@ class Lab:
         made[0].settimeout(5)
         return made[0]
 
+    def inside(self, host, function, *args):
+        """Call a function of this process from a thread that is in the namespace of a host (sockets made there stay there), and return its result."""
+        result = []
+
+        def body():
+            enter_namespace(self.hosts[host])
+            try:
+                result.append((True, function(*args)))
+            except BaseException as error:
+                result.append((False, error))
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+        if not result[0][0]:
+            raise result[0][1]
+        return result[0][1]
+
     @staticmethod
     def stop(process):
         """End one process that this lab started."""

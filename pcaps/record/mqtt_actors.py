@@ -10,8 +10,8 @@ from paho.mqtt.properties import Properties
 V31, V311, V5 = paho.MQTTv31, paho.MQTTv311, paho.MQTTv5
 
 
-def broker(lab, host, *lines, users=(), ports=(1883,)):
-    """A mosquitto; anonymous clients are accepted unless users are given."""
+def broker(lab, host, *lines, users=(), ports=(1883,), anonymous=None):
+    """A mosquitto; anonymous clients are accepted unless users are given, or where `anonymous` says so."""
     folder = lab.work / host
     folder.mkdir(exist_ok=True)
     settings = ["user root", f"persistence_location {folder}/", "sys_interval 0"]
@@ -19,7 +19,7 @@ def broker(lab, host, *lines, users=(), ports=(1883,)):
         passwords = folder / "passwords"
         passwords.write_text("".join(f"{name}:{password}\n" for name, password in users))
         lab.command(host, "mosquitto_passwd", "-U", passwords)
-        settings += ["allow_anonymous false", f"password_file {passwords}"]
+        settings += [f"allow_anonymous {str(bool(anonymous)).lower()}", f"password_file {passwords}"]
     else:
         settings += ["allow_anonymous true"]
     if not any(line.startswith("listener") for line in lines):
