@@ -53,11 +53,12 @@ class Lab:
         self.hosts = {}
         self.children = []
         self.work = Path(tempfile.mkdtemp(prefix="citytap-record-"))
-        self._namespace(SWITCH)
+        self.namespace(SWITCH)
         self.ip(SWITCH, "link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge", "stp_state", "0", "mcast_snooping", "0")
         self.ip(SWITCH, "link", "set", "br0", "up")
 
-    def _namespace(self, name):
+    def namespace(self, name):
+        """A host without an interface."""
         namespace = self.tag + name
         sh("ip", "netns", "add", namespace)
         self.hosts[name] = namespace
@@ -72,7 +73,7 @@ class Lab:
 
     def host(self, name, *addresses, mac=None, offload=False, mtu=None):
         """A host with one interface, eth0, on the bridge. Addresses without a prefix length get /24 or /64."""
-        self._namespace(name)
+        self.namespace(name)
         port = f"p{len(self.hosts)}"
         self.ip(SWITCH, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", self.hosts[name])
         if mac:

@@ -16,7 +16,8 @@ def stretch(source, target, start, jumps):
     while at < len(data):
         seconds, micros, length, original = struct.unpack("<IIII", data[at:at + 16])
         wall = seconds + micros / 1e6
-        base = wall if base is None else base
+        if base is None:
+            base, pending = wall, [jump for jump in pending if jump[0] > wall]
         while pending and wall >= pending[0][0]:
             added += pending.pop(0)[1]
         moment = round((start + wall - base + added) * 1e6)
