@@ -396,7 +396,7 @@ class City:
 @case("city", version("pymodbus"), debian("mosquitto"), version("paho-mqtt"), LORA_PACKET, version("aiocoap"), version("chirpstack-api"), version("websockets"), debian("libcoap3-bin"),
       ipv6=True, timestamps="stretched", capture="capture.pcap.zst")
 def six_hours(lab):
-    """The demo: a city's field network from 06:00 to 12:10 UTC. Most devices are healthy. Bad: 22 parking sensors with one published AppKey and 8 street lights with
+    """The demo: a city's field network from 06:00 to 12:08 UTC. Most devices are healthy. Bad: 22 parking sensors with one published AppKey and 8 street lights with
     DevEUI||DevEUI (two joins each), a broker that accepts anonymous clients and admin/admin, a bootstrap without security, a DTLS client with a known PSK identity, an unknown
     host that tries passwords and writes to a pump PLC. Also TLS flows (unread), flows seen one way, OCPP and RTSP (undecoded)."""
     city = City(lab)

@@ -655,8 +655,8 @@ SHELLY2 = [("shellyplus1pm-a8032abe54dc", "SNSW-001P16EU", "Plus1PM", "A8032ABE5
 
 @case("mqtt", MOSQUITTO, PAHO)
 def shelly_both_generations(lab):
-    """Three Gen1 Shelly (announce, relay state) and three Gen2 (online, NotifyFullStatus, Shelly.GetDeviceInfo asked by a hub, NotifyStatus). Four Gen2 facts matter:
-    auth_en is false on two of the three."""
+    """Three Gen1 Shelly (announce, relay state) and three Gen2 (online, NotifyFullStatus, Shelly.GetDeviceInfo asked by a hub, NotifyStatus). auth_en is false
+    on two of the three Gen2."""
     hosts(lab)
     done = lab.work / "done"
 

@@ -371,7 +371,7 @@ def loss_and_reordering(lab):
 
 @case("net", KERNEL, PYMODBUS)
 def lost_by_the_capture(lab):
-    """A capture that misses packets the endpoints exchanged (one in fourteen is removed afterwards, by its IP id): holes that the peer acknowledges past."""
+    """A capture that misses packets the endpoints exchanged (one in sixteen is removed afterwards, by its IP id): holes that the peer acknowledges past."""
     hosts(lab)
     modbus_server(lab)
     with lab.capture(keep="not (tcp and ip[5] & 0x0f = 3 and tcp[13] & 2 = 0)"):
