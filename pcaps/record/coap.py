@@ -5,7 +5,7 @@ import time
 
 import coap_actors as a
 from aiocoap import CON, NON, Code
-from lab import case, debian, main, sh, version, wait_listening
+from lab import CACHE, case, debian, main, sh, version, wait_listening
 
 LIBCOAP, AIOCOAP = debian("libcoap3-bin"), version("aiocoap")
 SERVER, CLIENT = "10.30.0.10", "10.30.0.100"
@@ -373,6 +373,21 @@ def dtls_certificate(lab):
     arguments = ["-c", certificate, "-j", key]
     dtls(lab, None, None, client_arguments=[*arguments, "-n"], server_arguments=[*arguments, "-n"])
     return {"server": SERVER, "client": CLIENT, "port": 5684, "subject_cn": "lamp-22.city.example", "spki_sha256": digest, "handshakes": 2}
+
+
+@case("coap", "dimpl 0.9.0 (pcaps/record/dtls13)", "OpenSSL (Debian 12)", ipv6=True)
+def dtls_1_3(lab):
+    """DTLS 1.3 with certificates (P-256): the hellos are in clear, all else is encrypted; three requests and answers of CoAP size, then close_notify. No connection id."""
+    server, client = pair(lab)
+    key, private, certificate, program = lab.work / "key.pem", lab.work / "key.der", lab.work / "cert.der", CACHE / "dtls13" / "debug" / "dtls13"
+    sh("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-outform", "DER", "-out", certificate, "-days", "365", "-subj",
+       "/CN=hidden.city.example")
+    sh("openssl", "pkcs8", "-topk8", "-nocrypt", "-in", key, "-outform", "DER", "-out", private)
+    lab.program(server, program, "server", f"{SERVER}:5684", certificate, private)
+    wait_listening(lab, server, 5684, "udp")
+    with lab.capture(keep=NO_ICMP6):
+        lab.command(client, program, "client", f"{SERVER}:5684", certificate, private)
+    return {"server": SERVER, "client": CLIENT, "port": 5684, "handshakes": 1, "version": "1.3", "connection_id": False, "certificate_visible": False}
 
 
 if __name__ == "__main__":
