@@ -1,6 +1,8 @@
 """CoAP cases: libcoap's programs and aiocoap, over UDP, TCP, WebSocket and DTLS, with OSCORE."""
 
 import asyncio
+import random
+import socket
 import time
 
 import coap_actors as a
@@ -204,6 +206,52 @@ def retransmitted_without_answer(lab):
     with lab.capture(keep="udp"):
         lab.run(client, lambda: a.run(work))
     return {"server": SERVER, "client": CLIENT, "distinct_requests": 1, "responses": 0}
+
+
+@case("coap", AIOCOAP, ipv6=True)
+def only_responses_seen(lab):
+    """One way: only what the server sends, a blockwise body and an observation among it."""
+    server, client = aiocoap_pair(lab)
+
+    async def work(context):
+        await a.ask(context, Code.GET, f"coap://{SERVER}/.well-known/core")
+        await a.ask(context, Code.GET, f"coap://{SERVER}/firmware")
+        await a.ask(context, Code.GET, f"coap://{SERVER}/sensors/temp")
+
+    with lab.capture(keep=f"src host {SERVER} and udp"):
+        lab.run(client, lambda: a.run(work))
+    return {"server": SERVER, "client": CLIENT, "one_way": "server to client", "requests": 0, "responses": 5, "body_bytes": 3072}
+
+
+@case("coap", AIOCOAP, ipv6=True)
+def blocks_missing(lab):
+    """A PUT of 12,000 bytes in Block1 of which the capture misses blocks 3 and 7 (removed afterwards by their Block1 option): the body must not pass as whole."""
+    server, client = aiocoap_pair(lab)
+
+    async def work(context):
+        await a.ask(context, Code.PUT, f"coap://{SERVER}/firmware", bytes((i * 13) % 256 for i in range(12000)), content_format=42)
+
+    with lab.capture("whole.pcap", keep="udp"):
+        lab.run(client, lambda: a.run(work))
+    whole = lab.folder / "whole.pcap"
+    sh("tshark", "-r", whole, "-F", "pcap", "-w", lab.folder / "capture.pcap", "-Y", "not (coap.code == 3 and (coap.opt.block_number == 3 or coap.opt.block_number == 7))")
+    whole.unlink()
+    return {"server": SERVER, "client": CLIENT, "path": "firmware", "body_bytes": 12000, "blocks": 12, "missing_blocks": [3, 7]}
+
+
+@case("coap", "python3 (Debian 12)", ipv6=True)
+def not_coap_on_5683(lab):
+    """Negative: syslog-like text and random bytes on UDP port 5683. No CoAP device."""
+    server, client = pair(lab)
+    listener = lab.socket(server, socket.SOCK_DGRAM, (SERVER, 5683))
+    sender = lab.socket(client, socket.SOCK_DGRAM)
+    chance = random.Random(5683)
+    with lab.capture(keep=NO_ICMP6):
+        for number in range(10):
+            sender.sendto(f"<134>Nov 20 06:00:{number:02d} lamp-7 controller: level {number}".encode(), (SERVER, 5683))
+            sender.sendto(bytes((0xC0 | chance.randrange(64), *(chance.randrange(256) for _ in range(40)))), (SERVER, 5683))
+    listener.close()
+    return {"server": SERVER, "client": CLIENT, "coap_messages": 0, "datagrams": 20}
 
 
 @case("coap", AIOCOAP, ipv6=True)

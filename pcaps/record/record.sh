@@ -27,6 +27,11 @@ if ! cmp -s requirements.txt "$cache/requirements.txt"; then
     "$cache/py/bin/pip" install -q -r requirements.txt
     cp requirements.txt "$cache/requirements.txt"
 fi
+if ! cmp -s requirements-chirpstack3.txt "$cache/requirements-chirpstack3.txt"; then
+    [ -x "$cache/cs3/bin/python" ] || /usr/bin/python3 -m venv "$cache/cs3"
+    "$cache/cs3/bin/pip" install -q -r requirements-chirpstack3.txt
+    cp requirements-chirpstack3.txt "$cache/"
+fi
 if ! cmp -s package.json "$cache/node/package.json"; then
     mkdir -p "$cache/node"
     cp package.json "$cache/node/"
