@@ -6,7 +6,7 @@ import socket
 import time
 
 import coap_actors as a
-from aiocoap import CON, NON, Code
+from aiocoap import NON, Code
 from lab import CACHE, case, debian, main, sh, version, wait_listening
 
 LIBCOAP, AIOCOAP = debian("libcoap3-bin"), version("aiocoap")
@@ -387,21 +387,39 @@ def dtls(lab, identity, key, server_key=None, client_arguments=(), server_argume
 
 
 OPENSSL = debian("libssl3")
+ECDHE_PSK = "TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256 (0xccac)"
 
 
 @case("coap", LIBCOAP, OPENSSL, ipv6=True)
 def dtls_psk_known_identity(lab):
     """DTLS 1.2 with a pre-shared key: identity Client_identity and key secretPSK, as in tinydtls and Contiki. Two handshakes."""
     dtls(lab, "Client_identity", "secretPSK")
-    return {"server": SERVER, "client": CLIENT, "port": 5684, "handshakes": 2, "psk_identity": "Client_identity", "psk": "secretPSK", "expected": "known"}
+    return {"server": SERVER, "client": CLIENT, "port": 5684, "handshakes": 2, "psk_identity": "Client_identity", "psk": "secretPSK", "cipher_suite": ECDHE_PSK, "expected": "known identity, key not provable"}
 
 
 @case("coap", LIBCOAP, OPENSSL, ipv6=True)
 def dtls_psk_unlisted(lab):
     """DTLS 1.2 with a pre-shared key on no list."""
     dtls(lab, "lamp-0417.city.example", "mX4-unlisted-psk-7731")
-    return {"server": SERVER, "client": CLIENT, "port": 5684, "handshakes": 2, "psk_identity": "lamp-0417.city.example", "psk": "mX4-unlisted-psk-7731", "expected": "clear",
+    return {"server": SERVER, "client": CLIENT, "port": 5684, "handshakes": 2, "psk_identity": "lamp-0417.city.example", "psk": "mX4-unlisted-psk-7731", "cipher_suite": ECDHE_PSK, "expected": "clear",
             "secrets_that_must_not_leak": ["mX4-unlisted-psk-7731"]}
+
+
+@case("coap", "OpenSSL s_server and s_client of " + OPENSSL, ipv6=True)
+def dtls_psk_plain_suite(lab):
+    """DTLS 1.2, TLS_PSK_WITH_AES_128_CCM_8 (no Diffie-Hellman: the Finished message proves the key): Client_identity with secretPSK, the key of Nordic's sample, an unlisted key."""
+    server, client = pair(lab)
+    pairs = [("Client_identity", b"secretPSK".hex()), ("nrf-352656100867660", "000102030405060708090a0b0c0d0e0f"), ("lamp-0418.city.example", "d60f37b1a9425ce883701fbe94ac2d57")]
+    suite = "PSK-AES128-CCM8:@SECLEVEL=0"
+    with lab.capture(keep=NO_ICMP6):
+        for number, (identity, key) in enumerate(pairs):
+            port = 5684 + 1000 * number
+            lab.program(server, "openssl", "s_server", "-dtls1_2", "-accept", f"{SERVER}:{port}", "-nocert", "-psk_identity", identity, "-psk", key, "-cipher", suite, "-quiet")
+            wait_listening(lab, server, port, "udp")
+            lab.command(client, "sh", "-c", f"(sleep 0.3; echo hello; sleep 0.3) | openssl s_client -dtls1_2 -connect {SERVER}:{port} -psk_identity {identity} -psk {key} -cipher {suite} -quiet",
+                        check=False)
+    return {"server": SERVER, "client": CLIENT, "ports": [5684, 6684, 7684], "handshakes": 3, "cipher_suite": "TLS_PSK_WITH_AES_128_CCM_8 (0xc0a8)",
+            "sessions": [{"psk_identity": identity, "psk_hex": key, "expected": expected} for (identity, key), expected in zip(pairs, ("proved", "proved", "clear"))]}
 
 
 @case("coap", LIBCOAP, OPENSSL, ipv6=True)
