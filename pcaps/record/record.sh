@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 cache=${CITYTAP_RECORD_CACHE:-$HOME/.cache/citytap-record}
 export CITYTAP_RECORD_CACHE="$cache"
 packages="iproute2 ethtool procps tcpdump tshark python3-venv openssl zstd
-    mosquitto libcoap3-bin dnsmasq-base udhcpc ndisc6 radvd ppp pppoe iputils-ping"
+    mosquitto libcoap3-bin dnsmasq-base udhcpc radvd iputils-ping"
 
 missing=
 for package in $packages; do
