@@ -3,7 +3,7 @@
 //! Columns follow the order of CISA's list of inventory fields (August 2025, Appendix A) as far as traffic shows them. A cell that begins
 //! like a formula gets an apostrophe before it, so that a spreadsheet shows it as text (CWE-1236).
 
-use crate::inventory::device::Device;
+use crate::inventory::Device;
 
 /// The columns, with how each is read from a device.
 type Column = (&'static str, fn(&Device) -> String);
