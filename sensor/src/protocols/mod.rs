@@ -15,6 +15,7 @@ use crate::time::Timestamp;
 
 pub mod modbus;
 pub mod mqtt;
+pub mod websocket;
 
 mod carried;
 pub(crate) use carried::Children;
@@ -273,6 +274,11 @@ impl Cx<'_> {
     /// Hands a carried payload to the decoder that recognises it; answers the name of that protocol.
     pub fn forward(&mut self, carried: Carried<'_>) -> Option<&'static str> {
         carried::forward(self, carried)
+    }
+
+    /// Tells the decoder that has a carried stream that bytes of it are missing; `u64::MAX`: nobody knows how many.
+    pub fn forward_gap(&mut self, kind: &'static str, channel: Channel, direction: Direction, missing: u64) {
+        carried::lose(self, kind, channel, direction, missing);
     }
 }
 
