@@ -21,7 +21,7 @@ mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&modbus::SPEC, &mqtt::SPEC];
+pub static DECODERS: &[&DecoderSpec] = &[&modbus::SPEC, &websocket::SPEC, &mqtt::SPEC];
 
 /// What a decoder is.
 pub struct DecoderSpec {
