@@ -22,6 +22,7 @@ pub mod lorawan;
 pub mod modbus;
 pub mod mqtt;
 pub mod ndp;
+pub mod websocket;
 
 mod carried;
 pub(crate) use carried::Children;
@@ -31,6 +32,7 @@ pub(crate) use carried::Children;
 pub static DECODERS: &[&DecoderSpec] = &[
     &gwmp::SPEC,
     &lorawan::SPEC,
+    &websocket::SPEC,
     &mqtt::SPEC,
     &coap::SPEC,
     &modbus::SPEC,
@@ -297,6 +299,11 @@ impl<'c> Cx<'c> {
     /// Hands a carried payload to the decoder that recognises it; answers the name of that protocol.
     pub fn forward(&mut self, carried: Carried<'_>) -> Option<&'static str> {
         carried::forward(self, carried)
+    }
+
+    /// Tells the decoder that has a carried stream that bytes of it are missing; `u64::MAX`: nobody knows how many.
+    pub fn forward_gap(&mut self, kind: &'static str, channel: Channel, direction: Direction, missing: u64) {
+        carried::lose(self, kind, channel, direction, missing);
     }
 }
 
