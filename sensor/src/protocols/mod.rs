@@ -14,13 +14,14 @@ use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation
 use crate::time::Timestamp;
 
 pub mod coap;
+pub mod lwm2m;
 pub mod modbus;
 
 mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&coap::SPEC, &modbus::SPEC];
+pub static DECODERS: &[&DecoderSpec] = &[&coap::SPEC, &lwm2m::SPEC, &modbus::SPEC];
 
 /// What a decoder is.
 pub struct DecoderSpec {
