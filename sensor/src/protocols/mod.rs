@@ -14,14 +14,16 @@ use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation
 use crate::time::Timestamp;
 
 pub mod coap;
+pub mod dtls;
 pub mod lwm2m;
 pub mod modbus;
+pub mod tls;
 
 mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&coap::SPEC, &lwm2m::SPEC, &modbus::SPEC];
+pub static DECODERS: &[&DecoderSpec] = &[&dtls::SPEC, &tls::SPEC, &coap::SPEC, &lwm2m::SPEC, &modbus::SPEC];
 
 /// What a decoder is.
 pub struct DecoderSpec {
