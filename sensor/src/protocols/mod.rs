@@ -17,11 +17,14 @@ pub mod arp;
 pub mod coap;
 pub mod dhcp;
 pub mod dhcpv6;
+pub mod dtls;
 pub mod gwmp;
 pub mod lorawan;
+pub mod lwm2m;
 pub mod modbus;
 pub mod mqtt;
 pub mod ndp;
+pub mod tls;
 pub mod websocket;
 
 mod carried;
@@ -33,8 +36,11 @@ pub static DECODERS: &[&DecoderSpec] = &[
     &gwmp::SPEC,
     &lorawan::SPEC,
     &websocket::SPEC,
+    &tls::SPEC,
+    &dtls::SPEC,
     &mqtt::SPEC,
     &coap::SPEC,
+    &lwm2m::SPEC,
     &modbus::SPEC,
     &arp::SPEC,
     &ndp::SPEC,
