@@ -20,6 +20,7 @@ pub mod json;
 pub mod limits;
 pub mod link;
 pub mod observation;
+pub mod protobuf;
 pub mod protocols;
 pub mod reader;
 pub mod stream;

@@ -14,14 +14,16 @@ use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation
 use crate::time::Timestamp;
 
 pub mod gwmp;
+pub mod loratap;
 pub mod lorawan;
 pub mod modbus;
+pub mod station;
 
 mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&gwmp::SPEC, &lorawan::SPEC, &modbus::SPEC];
+pub static DECODERS: &[&DecoderSpec] = &[&gwmp::SPEC, &loratap::SPEC, &lorawan::SPEC, &modbus::SPEC, &station::SPEC];
 
 /// What a decoder is.
 pub struct DecoderSpec {
