@@ -132,7 +132,7 @@ impl<'a> Parts<'a> {
 /// Appends bytes written as hex digits; `None` where they are no hex or more than a frame can hold.
 pub(super) fn push_hex(text: &str, frame: &mut Frame) -> Option<()> {
     let digit = |byte: u8| (byte as char).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    if text.len() % 2 != 0 || frame.len() + text.len() / 2 > PHY_PAYLOAD_MAX {
+    if !text.len().is_multiple_of(2) || frame.len() + text.len() / 2 > PHY_PAYLOAD_MAX {
         return None;
     }
     let mut digits = text.bytes();
