@@ -13,17 +13,20 @@ use crate::flow::{Direction, FlowInfo, Transport};
 use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation, Observer, Place, Record, RecordKind};
 use crate::time::Timestamp;
 
+pub mod chirpstack;
 pub mod gwmp;
 pub mod loratap;
 pub mod lorawan;
 pub mod modbus;
 pub mod station;
+pub mod the_things_stack;
 
 mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&gwmp::SPEC, &loratap::SPEC, &lorawan::SPEC, &modbus::SPEC, &station::SPEC];
+pub static DECODERS: &[&DecoderSpec] =
+    &[&chirpstack::SPEC, &gwmp::SPEC, &loratap::SPEC, &lorawan::SPEC, &modbus::SPEC, &station::SPEC, &the_things_stack::SPEC];
 
 /// What a decoder is.
 pub struct DecoderSpec {
