@@ -14,16 +14,20 @@ use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation
 use crate::time::Timestamp;
 
 pub mod arp;
+pub mod chirpstack;
 pub mod coap;
 pub mod dhcp;
 pub mod dhcpv6;
 pub mod dtls;
 pub mod gwmp;
+pub mod loratap;
 pub mod lorawan;
 pub mod lwm2m;
 pub mod modbus;
 pub mod mqtt;
 pub mod ndp;
+pub mod station;
+pub mod the_things_stack;
 pub mod tls;
 pub mod websocket;
 
@@ -35,6 +39,10 @@ pub(crate) use carried::Children;
 pub static DECODERS: &[&DecoderSpec] = &[
     &gwmp::SPEC,
     &lorawan::SPEC,
+    &loratap::SPEC,
+    &station::SPEC,
+    &chirpstack::SPEC,
+    &the_things_stack::SPEC,
     &websocket::SPEC,
     &tls::SPEC,
     &dtls::SPEC,
