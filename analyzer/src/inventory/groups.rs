@@ -576,7 +576,9 @@ impl<'a> Building<'a> {
                     None => true,
                 },
             };
-            shown |= self.roles.binary_search_by_key(&vertex, |role| role.vertex).is_ok();
+            // Who routes or bridges for others is there, whatever was seen of it itself.
+            let works = self.roles.binary_search_by_key(&vertex, |role| role.vertex).is_ok();
+            (there, shown) = (there || works, shown || works);
         }
         (ours && there, !shown)
     }

@@ -276,6 +276,16 @@ impl Inventory {
         }
     }
 
+    /// Drops every link between two names that facts made: what they joined is apart again. Answers whether there was one. A later fact makes
+    /// the link again.
+    pub fn drop_link(&mut self, a: &IdentityKey, b: &IdentityKey) -> bool {
+        self.groups.take();
+        match (self.table.find(a), self.table.find(b)) {
+            (Some(a), Some(b)) => self.table.drop_links(a, b),
+            _ => false,
+        }
+    }
+
     /// The devices, sorted by id. For many devices, [`Inventory::each_device`] needs less memory.
     pub fn devices(&self) -> Vec<Device> {
         let mut devices = Vec::new();
@@ -310,10 +320,11 @@ impl Inventory {
         groups.id_at(self.table.find(name)?, Stamp::of(seen))
     }
 
-    /// One device by its id.
+    /// One device by its id, or by an id under another of its names, which takes a walk through all names.
     pub fn device(&self, id: DeviceId) -> Option<Device> {
         let groups = self.groups();
-        groups.by_id(id).map(|group| self.assemble(groups, group))
+        let group = groups.by_id(id).or_else(|| self.by_alias(groups, id))?;
+        Some(self.assemble(groups, group))
     }
 
     /// What changed, the oldest first; bounded.
@@ -329,6 +340,12 @@ impl Inventory {
     /// The network of a name's server and other settings, for those who show devices.
     pub fn config(&self) -> &InventoryConfig {
         &self.config
+    }
+
+    fn by_alias(&self, groups: &Groups, id: DeviceId) -> Option<groups::Group> {
+        let mut named = self.table.nodes().iter().zip(0..);
+        let (_, node) = named.find(|(node, _)| groups::id_of(&self.config.site, &node.key) == id)?;
+        Some(groups.group(node)).filter(|&group| groups.is_listed(group))
     }
 
     fn groups(&self) -> &Groups {

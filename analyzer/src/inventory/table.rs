@@ -151,8 +151,6 @@ pub(super) struct Table {
     nodes: Vec<Node>,
     index: HashTable<NodeId>,
     provisional: usize,
-    /// Provisional names at which the next sweep starts.
-    sweep_at: usize,
     labels: Labels,
     symbols: Symbols,
 }
@@ -164,7 +162,6 @@ impl Table {
             nodes: Vec::new(),
             index: HashTable::new(),
             provisional: 0,
-            sweep_at: bounds.provisional,
             labels: Labels::default(),
             symbols: Symbols::default(),
         }
@@ -286,6 +283,24 @@ impl Table {
         true
     }
 
+    /// Removes the links between two names that facts made.
+    pub(super) fn drop_links(&mut self, a: NodeId, b: NodeId) -> bool {
+        let mut dropped = false;
+        for (from, to) in [(a, b), (b, a)] {
+            let statements = &mut self.nodes[from as usize].statements;
+            let before = statements.len();
+            statements.retain(|statement| !matches!(statement.what, What::Same { other, .. } if other == to));
+            dropped |= statements.len() < before;
+        }
+        dropped
+    }
+
+    /// How many texts are remembered.
+    #[cfg(test)]
+    pub(super) fn symbols(&self) -> usize {
+        self.symbols.index.len()
+    }
+
     /// The value that an attribute had from the same field before this one, if it is another.
     pub(super) fn current_value(&self, id: NodeId, what: What, stamp: Stamp) -> Option<Symbol> {
         let What::Attribute { name, field, value } = what else { return None };
@@ -302,7 +317,7 @@ impl Table {
     pub(super) fn make_room(&mut self, counters: &mut Counters) {
         const BROUGHT: usize = 4;
         let full = self.nodes.len() + BROUGHT > self.bounds.identities.max(2 * BROUGHT);
-        if full || self.provisional + BROUGHT > self.sweep_at {
+        if full || self.provisional + BROUGHT > self.bounds.provisional.max(2 * BROUGHT) {
             self.sweep(full, counters);
         }
         if self.symbols.is_wasteful() {
@@ -313,30 +328,27 @@ impl Table {
     /// Forgets an eighth: provisional names, the longest silent first; where all room is taken, others after them.
     fn sweep(&mut self, full: bool, counters: &mut Counters) {
         self.vouch();
-        let bound = if full { self.bounds.identities } else { self.bounds.provisional };
-        let wanted = (bound / 8).max(4).min(self.nodes.len());
         let mut order: Vec<NodeId> =
             (0..self.nodes.len() as NodeId).filter(|&id| full || self.nodes[id as usize].provisional).collect();
-        let excess = if full { wanted } else { wanted.min((self.provisional + wanted).saturating_sub(bound)) };
-        let excess = excess.min(order.len());
-        if excess > 0 {
-            let rank = |&id: &NodeId| {
-                let node = &self.nodes[id as usize];
-                (!node.provisional, node.last, &node.key)
-            };
-            order.select_nth_unstable_by(excess - 1, |a, b| rank(a).cmp(&rank(b)));
-            order.truncate(excess);
-            for &id in &order {
-                let counter = match self.nodes[id as usize].provisional {
-                    true => InventoryCounter::ProvisionalEvicted,
-                    false => InventoryCounter::IdentitiesEvicted,
-                };
-                counters.add(counter, 1);
-            }
-            self.forget(&order);
+        let bound = if full { self.bounds.identities } else { self.bounds.provisional };
+        let excess = order.len().saturating_sub(bound - bound / 8).max(usize::from(full)).min(order.len());
+        if excess == 0 {
+            return;
         }
-        // Where those that remain are many, the next sweep waits until as many have come again: each costs a walk through all.
-        self.sweep_at = self.bounds.provisional.max(self.provisional + self.bounds.provisional / 8 + 4);
+        let rank = |&id: &NodeId| {
+            let node = &self.nodes[id as usize];
+            (!node.provisional, node.last, &node.key)
+        };
+        order.select_nth_unstable_by(excess - 1, |a, b| rank(a).cmp(&rank(b)));
+        order.truncate(excess);
+        for &id in &order {
+            let counter = match self.nodes[id as usize].provisional {
+                true => InventoryCounter::ProvisionalEvicted,
+                false => InventoryCounter::IdentitiesEvicted,
+            };
+            counters.add(counter, 1);
+        }
+        self.forget(&order);
     }
 
     /// A name that is one device with a name that showed itself is not provisional: nor is a MAC that carried one's packets.

@@ -130,7 +130,8 @@ fn coap() -> Result<Coap, PackError> {
             "psk-identity" => drop(found.identities.entry(identity.as_bytes()).or_insert(known)),
             "psk-identity-prefix" => found.prefixes.push((identity.as_bytes(), known)),
             "spki" => {
-                drop(found.certificates.insert(digest(key).ok_or_else(|| file.error(row.line, "the key is no SHA-256"))?, origin))
+                let spki = digest(key).ok_or_else(|| file.error(row.line, "the key is no SHA-256"))?;
+                found.certificates.insert(spki, origin);
             }
             "psk-key" | "oscore" => {}
             _ => return Err(file.error(row.line, format!("`{kind}` is no kind of row"))),
