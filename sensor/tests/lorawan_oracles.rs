@@ -2,7 +2,7 @@
 //! The captures are named by `CITYTAP_CAPTURES`; without it these tests say so and check nothing.
 
 use aes::Aes128;
-use aes::cipher::{BlockEncrypt, KeyInit};
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use citytap_sensor::flow::{Direction, Transport};
 use citytap_sensor::protocols::gwmp;
 use citytap_sensor::protocols::lorawan::wire::{Frame, PhyPayload};
@@ -109,7 +109,7 @@ fn check_with_keys(oracle: &Value) {
     let phy = PhyPayload::parse(&bytes).unwrap();
     let Frame::Data(data) = phy.frame else { panic!("not data") };
     let f_cnt = u32::from(data.f_cnt_lsb);
-    let mut mac = <Cmac<Aes128> as Mac>::new_from_slice(&key(oracle, "nwkskey")).unwrap();
+    let mut mac = <Cmac<Aes128> as KeyInit>::new_from_slice(&key(oracle, "nwkskey")).unwrap();
     mac.update(&blocks::b0(&data, &phy, 0, f_cnt).unwrap());
     mac.update(phy.mic_message().unwrap());
     assert_eq!(&mac.finalize().into_bytes()[..4] == phy.mic().unwrap(), oracle["mic_ok"].as_bool().unwrap());

@@ -372,8 +372,7 @@ fn rx_packet<'a>(
         signals: &[],
     };
     json::rx_packet(json, &mut record, &mut signals, &mut payload, &mut odd);
-    let mut record = record;
-    record.signals = &signals;
+    let record = RxPacket { signals: &signals, ..record };
     if let Some(offset) = json.broken() {
         odd.push_at(&JSON_MALFORMED, offset);
     }
