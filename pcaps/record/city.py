@@ -400,7 +400,7 @@ def six_hours(lab):
     DevEUI||DevEUI (two joins each), a broker that accepts anonymous clients and admin/admin, a bootstrap without security, a DTLS client with a known PSK identity, an unknown
     host that tries passwords and writes to a pump PLC. Also TLS flows (unread), flows seen one way, OCPP and RTSP (undecoded)."""
     city = City(lab)
-    with lab.capture("raw.pcap", keep=f"(ip or arp) and not src net 10.20.7.0/24 and not igmp", settle=1.5):
+    with lab.capture("raw.pcap", keep="(ip or arp) and not src net 10.20.7.0/24 and not igmp", settle=1.5):
         city.run()
     raw, stretched = lab.folder / "raw.pcap", lab.folder / "capture.pcap"
     end = stretch(raw, stretched, START, city.jumps)

@@ -1,11 +1,13 @@
 """CoAP cases: libcoap's programs and aiocoap, over UDP, TCP, WebSocket and DTLS, with OSCORE."""
 
 import asyncio
+import random
+import socket
 import time
 
 import coap_actors as a
-from aiocoap import CON, NON, Code
-from lab import case, debian, main, sh, version, wait_listening
+from aiocoap import NON, Code
+from lab import CACHE, case, debian, main, sh, version, wait_listening
 
 LIBCOAP, AIOCOAP = debian("libcoap3-bin"), version("aiocoap")
 SERVER, CLIENT = "10.30.0.10", "10.30.0.100"
@@ -207,6 +209,52 @@ def retransmitted_without_answer(lab):
 
 
 @case("coap", AIOCOAP, ipv6=True)
+def only_responses_seen(lab):
+    """One way: only what the server sends, a blockwise body and an observation among it."""
+    server, client = aiocoap_pair(lab)
+
+    async def work(context):
+        await a.ask(context, Code.GET, f"coap://{SERVER}/.well-known/core")
+        await a.ask(context, Code.GET, f"coap://{SERVER}/firmware")
+        await a.ask(context, Code.GET, f"coap://{SERVER}/sensors/temp")
+
+    with lab.capture(keep=f"src host {SERVER} and udp"):
+        lab.run(client, lambda: a.run(work))
+    return {"server": SERVER, "client": CLIENT, "one_way": "server to client", "requests": 0, "responses": 5, "body_bytes": 3072}
+
+
+@case("coap", AIOCOAP, ipv6=True)
+def blocks_missing(lab):
+    """A PUT of 12,000 bytes in Block1 of which the capture misses blocks 3 and 7 (removed afterwards by their Block1 option): the body must not pass as whole."""
+    server, client = aiocoap_pair(lab)
+
+    async def work(context):
+        await a.ask(context, Code.PUT, f"coap://{SERVER}/firmware", bytes((i * 13) % 256 for i in range(12000)), content_format=42)
+
+    with lab.capture("whole.pcap", keep="udp"):
+        lab.run(client, lambda: a.run(work))
+    whole = lab.folder / "whole.pcap"
+    sh("tshark", "-r", whole, "-F", "pcap", "-w", lab.folder / "capture.pcap", "-Y", "not (coap.code == 3 and (coap.opt.block_number == 3 or coap.opt.block_number == 7))")
+    whole.unlink()
+    return {"server": SERVER, "client": CLIENT, "path": "firmware", "body_bytes": 12000, "blocks": 12, "missing_blocks": [3, 7]}
+
+
+@case("coap", "python3 (Debian 12)", ipv6=True)
+def not_coap_on_5683(lab):
+    """Negative: syslog-like text and random bytes on UDP port 5683. No CoAP device."""
+    server, client = pair(lab)
+    listener = lab.socket(server, socket.SOCK_DGRAM, (SERVER, 5683))
+    sender = lab.socket(client, socket.SOCK_DGRAM)
+    chance = random.Random(5683)
+    with lab.capture(keep=NO_ICMP6):
+        for number in range(10):
+            sender.sendto(f"<134>Nov 20 06:00:{number:02d} lamp-7 controller: level {number}".encode(), (SERVER, 5683))
+            sender.sendto(bytes((0xC0 | chance.randrange(64), *(chance.randrange(256) for _ in range(40)))), (SERVER, 5683))
+    listener.close()
+    return {"server": SERVER, "client": CLIENT, "coap_messages": 0, "datagrams": 20}
+
+
+@case("coap", AIOCOAP, ipv6=True)
 def over_ipv6(lab):
     """CoAP between IPv6 addresses, with Uri-Host."""
     server, client = lab.host("server", "2001:db8:30::10", mac=SERVER_MAC), lab.host("client", "2001:db8:30::100", mac=CLIENT_MAC)
@@ -339,21 +387,39 @@ def dtls(lab, identity, key, server_key=None, client_arguments=(), server_argume
 
 
 OPENSSL = debian("libssl3")
+ECDHE_PSK = "TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256 (0xccac)"
 
 
 @case("coap", LIBCOAP, OPENSSL, ipv6=True)
 def dtls_psk_known_identity(lab):
     """DTLS 1.2 with a pre-shared key: identity Client_identity and key secretPSK, as in tinydtls and Contiki. Two handshakes."""
     dtls(lab, "Client_identity", "secretPSK")
-    return {"server": SERVER, "client": CLIENT, "port": 5684, "handshakes": 2, "psk_identity": "Client_identity", "psk": "secretPSK", "expected": "known"}
+    return {"server": SERVER, "client": CLIENT, "port": 5684, "handshakes": 2, "psk_identity": "Client_identity", "psk": "secretPSK", "cipher_suite": ECDHE_PSK, "expected": "known identity, key not provable"}
 
 
 @case("coap", LIBCOAP, OPENSSL, ipv6=True)
 def dtls_psk_unlisted(lab):
     """DTLS 1.2 with a pre-shared key on no list."""
     dtls(lab, "lamp-0417.city.example", "mX4-unlisted-psk-7731")
-    return {"server": SERVER, "client": CLIENT, "port": 5684, "handshakes": 2, "psk_identity": "lamp-0417.city.example", "psk": "mX4-unlisted-psk-7731", "expected": "clear",
+    return {"server": SERVER, "client": CLIENT, "port": 5684, "handshakes": 2, "psk_identity": "lamp-0417.city.example", "psk": "mX4-unlisted-psk-7731", "cipher_suite": ECDHE_PSK, "expected": "clear",
             "secrets_that_must_not_leak": ["mX4-unlisted-psk-7731"]}
+
+
+@case("coap", "OpenSSL s_server and s_client of " + OPENSSL, ipv6=True)
+def dtls_psk_plain_suite(lab):
+    """DTLS 1.2, TLS_PSK_WITH_AES_128_CCM_8 (no Diffie-Hellman: the Finished message proves the key): Client_identity with secretPSK, the key of Nordic's sample, an unlisted key."""
+    server, client = pair(lab)
+    pairs = [("Client_identity", b"secretPSK".hex()), ("nrf-352656100867660", "000102030405060708090a0b0c0d0e0f"), ("lamp-0418.city.example", "d60f37b1a9425ce883701fbe94ac2d57")]
+    suite = "PSK-AES128-CCM8:@SECLEVEL=0"
+    with lab.capture(keep=NO_ICMP6):
+        for number, (identity, key) in enumerate(pairs):
+            port = 5684 + 1000 * number
+            lab.program(server, "openssl", "s_server", "-dtls1_2", "-accept", f"{SERVER}:{port}", "-nocert", "-psk_identity", identity, "-psk", key, "-cipher", suite, "-quiet")
+            wait_listening(lab, server, port, "udp")
+            lab.command(client, "sh", "-c", f"(sleep 0.3; echo hello; sleep 0.3) | openssl s_client -dtls1_2 -connect {SERVER}:{port} -psk_identity {identity} -psk {key} -cipher {suite} -quiet",
+                        check=False)
+    return {"server": SERVER, "client": CLIENT, "ports": [5684, 6684, 7684], "handshakes": 3, "cipher_suite": "TLS_PSK_WITH_AES_128_CCM_8 (0xc0a8)",
+            "sessions": [{"psk_identity": identity, "psk_hex": key, "expected": expected} for (identity, key), expected in zip(pairs, ("proved", "proved", "clear"))]}
 
 
 @case("coap", LIBCOAP, OPENSSL, ipv6=True)
@@ -373,6 +439,21 @@ def dtls_certificate(lab):
     arguments = ["-c", certificate, "-j", key]
     dtls(lab, None, None, client_arguments=[*arguments, "-n"], server_arguments=[*arguments, "-n"])
     return {"server": SERVER, "client": CLIENT, "port": 5684, "subject_cn": "lamp-22.city.example", "spki_sha256": digest, "handshakes": 2}
+
+
+@case("coap", "dimpl 0.9.0 (pcaps/record/dtls13)", "OpenSSL (Debian 12)", ipv6=True)
+def dtls_1_3(lab):
+    """DTLS 1.3 with certificates (P-256): the hellos are in clear, all else is encrypted; three requests and answers of CoAP size, then close_notify. No connection id."""
+    server, client = pair(lab)
+    key, private, certificate, program = lab.work / "key.pem", lab.work / "key.der", lab.work / "cert.der", CACHE / "dtls13" / "debug" / "dtls13"
+    sh("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-outform", "DER", "-out", certificate, "-days", "365", "-subj",
+       "/CN=hidden.city.example")
+    sh("openssl", "pkcs8", "-topk8", "-nocrypt", "-in", key, "-outform", "DER", "-out", private)
+    lab.program(server, program, "server", f"{SERVER}:5684", certificate, private)
+    wait_listening(lab, server, 5684, "udp")
+    with lab.capture(keep=NO_ICMP6):
+        lab.command(client, program, "client", f"{SERVER}:5684", certificate, private)
+    return {"server": SERVER, "client": CLIENT, "port": 5684, "handshakes": 1, "version": "1.3", "connection_id": False, "certificate_visible": False}
 
 
 if __name__ == "__main__":

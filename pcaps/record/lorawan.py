@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import struct
 import time
 
 from lab import case, main, version, wait_listening
@@ -338,6 +339,45 @@ def odd_port_and_only_uplinks(lab):
         join(device, [gateway], "260b0c02", 0xC02, 0x0302)
     return {"port": 17000, "one_way": "gateway to server", "gateways": [gateway.eui], "devices": described(device)[:1], "joins": 2, "join_accepts": 0, "data_up": 4,
             "known_key": DEFAULT_KEY, "expected": "proved"}
+
+
+# --- LoRaTap ---------------------------------------------------------------------------------------------------------------------------------
+
+
+LORATAP = "LoRaTap headers: the script's, after loratap.h (link type 270; version 1 with its tag)"
+
+
+def loratap(lab, version):
+    """A capture of link type 270: a join, its accept, uplinks on three spreading factors, a damaged frame."""
+    device = Device(f"24e124136b27000{version}", "24e124c0002a0001", DEFAULT_KEY)
+    frames = [(device.join_request(0x2701), 7, 868100000), (device.join_accept("260b2701", 0x2701), 7, 868100000)]
+    frames += [(device.uplink(85, f"0175{n:02x}"), 7 + 2 * n, 868100000 + 200000 * n) for n in range(3)]
+    frames += [(device.join_request(0x2702), 12, 868500000), (device.uplink(85, "01")[:-2] + "00", 12, 868500000)]
+    records = bytearray(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 270))
+    for number, (frame, spreading, frequency) in enumerate(frames):
+        damaged = number == len(frames) - 1
+        header = struct.pack(">IBB", frequency, 1, spreading) + struct.pack(">BBBb", 139 - 75 + number, 255, 255, 4 * (9 - number)) + b"\x34"
+        if version == 1:
+            header += bytes.fromhex("7076ff0056060027") + struct.pack(">IBBHBBH", 5_000_000 + 1_000_000 * number, 0x08 if damaged else 0x04, 5, 0, number % 8, 0, number)
+        header = struct.pack(">BBH", version, 0, 4 + len(header)) + header
+        data = header + bytes.fromhex(frame)
+        records += struct.pack("<IIII", 1777874400 + number, 0, len(data), len(data)) + data
+    lab.folder.mkdir(parents=True, exist_ok=True)
+    (lab.folder / "capture.pcap").write_bytes(records)
+    return {"link_type": 270, "loratap_version": version, "header_bytes": 15 if version == 0 else 35, "devices": described(device), "joins": 2, "dev_nonces": [0x2701, 0x2702],
+            "join_accepts": 1, "data_up": 3, "bad_mic": 1, "spreading_factors": [spreading for _, spreading, _ in frames], "known_key": DEFAULT_KEY, "expected": "proved"}
+
+
+@case("lorawan", LORA_PACKET, LORATAP, timestamps="made by the script")
+def loratap_v0(lab):
+    """LoRaTap version 0: what an SDR or a sniffer writes; no IP. The last frame's MIC is wrong."""
+    return loratap(lab, 0)
+
+
+@case("lorawan", LORA_PACKET, LORATAP, timestamps="made by the script")
+def loratap_v1(lab):
+    """LoRaTap version 1: with the gateway's EUI, time and CRC flags. The last frame is marked as damaged."""
+    return loratap(lab, 1)
 
 
 # --- Basics Station ----------------------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """LwM2M cases over CoAP: registration, operations, bootstrap, and what devices say of themselves."""
 
 import asyncio
-import time
 
 import lwm2m_actors as l
 from aiocoap import Code

@@ -1,6 +1,5 @@
 """Modbus cases: pymodbus servers and clients."""
 
-import threading
 import time
 
 import modbus_actors as m

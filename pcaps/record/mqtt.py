@@ -1,13 +1,15 @@
 """MQTT cases: mosquitto with paho clients, WebSocket, TLS, MQTT-SN, and what named products publish."""
 
 import asyncio
+import base64
 import socket
 import time
+from pathlib import Path
 
 import chirpstack_payloads as chirpstack
 import mqtt_payloads as products
 import pysparkplug
-from lab import case, debian, main, sh, version, wait_listening
+from lab import CACHE, case, debian, main, sh, version, wait_listening
 from lorawan_frames import LORA_PACKET, Device
 from mqtt_actors import V5, V31, V311, Client, Encoder, broker, properties, sn_client, sn_gateway, websocket_front
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -820,6 +822,41 @@ def chirpstack_v3(lab):
     return {"broker": BROKER, "gateways": [GATEWAY3, "7076ff0056060a22"], "devices": [
         {"dev_eui": "70b3d57ed0041234", "name": "meter-1", "dev_addr": "00d1e2f3"}, {"dev_eui": "8cf9572000012345", "name": "meter-2", "dev_addr": "00d1e2f4"},
         {"dev_eui": "8cf9572000012346", "name": "meter-3", "dev_addr": "00d1e2f5"}], "profile": "Water meter"}
+
+
+@case("mqtt", MOSQUITTO, PAHO, "chirpstack-api 3.12.4")
+def chirpstack_v3_protobuf(lab):
+    """ChirpStack 3 application events in protobuf, by its own API package: join, up, status and ack of two devices."""
+    hosts(lab)
+    devices = [("8cf9572000012347", "meter-4", "00d1e2f6"), ("8cf9572000012348", "meter-5", "00d1e2f7")]
+    messages = []
+    for dev_eui, name, dev_addr in devices:
+        printed = sh(CACHE / "cs3" / "bin" / "python", Path(__file__).with_name("chirpstack3_events.py"), dev_eui, name, dev_addr, "7076ff0056060a22")
+        messages += [(line.split()[0], base64.b64decode(line.split()[1]), False) for line in printed.splitlines()]
+    with lab.capture():
+        announce(lab, messages, "chirpstack-as", [("application/#", 0)], host="server")
+    return {"broker": BROKER, "gateways": ["7076ff0056060a22"], "devices": [{"dev_eui": d, "name": n, "dev_addr": a} for d, n, a in devices], "events_per_device": 4}
+
+
+@case("mqtt", "python3 http.server (Debian 12)", MOSQUITTO)
+def not_mqtt_on_1883(lab):
+    """Negative: a web server on TCP port 1883, and bytes that only begin like a CONNECT. No MQTT client, no finding."""
+    for name, address, mac in (("broker", BROKER, BROKER_MAC), ("sensor", SENSOR, SENSOR_MAC)):
+        lab.host(name, address + WIDE, mac=mac)
+    lab.program("broker", "/usr/bin/python3", "-m", "http.server", "1883", "--directory", lab.work)
+    wait_listening(lab, "broker", 1883)
+
+    def client():
+        for data in (b"GET / HTTP/1.0\r\n\r\n", b"\x10\x0cMQTTish bytes here\r\n\r\n", bytes(range(64))):
+            with socket.create_connection((BROKER, 1883), 3) as connection:
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):
+                    pass
+
+    with lab.capture():
+        lab.run("sensor", client)
+    return {"broker": BROKER, "mqtt_messages": 0, "connections": 3}
 
 
 @case("mqtt", MOSQUITTO, PAHO)

@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 cache=${CITYTAP_RECORD_CACHE:-$HOME/.cache/citytap-record}
 export CITYTAP_RECORD_CACHE="$cache"
 packages="iproute2 ethtool procps tcpdump tshark python3-venv openssl zstd
-    mosquitto libcoap3-bin dnsmasq-base udhcpc ndisc6 radvd ppp pppoe iputils-ping"
+    mosquitto libcoap3-bin dnsmasq-base udhcpc radvd iputils-ping"
 
 missing=
 for package in $packages; do
@@ -27,11 +27,21 @@ if ! cmp -s requirements.txt "$cache/requirements.txt"; then
     "$cache/py/bin/pip" install -q -r requirements.txt
     cp requirements.txt "$cache/requirements.txt"
 fi
+if ! cmp -s requirements-chirpstack3.txt "$cache/requirements-chirpstack3.txt"; then
+    [ -x "$cache/cs3/bin/python" ] || /usr/bin/python3 -m venv "$cache/cs3"
+    "$cache/cs3/bin/pip" install -q -r requirements-chirpstack3.txt
+    cp requirements-chirpstack3.txt "$cache/"
+fi
 if ! cmp -s package.json "$cache/node/package.json"; then
     mkdir -p "$cache/node"
     cp package.json "$cache/node/"
     (cd "$cache/node" && npm install --silent --no-fund --no-audit)
     cp package.json "$cache/node/"
+fi
+
+# DTLS 1.3 comes from a crate; without a Rust toolchain that one case fails.
+if command -v cargo >/dev/null && [ ! -x "$cache/dtls13/debug/dtls13" ]; then
+    CARGO_TARGET_DIR="$cache/dtls13" cargo build -q --manifest-path dtls13/Cargo.toml
 fi
 
 for script in modbus mqtt lorawan coap lwm2m net city; do

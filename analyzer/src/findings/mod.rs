@@ -2,6 +2,9 @@
 //!
 //! Stages (keys, credentials, detectors) answer with a [`Verdict`] about a name; the inventory says which device has the name.
 
+pub mod actions;
+pub mod judge;
+
 use crate::hot::owned::{IdentityKey, Seen};
 use citytap_sensor::observation::Confidence;
 use serde::Serialize;
@@ -27,9 +30,11 @@ pub enum Severity {
 pub struct CheckSpec {
     /// Stable id, as in `lorawan-known-key`.
     pub id: &'static str,
+    /// What is asked about, in a few words: `LoRaWAN root keys`.
+    pub title: &'static str,
     /// What a finding of it says, with `{name}` for its arguments: a sentence for people.
     pub finding: &'static str,
-    /// What an action for several devices says, with `{count}` and `{devices}` beside the arguments.
+    /// What an action says for one or many devices: `{devices}` stands for them, beside the arguments.
     pub action: &'static str,
     /// What the owner should do, in plain words.
     pub remedy: &'static str,

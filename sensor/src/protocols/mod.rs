@@ -307,7 +307,8 @@ impl DecoderSpec {
             Transport::Tcp => self.hooks.tcp,
             Transport::Udp => self.hooks.udp,
             Transport::Icmpv6 => self.hooks.icmpv6,
-            Transport::Link => self.hooks.loratap || !self.hooks.ethertypes.is_empty(),
+            Transport::Link => !self.hooks.ethertypes.is_empty(),
+            Transport::LoraTap => self.hooks.loratap,
         }
     }
 }

@@ -38,7 +38,7 @@ pub static SPEC: DecoderSpec = DecoderSpec {
     bounds: &[],
 };
 
-/// Echoes and errors leave the question open: the same pair can come to speak neighbour discovery later.
+/// Each ICMPv6 message is asked for itself: a pair that exchanged echoes can come to speak neighbour discovery later.
 fn probe(input: &ProbeInput<'_>) -> Probe {
     match input.bytes.first() {
         Some(&message_type) if wire::name(message_type).is_some() => Probe::Strong(None),
