@@ -154,6 +154,16 @@ impl Bench {
         });
     }
 
+    /// The decoder's description.
+    pub fn spec(&self) -> &'static DecoderSpec {
+        self.spec
+    }
+
+    /// Bytes kept of each direction until the decoder can take them.
+    pub fn held(&self) -> [usize; 2] {
+        [self.buffers[0].held(), self.buffers[1].held()]
+    }
+
     fn with<T>(&mut self, act: impl FnOnce(&mut [StreamBuffer; 2], &mut dyn Decoder, &mut Cx<'_>) -> T) -> T {
         self.place = Place { frame: self.place.frame + 1, sequence: 0 };
         self.now = self.now.plus(self.tick);
