@@ -69,6 +69,7 @@ pub static SPEC: DecoderSpec = DecoderSpec {
             value: exchange::EXCHANGES,
             reason: "a gateway keeps some dozens of observations with one device",
         },
+        Bound { name: "path", value: session::PATH_BYTES, reason: "paths of constrained servers are some dozens of bytes" },
         Bound {
             name: "message_ids",
             value: exchange::MESSAGE_IDS,

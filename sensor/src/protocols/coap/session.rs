@@ -20,6 +20,12 @@ use crate::protocols::Cx;
 use smallvec::SmallVec;
 use std::net::IpAddr;
 
+/// Longest path of a request that is remembered, bytes: a path can be as long as a message, and each open request keeps its own.
+pub const PATH_BYTES: usize = 1_024;
+
+/// Longest identifier in an OSCORE option that is remembered, bytes (RFC 8613 §3.3: the nonce leaves room for 7 or 13).
+const OSCORE_BYTES: usize = 32;
+
 /// What one flow remembers.
 #[derive(Default)]
 pub struct Session {
@@ -260,9 +266,9 @@ impl Session {
         if fields.observe == Some(1) {
             self.exchanges.deregister(direction, message.token);
         }
-        let oscore = fields
-            .oscore
-            .map(|value| Box::new((value.kid.unwrap_or_default().to_vec(), value.partial_iv.unwrap_or_default().to_vec())));
+        let short = |bytes: Option<&[u8]>| bytes.filter(|bytes| bytes.len() <= OSCORE_BYTES).unwrap_or_default().to_vec();
+        let oscore = fields.oscore.map(|value| Box::new((short(value.kid), short(value.partial_iv))));
+        let kept = Some(path).filter(|path| path.len() <= PATH_BYTES);
         let dropped = self.exchanges.ask(Asked {
             direction,
             token: message.token,
@@ -272,9 +278,10 @@ impl Session {
             method: message.code,
             accept: fields.accept,
             observe: fields.observe,
-            path,
+            path: kept.unwrap_or_default(),
             oscore,
         });
+        cx.count(Counter::SessionEntriesDropped, u64::from(kept.is_none()));
         cx.count(Counter::SessionEntriesDropped, u64::from(dropped));
     }
 

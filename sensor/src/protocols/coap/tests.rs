@@ -333,6 +333,19 @@ fn the_exchange_table_is_bounded() {
 }
 
 #[test]
+fn a_path_beyond_the_bound_is_not_remembered() {
+    let mut bench = bench();
+    bench.show(ToServer, &udp(CON, GET, 1, b"t", &[(11, &[b'a'; session::PATH_BYTES])], b""));
+    bench.show(ToClient, &udp(ACK, CONTENT, 1, b"t", &[], b"x"));
+    assert_eq!(bench.counters.get(Counter::SessionEntriesDropped), 1);
+    assert!(
+        bench.lines.0[1].contains("\"request_frame\":1") && bench.lines.0[1].contains("\"uri_path\":\"\""),
+        "{}",
+        bench.lines.0[1]
+    );
+}
+
+#[test]
 fn links_beyond_the_bound_are_counted() {
     let mut bench = bench();
     let document = "</a>,".repeat(payload::LINKS + 3);
