@@ -13,15 +13,34 @@ use crate::flow::{Direction, FlowInfo, Transport};
 use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation, Observer, Place, Record, RecordKind};
 use crate::time::Timestamp;
 
+pub mod home_assistant;
+pub mod homie;
 pub mod modbus;
 pub mod mqtt;
+pub mod mqtt_sn;
+pub mod shelly;
+pub mod sparkplug;
+pub mod tasmota;
 pub mod websocket;
+pub mod zigbee2mqtt;
 
 mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&modbus::SPEC, &websocket::SPEC, &mqtt::SPEC];
+pub static DECODERS: &[&DecoderSpec] = &[
+    &modbus::SPEC,
+    &websocket::SPEC,
+    &mqtt::SPEC,
+    &tasmota::SPEC,
+    &sparkplug::SPEC,
+    &shelly::SPEC,
+    &zigbee2mqtt::SPEC,
+    &homie::SPEC,
+    // Last of the payloads: its topics are told by their end, and a prefix of another family comes first.
+    &home_assistant::SPEC,
+    &mqtt_sn::SPEC,
+];
 
 /// What a decoder is.
 pub struct DecoderSpec {

@@ -16,6 +16,7 @@
 mod anomaly;
 mod exchange;
 mod facts;
+pub mod payload;
 mod probe;
 mod reason;
 mod record;
