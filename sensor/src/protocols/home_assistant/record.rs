@@ -29,7 +29,7 @@ crate::record! {
         pub serial_number: Option<&'a str>,
         /// Where it is, as its owner says.
         pub suggested_area: Option<&'a str>,
-        /// Page for its configuration.
+        /// Page for its configuration, without a query; left out where the URL holds a user name.
         pub configuration_url: Option<&'a str>,
         /// Identifier of the device through which it is reached.
         pub via_device: Option<&'a str>,

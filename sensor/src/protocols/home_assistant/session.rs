@@ -138,11 +138,17 @@ impl Discovery {
             hw_version: device.hw_version.text(),
             serial_number: device.serial_number.text(),
             suggested_area: device.suggested_area.text(),
-            configuration_url: device.configuration_url.text(),
+            configuration_url: device.configuration_url.text().and_then(plain_url),
             via_device: via_name,
             origin_name: maker.name.text(),
             origin_sw_version: maker.sw_version.text(),
         };
         cx.emit(input.direction, &record, &facts, &Anomalies::default());
     }
+}
+
+/// A URL without its query; none with a user name, which comes with a password.
+fn plain_url(url: &str) -> Option<&str> {
+    let plain = url.split(['?', '#']).next().unwrap_or_default();
+    (!plain.contains('@') && !plain.is_empty()).then_some(short(plain))
 }

@@ -75,6 +75,14 @@ fn device_based_discovery() {
 }
 
 #[test]
+fn a_url_with_secrets_is_not_shown() {
+    let of =
+        |url: &str| published(&[("ha/sensor/t/config", format!(r#"{{"dev":{{"ids":"x","cu":"{url}"}}}}"#).as_bytes())]).remove(0);
+    assert!(of("http://10.0.0.9/setup?token=abc").contains("\"configuration_url\":\"http://10.0.0.9/setup\"}"));
+    assert!(!of("http://admin:hunter2@10.0.0.9/").contains("hunter2"));
+}
+
+#[test]
 fn a_copy_for_a_subscriber_passes_through_the_broker() {
     let lines = delivered(&[("homeassistant/sensor/t/config", SHORT)]);
     assert!(lines[0].contains("+via(home_assistant_device:esp-1@10.0.0.2 via ip:10.0.0.2)"), "{}", lines[0]);

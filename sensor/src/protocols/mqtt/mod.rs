@@ -20,7 +20,7 @@ pub mod payload;
 mod probe;
 mod reason;
 mod record;
-mod secrets;
+pub(super) mod secrets;
 mod session;
 mod wire;
 

@@ -7,6 +7,7 @@ use crate::flow::Direction;
 use crate::observation::{
     Anomalies, Confidence, Fact, Hex, Identity, IdentityValue, Presence, Record, Role, SecurityAspect, Server, Text,
 };
+use crate::protocols::mqtt::secrets::shown_topic;
 use crate::protocols::{Carried, Channel, Cx, Decoder, Input, Step};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -193,7 +194,7 @@ impl Session {
                 self.will(body, client_id, got, cx);
             }
             Body::Register { topic_id, message_id, topic } => {
-                let topic = got.text(topic);
+                let topic = shown_topic(got.text(topic));
                 match got.direction {
                     Direction::ToServer => self.wait(key, message_id, &topic, cx),
                     Direction::ToClient => self.name_topic(key, topic_id, &topic, cx),
@@ -304,7 +305,7 @@ impl Session {
         let (mut topic, mut qos, mut retain, mut payload_length, mut return_code) = (None, None, None, None, None);
         match body {
             Body::WillTopic { flags: Some(flags), topic: name } => {
-                topic = Some(got.text(name));
+                topic = Some(shown_topic(got.text(name)));
                 (qos, retain) = (Some(Flags(flags).qos()), Some(Flags(flags).retain()));
             }
             Body::WillMessage { payload } => payload_length = Some(length(payload)),
@@ -367,7 +368,7 @@ impl Session {
         let (mut name, mut topic_id) = (None, None);
         match flags.topic_id_type() {
             0 | 2 => {
-                let text = got.text(topic);
+                let text = shown_topic(got.text(topic));
                 if got.message == "SUBSCRIBE" && flags.topic_id_type() == 0 {
                     self.wait(key, message_id, &text, cx);
                 }
