@@ -17,6 +17,7 @@ pub mod capture;
 pub mod counters;
 pub mod dispatch;
 pub mod flow;
+pub mod json;
 pub mod limits;
 pub mod link;
 pub mod net;

@@ -3,7 +3,8 @@
 use crate::counters::Counters;
 use crate::flow::{Direction, Endpoint, FlowInfo, Transport};
 use crate::observation::{Credential, Fact, Observation, Observer, Place};
-use crate::protocols::{Channel, Children, Cx, DECODERS, Decoder, DecoderSpec};
+use crate::protocols::{Carried, Channel, Children, Cx, DECODERS, Decoder, DecoderSpec};
+use crate::record;
 use crate::stream::StreamBuffer;
 use crate::time::{SECOND, Timestamp};
 use std::fmt::Write;
@@ -22,6 +23,11 @@ pub struct Bench {
     pub counters: Counters,
     /// What was observed, one line each.
     pub lines: Lines,
+}
+
+record! {
+    /// Stands for the message that carries a payload in [`Bench::carry`].
+    pub struct Carrier = "testing.carrier" {}
 }
 
 /// Observations as lines: direction, record name and JSON, then facts and anomalies.
@@ -114,6 +120,12 @@ impl Bench {
         self.alive
     }
 
+    /// Hands a payload to the decoder that recognises it, as a carrier would; time passes by a second a call. Answers that decoder's name.
+    pub fn carry(&mut self, kind: &'static str, hint: &str, direction: Direction, bytes: &[u8]) -> Option<&'static str> {
+        let carried = Carried { kind, hint, channel: Channel::Datagram, direction, bytes, carrier: &Carrier {} };
+        self.with(|_, _, cx| cx.forward(carried))
+    }
+
     /// Ends the flow.
     pub fn close(&mut self) {
         self.with(|_, decoder, cx| decoder.close(cx));
@@ -132,6 +144,7 @@ impl Bench {
             now: time,
             spec: self.spec,
             carrier: None,
+            hint: "",
             depth: 0,
             decoders: DECODERS,
         };

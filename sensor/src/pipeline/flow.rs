@@ -334,6 +334,7 @@ fn guarded(
         now: env.now,
         spec: running.spec,
         carrier: None,
+        hint: "",
         depth: 0,
         decoders: env.decoders,
     };

@@ -46,6 +46,7 @@ impl FlowlessDecoders {
             now: packet.now,
             spec,
             carrier: None,
+            hint: "",
             depth: 0,
             decoders: specs,
         };

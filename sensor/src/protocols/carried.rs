@@ -40,7 +40,8 @@ pub(super) fn forward(cx: &mut Cx<'_>, carried: Carried<'_>) -> Option<&'static 
         return None;
     }
     let mut child = open(cx, &carried)?;
-    let mut inner = Cx { spec: child.spec, depth: cx.depth + 1, carrier: Some(carried.carrier), ..reborrow(cx) };
+    let mut inner =
+        Cx { spec: child.spec, depth: cx.depth + 1, carrier: Some(carried.carrier), hint: carried.hint, ..reborrow(cx) };
     let buffer = &mut child.buffers[carried.direction.index()];
     let alive = buffer.deliver(&mut *child.decoder, carried.bytes, carried.direction, carried.channel, true, &mut inner);
     let name = child.spec.name;
@@ -89,6 +90,7 @@ fn reborrow<'s>(cx: &'s mut Cx<'_>) -> Cx<'s> {
         now: cx.now,
         spec: cx.spec,
         carrier: cx.carrier,
+        hint: cx.hint,
         depth: cx.depth,
         decoders: cx.decoders,
     }

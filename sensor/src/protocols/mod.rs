@@ -13,13 +13,15 @@ use crate::flow::{Direction, FlowInfo, Transport};
 use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation, Observer, Place, Record, RecordKind};
 use crate::time::Timestamp;
 
+pub mod gwmp;
+pub mod lorawan;
 pub mod modbus;
 
 mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&modbus::SPEC];
+pub static DECODERS: &[&DecoderSpec] = &[&gwmp::SPEC, &lorawan::SPEC, &modbus::SPEC];
 
 /// What a decoder is.
 pub struct DecoderSpec {
@@ -200,11 +202,12 @@ pub struct Cx<'c> {
     pub(crate) now: Timestamp,
     pub(crate) spec: &'static DecoderSpec,
     pub(crate) carrier: Option<&'c dyn Record>,
+    pub(crate) hint: &'c str,
     pub(crate) depth: u8,
     pub(crate) decoders: &'static [&'static DecoderSpec],
 }
 
-impl Cx<'_> {
+impl<'c> Cx<'c> {
     /// The flow; its orientation is settled before the first message is shown.
     pub fn flow(&self) -> &FlowInfo {
         self.flow
@@ -226,8 +229,13 @@ impl Cx<'_> {
     }
 
     /// The message that carries this one, for a carried protocol.
-    pub fn carrier(&self) -> Option<&dyn Record> {
+    pub fn carrier(&self) -> Option<&'c dyn Record> {
         self.carrier
+    }
+
+    /// What the carrier says of the payload ([`Carried::hint`]); empty elsewhere.
+    pub fn hint(&self) -> &'c str {
+        self.hint
     }
 
     /// Counts something.
