@@ -2,8 +2,9 @@
 
 use crate::detectors;
 use crate::findings::CheckSpec;
+use crate::keys::Keys;
 
 /// All checks, in the order of the stages.
 pub fn all() -> impl Iterator<Item = &'static CheckSpec> {
-    detectors::credentials::CHECKS.iter().copied()
+    Keys::CHECKS.iter().chain(detectors::credentials::CHECKS).copied()
 }
