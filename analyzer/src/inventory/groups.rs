@@ -8,15 +8,18 @@ use super::{PROXY_IPV4, PROXY_IPV6, address, is_path, rank};
 use crate::hot::owned::{IdentityKey, ServerKey, ValueKey};
 use citytap_sensor::observation::identity::{IP, MAC};
 use citytap_sensor::observation::{Attribute, Confidence, Identity, Lifetime, Presence, Role, Strength};
+use foldhash::fast::FixedState;
 use sha2::{Digest, Sha256};
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 /// A name, or a name for a part of its time: an address while one MAC held it. The first vertices are the nodes.
 pub(super) type Vertex = u32;
 
 /// Number of a device in this view.
 pub(super) type Group = u32;
+
+/// A map without randomness; none is ever walked through in its own order.
+type Map<K, V> = hashbrown::HashMap<K, V, FixedState>;
 
 /// A link that was not followed, or a way that follows from the rules.
 #[derive(Clone, Copy, Debug)]
@@ -79,11 +82,11 @@ struct Beside {
 /// The view: which vertices are one device.
 pub(super) struct Groups {
     /// For addresses that passed from one MAC to another: from when on which vertex.
-    splits: HashMap<NodeId, Vec<(Stamp, Vertex)>>,
+    splits: Map<NodeId, Vec<(Stamp, Vertex)>>,
     /// The nodes of the vertices beyond the nodes.
     parts: Vec<NodeId>,
     /// For such addresses: when each of the vertices had them.
-    spans: HashMap<Vertex, (Stamp, Stamp)>,
+    spans: Map<Vertex, (Stamp, Stamp)>,
     group_of: Vec<Group>,
     /// All vertices, sorted by group.
     members: Vec<Vertex>,
@@ -182,7 +185,7 @@ impl Groups {
     }
 }
 
-fn vertex_at(splits: &HashMap<NodeId, Vec<(Stamp, Vertex)>>, node: NodeId, at: Stamp) -> Vertex {
+fn vertex_at(splits: &Map<NodeId, Vec<(Stamp, Vertex)>>, node: NodeId, at: Stamp) -> Vertex {
     let Some(segments) = splits.get(&node) else { return node };
     let after = segments.partition_point(|(from, _)| *from <= at);
     segments.get(after.saturating_sub(1)).map_or(node, |&(_, vertex)| vertex)
@@ -201,9 +204,9 @@ pub(super) fn id_of(site: &str, key: &IdentityKey) -> DeviceId {
 struct Building<'a> {
     table: &'a Table,
     ours: &'a Ours,
-    splits: HashMap<NodeId, Vec<(Stamp, Vertex)>>,
+    splits: Map<NodeId, Vec<(Stamp, Vertex)>>,
     parts: Vec<NodeId>,
-    spans: HashMap<Vertex, (Stamp, Stamp)>,
+    spans: Map<Vertex, (Stamp, Stamp)>,
     edges: Vec<Edge>,
     vias: Vec<Derived<Vertex>>,
     refused: Vec<Derived<Refused>>,
@@ -217,9 +220,9 @@ impl<'a> Building<'a> {
         Self {
             table,
             ours,
-            splits: HashMap::new(),
+            splits: Map::default(),
             parts: Vec::new(),
-            spans: HashMap::new(),
+            spans: Map::default(),
             edges: Vec::new(),
             vias: Vec::new(),
             refused: Vec::new(),
@@ -336,7 +339,7 @@ impl<'a> Building<'a> {
         claims.sort_unstable_by_key(|&(at, mac)| (at, self.key(mac)));
         let Some(&(_, latest)) = claims.last() else { return };
         let alone = chosen.len() == 1;
-        let mut vertices: HashMap<NodeId, Vertex> = HashMap::new();
+        let mut vertices: Map<NodeId, Vertex> = Map::default();
         for (pair, basis, confidence) in chosen {
             held.push((pair.mac, ip));
             let vertex = if pair.mac == latest { ip } else { self.part(ip) };
@@ -419,7 +422,9 @@ impl<'a> Building<'a> {
         for links in at_addresses.chunk_by(|a, b| a.vertex == b.vertex && a.node.key.kind == b.node.key.kind) {
             let mut telling: Vec<&Node> = links.iter().map(|link| link.node).filter(|node| stands_alone(node)).collect();
             telling.dedup_by_key(|node| &node.key);
-            let crowded = at_once(telling.iter().map(|node| (node.first, node.last))) > 1;
+            // Two servers give one device a name each, so those at one server are compared.
+            let at_server = |names: &[&Node]| at_once(names.iter().map(|node| (node.first, node.last)));
+            let crowded = telling.chunk_by(|a, b| a.key.at == b.key.at).any(|names| at_server(names) > 1);
             for link in links {
                 let AtAddress { name, vertex, confidence, basis, first, last, .. } = *link;
                 if crowded && stands_alone(link.node) {
@@ -628,7 +633,7 @@ fn describes(attribute: Attribute) -> bool {
 }
 
 fn most_at_once<'b>(pairs: impl Iterator<Item = &'b Beside>) -> usize {
-    let mut by_address: HashMap<(NodeId, NodeId), (Stamp, Stamp)> = HashMap::new();
+    let mut by_address: Map<(NodeId, NodeId), (Stamp, Stamp)> = Map::default();
     for pair in pairs {
         let span = by_address.entry((pair.mac, pair.ip)).or_insert((pair.first, pair.last));
         *span = (span.0.min(pair.first), span.1.max(pair.last));

@@ -148,6 +148,7 @@ impl<'a> Certificate<'a> {
 /// The names.
 pub(super) struct Table {
     bounds: Bounds,
+    hasher: FixedState,
     nodes: Vec<Node>,
     index: HashTable<NodeId>,
     provisional: usize,
@@ -156,14 +157,16 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    pub(super) fn new(bounds: Bounds, hash_seed: u64) -> Self {
+        let hasher = FixedState::with_seed(hash_seed);
         Self {
             bounds,
+            hasher: hasher.clone(),
             nodes: Vec::new(),
             index: HashTable::new(),
             provisional: 0,
             labels: Labels::default(),
-            symbols: Symbols::default(),
+            symbols: Symbols::new(hasher),
         }
     }
 
@@ -181,7 +184,7 @@ impl Table {
     }
 
     pub(super) fn find(&self, key: &IdentityKey) -> Option<NodeId> {
-        self.index.find(hash(key), |&id| self.node(id).key == *key).copied()
+        self.index.find(self.hasher.hash_one(key), |&id| self.node(id).key == *key).copied()
     }
 
     pub(super) fn label(&mut self, text: &'static str) -> Label {
@@ -219,7 +222,7 @@ impl Table {
 
     /// The node of a name, made where it is new; its times and presence widened.
     pub(super) fn enter(&mut self, key: &IdentityKey, [first, last]: [Stamp; 2], presence: Option<Presence>) -> NodeId {
-        let hash = hash(key);
+        let hash = self.hasher.hash_one(key);
         let presence = presence.unwrap_or(Presence::Mentioned);
         let id = match self.index.find(hash, |&id| self.nodes[id as usize].key == *key) {
             Some(&id) => id,
@@ -237,7 +240,7 @@ impl Table {
                     statements: Vec::new(),
                 });
                 self.provisional += 1;
-                self.index.insert_unique(hash, id, |&id| self::hash(&self.nodes[id as usize].key));
+                self.index.insert_unique(hash, id, |&id| self.hasher.hash_one(&self.nodes[id as usize].key));
                 id
             }
         };
@@ -277,7 +280,7 @@ impl Table {
         let Some(place) = make_place(statements, &new, place, &self.bounds, counters) else { return false };
         // Small vectors grow by little: most names have few statements, and there are a million of them.
         if statements.len() == statements.capacity() {
-            statements.reserve_exact((statements.len() / 4).max(2));
+            statements.reserve_exact((statements.len() / 4).max(1));
         }
         statements.insert(place, new);
         true
@@ -413,7 +416,8 @@ impl Table {
         self.provisional = self.nodes.iter().filter(|node| node.provisional).count();
         self.index.clear();
         for (id, node) in self.nodes.iter().enumerate() {
-            self.index.insert_unique(hash(&node.key), id as NodeId, |&id| hash(&self.nodes[id as usize].key));
+            let hash = self.hasher.hash_one(&node.key);
+            self.index.insert_unique(hash, id as NodeId, |&id| self.hasher.hash_one(&self.nodes[id as usize].key));
         }
     }
 
@@ -495,10 +499,6 @@ fn weakest(statements: &[Statement], from: usize, to: usize) -> usize {
     (from..to).min_by_key(|&at| (statements[at].confidence, statements[at].last, statements[at].what)).unwrap_or(from)
 }
 
-fn hash(key: &IdentityKey) -> u64 {
-    FixedState::default().hash_one(key)
-}
-
 /// Texts of the program: few, and never forgotten.
 #[derive(Default)]
 struct Labels(Vec<&'static str>);
@@ -520,8 +520,8 @@ impl Labels {
 }
 
 /// Texts of the wire, each kept once.
-#[derive(Default)]
 struct Symbols {
+    hasher: FixedState,
     texts: Vec<Box<str>>,
     free: Vec<Symbol>,
     index: HashTable<Symbol>,
@@ -530,8 +530,12 @@ struct Symbols {
 }
 
 impl Symbols {
+    fn new(hasher: FixedState) -> Self {
+        Self { hasher, texts: Vec::new(), free: Vec::new(), index: HashTable::new(), kept: 0 }
+    }
+
     fn symbol(&mut self, text: &str) -> Symbol {
-        let hash = |text: &str| FixedState::default().hash_one(text);
+        let hash = |text: &str| self.hasher.hash_one(text);
         let texts = &mut self.texts;
         if let Some(&symbol) = self.index.find(hash(text), |&symbol| *texts[symbol as usize] == *text) {
             return symbol;
