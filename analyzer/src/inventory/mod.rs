@@ -13,7 +13,8 @@
 //!
 //! # Which names are one device
 //!
-//! Links of at least [`Confidence::Likely`] join, the strongest first, then the latest seen, unless
+//! Links of at least [`Confidence::Likely`] join: those between addresses and their MACs, then the others, the strongest first, then the latest seen;
+//! unless
 //!
 //! 1. two different names of a kind that a device has one of (made by the maker, or permanent) would meet: the link stays, *refused*, with its reason;
 //! 2. **addresses and MACs**: evidence (`SameAs` between the two: ARP, NDP, DHCP) joins. Without evidence a MAC joins the one address that it speaks for,
