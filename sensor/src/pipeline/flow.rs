@@ -272,7 +272,8 @@ impl Body {
                 self.since_report.bytes.swap(0, 1);
             }
             self.info.oriented |= said.is_some();
-            self.recognition = Recognition::Running(Running { spec, decoder: (spec.create)(), buffers: Default::default() });
+            self.recognition =
+                Recognition::Running(Running { spec, decoder: (spec.create)(), buffers: Default::default() });
             self.replay(held, channel, env);
             return self.feed(sender_is_low, bytes, channel, true, env);
         }

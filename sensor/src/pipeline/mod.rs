@@ -16,9 +16,9 @@ use crate::protocols::{Channel, DecoderSpec};
 use crate::time::Timestamp;
 use crate::transport::reassembly::Budget;
 use crate::transport::segment::{TcpHeader, UdpHeader};
+use std::sync::Arc;
 use flow::{Env, Feeder, Flow};
 use flowless::FlowlessDecoders;
-use std::sync::Arc;
 
 /// What a sensor is built from.
 #[derive(Clone, Copy)]
@@ -156,13 +156,7 @@ impl<O: Observer> Shard<O> {
         let mut feeder = Feeder { body: &mut flow.body, sender_is_low: ends.sender_is_low, env };
         if acknowledges_hole {
             feeder.sender_is_low = !ends.sender_is_low;
-            flow.streams[1 - own].peer_acknowledged(
-                header.ack,
-                packet.now,
-                &mut self.budget,
-                &mut self.stream_counters,
-                &mut feeder,
-            );
+            flow.streams[1 - own].peer_acknowledged(header.ack, packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
             feeder.sender_is_low = ends.sender_is_low;
         }
         let stream = &mut flow.streams[own];
@@ -195,8 +189,7 @@ impl<O: Observer> Shard<O> {
         }
         self.counters.bump(Counter::Flows);
         let layers = &packet.layers;
-        let client_is_sender =
-            sender_is_client.unwrap_or_else(|| self.hints.sender_is_client(ends.sender.port, ends.receiver.port));
+        let client_is_sender = sender_is_client.unwrap_or_else(|| self.hints.sender_is_client(ends.sender.port, ends.receiver.port));
         let mut info = FlowInfo {
             id: packet.frame,
             network: layers.network,

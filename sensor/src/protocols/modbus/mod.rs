@@ -91,9 +91,7 @@ fn probe_rtu(input: &ProbeInput<'_>) -> Probe {
     });
     match direction {
         // Writes are echoed: the bytes do not tell who sent them.
-        Some(Direction::ToServer)
-            if wire::rtu_frame(input.bytes, Direction::ToClient).is_some_and(|frame| frame.pdu.is_some()) =>
-        {
+        Some(Direction::ToServer) if wire::rtu_frame(input.bytes, Direction::ToClient).is_some_and(|frame| frame.pdu.is_some()) => {
             Probe::Strong(None)
         }
         Some(direction) => Probe::Strong(Some(direction)),

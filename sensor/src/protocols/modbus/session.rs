@@ -96,9 +96,8 @@ impl Session {
     fn resynchronise(&mut self, input: Input<'_>, _cx: &mut Cx<'_>) -> bool {
         let plausible = match self.framing {
             Framing::Rtu => wire::rtu_frame(input.bytes, input.direction).is_some_and(|frame| frame.pdu.is_some()),
-            Framing::Mbap | Framing::Unknown => MbapHeader::parse(&mut Reader::new(input.bytes)).is_some_and(|header| {
-                header.protocol_id == 0 && header.is_plausible() && input.bytes.len() >= header.adu_length()
-            }),
+            Framing::Mbap | Framing::Unknown => MbapHeader::parse(&mut Reader::new(input.bytes))
+                .is_some_and(|header| header.protocol_id == 0 && header.is_plausible() && input.bytes.len() >= header.adu_length()),
         };
         let found = input.segment_start && plausible;
         self.synchronised[input.direction.index()] = found;

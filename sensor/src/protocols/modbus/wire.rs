@@ -552,7 +552,8 @@ pub fn fits_request(pdu: &[u8]) -> bool {
 pub fn fits_response(pdu: &[u8]) -> bool {
     parse_response(pdu).is_some_and(|response| {
         let known_exception = response.exception_code.is_some_and(|code| exception_name(code).is_some());
-        response.flaw.is_none() && (known_exception || response.exception_code.is_none() && has_shape(response.function_code))
+        response.flaw.is_none()
+            && (known_exception || response.exception_code.is_none() && has_shape(response.function_code))
     })
 }
 
