@@ -74,8 +74,11 @@ impl Decoder for Session {
         }
         if self.framing == Framing::Unknown {
             let mbap = MbapHeader::parse(&mut Reader::new(input.bytes));
+            let is_rtu = || wire::rtu_frame(input.bytes, input.direction).is_some_and(|frame| frame.pdu.is_some());
             self.framing = match mbap {
                 Some(header) if header.protocol_id == 0 && header.is_plausible() => Framing::Mbap,
+                // The shortest RTU frames are shorter than an MBAP header.
+                None if input.channel != Channel::Datagram && !is_rtu() => return Step::Need(wire::MBAP_LENGTH),
                 _ => Framing::Rtu,
             };
         }
