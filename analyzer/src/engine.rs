@@ -5,7 +5,7 @@ use crate::findings::actions::{Action, actions};
 use crate::findings::judge::{Judgement, judge};
 use crate::hot::owned::{FlowSummary, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes};
-use crate::inventory::device::{Device, DeviceId};
+use crate::inventory::{Device, DeviceId};
 use crate::inventory::{Inventory, InventoryConfig};
 use crate::signatures;
 use citytap_sensor::capture::CaptureSource;
@@ -165,7 +165,7 @@ impl Cold {
         }
         let devices: BTreeMap<DeviceId, Device> =
             self.inventory.devices().into_iter().map(|device| (device.id, device)).collect();
-        let actions = actions(&judgement.findings, &devices, &signatures::classes::Names);
+        let actions = actions(&judgement.findings, &devices);
         Report { devices, judgement, actions, coverage: self.coverage }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::judge::{Finding, render};
 use super::{CheckSpec, Severity};
-use crate::inventory::device::{Device, DeviceId};
+use crate::signatures::classes::class_words;
+use crate::inventory::{Device, DeviceId};
 use citytap_sensor::observation::Confidence;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -31,14 +32,8 @@ pub struct Action {
     pub devices: Vec<DeviceId>,
 }
 
-/// What a class is called, one and many; the inventory's data say it.
-pub trait ClassNames {
-    /// The words for one and for many devices of a class.
-    fn names(&self, class: &str) -> Option<(&str, &str)>;
-}
-
 /// Groups findings and ranks the groups: by severity, by confidence, by the number of devices.
-pub fn actions(findings: &[Finding], devices: &BTreeMap<DeviceId, Device>, classes: &dyn ClassNames) -> Vec<Action> {
+pub fn actions(findings: &[Finding], devices: &BTreeMap<DeviceId, Device>) -> Vec<Action> {
     let mut groups: BTreeMap<Cause, Vec<&Finding>> = BTreeMap::new();
     for finding in findings {
         let arguments = finding.arguments.iter().filter(|(name, _)| !name.starts_with('_'));
@@ -51,7 +46,7 @@ pub fn actions(findings: &[Finding], devices: &BTreeMap<DeviceId, Device>, class
         groups.entry(cause).or_default().push(finding);
     }
     let mut actions: Vec<(Confidence, Action)> =
-        groups.into_iter().map(|(cause, group)| (cause.confidence, action(&cause, &group, devices, classes))).collect();
+        groups.into_iter().map(|(cause, group)| (cause.confidence, action(&cause, &group, devices))).collect();
     actions.sort_by(|(sure_a, a), (sure_b, b)| {
         let rank = |sure: &Confidence, action: &Action| (std::cmp::Reverse(action.severity), std::cmp::Reverse(*sure), std::cmp::Reverse(action.devices.len()));
         rank(sure_a, a).cmp(&rank(sure_b, b)).then_with(|| a.title.cmp(&b.title)).then_with(|| a.id.cmp(&b.id))
@@ -67,13 +62,13 @@ struct Cause {
     arguments: Vec<(&'static str, String)>,
 }
 
-fn action(cause: &Cause, group: &[&Finding], devices: &BTreeMap<DeviceId, Device>, classes: &dyn ClassNames) -> Action {
+fn action(cause: &Cause, group: &[&Finding], devices: &BTreeMap<DeviceId, Device>) -> Action {
     let spec: &'static CheckSpec = group[0].spec;
     let mut ids: Vec<DeviceId> = group.iter().map(|finding| finding.device).collect();
     ids.sort_unstable();
     ids.dedup();
     let mut arguments = cause.arguments.clone();
-    arguments.push(("devices", name_devices(&ids, devices, classes)));
+    arguments.push(("devices", name_devices(&ids, devices)));
     let mut hash = Sha256::new();
     hash.update(cause.check);
     cause.arguments.iter().for_each(|(name, value)| {
@@ -105,9 +100,9 @@ fn agree(sentence: &str, count: usize) -> String {
 }
 
 /// `22 parking sensors`, `broker 10.20.0.5`, `30 devices (22 parking sensors, 8 street lights)`.
-fn name_devices(ids: &[DeviceId], devices: &BTreeMap<DeviceId, Device>, classes: &dyn ClassNames) -> String {
+fn name_devices(ids: &[DeviceId], devices: &BTreeMap<DeviceId, Device>) -> String {
     if let [one] = ids {
-        return devices.get(one).map_or_else(|| format!("device {one}"), |device| name_device(device, classes));
+        return devices.get(one).map_or_else(|| format!("device {one}"), |device| name_device(device));
     }
     let mut counts: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     for id in ids {
@@ -115,7 +110,7 @@ fn name_devices(ids: &[DeviceId], devices: &BTreeMap<DeviceId, Device>, classes:
         *counts.entry(class).or_insert(0) += 1;
     }
     let name = |class: Option<&str>, count: usize| {
-        let names = class.and_then(|class| classes.names(class));
+        let names = class.and_then(|class| class_words(class));
         match (names, count) {
             (Some((one, _)), 1) => format!("1 {one}"),
             (Some((_, many)), count) => format!("{count} {many}"),
@@ -135,8 +130,8 @@ fn name_devices(ids: &[DeviceId], devices: &BTreeMap<DeviceId, Device>, classes:
 }
 
 /// A device in a few words: its class, and the name that people know it by.
-pub fn name_device(device: &Device, classes: &dyn ClassNames) -> String {
-    let class = device.class.as_ref().and_then(|class| classes.names(&class.id)).map_or("device", |(one, _)| one);
+pub fn name_device(device: &Device) -> String {
+    let class = device.class.as_ref().and_then(|class| class_words(&class.id)).map_or("device", |(one, _)| one);
     let founding = device.identities.first().map(|name| name.value.as_str());
     let address = device.identities.iter().find(|name| name.kind == "ip").map(|name| name.value.as_str());
     let called = device.name.as_deref().or(address).or(founding).unwrap_or("without a name");

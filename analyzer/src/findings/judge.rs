@@ -5,7 +5,7 @@
 
 use super::{Answer, CheckSpec, Evidence, Severity, Verdict};
 use crate::hot::owned::IdentityKey;
-use crate::inventory::{Inventory, device::DeviceId};
+use crate::inventory::{DeviceId, Inventory};
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::time::Timestamp;
 use serde::Serialize;
@@ -175,7 +175,7 @@ fn finding(spec: &'static CheckSpec, device: DeviceId, key: Key, subject: &Ident
         device,
         subject: subject.to_string(),
         severity,
-        confidence: crate::inventory::assemble::confidence_name(sureness),
+        confidence: crate::inventory::confidence_name(sureness),
         message: render(spec.finding, &arguments),
         arguments: arguments.into_iter().collect(),
         remedy: spec.remedy,

@@ -25,6 +25,22 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// All of them, the mildest first.
+    pub const ALL: [Severity; 5] = [Severity::Info, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+
+    /// Its name in outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
 /// One question that is asked of every device that it concerns.
 #[derive(Debug)]
 pub struct CheckSpec {
@@ -80,7 +96,8 @@ pub struct Found {
     pub severity: Severity,
     /// How sure.
     pub confidence: Confidence,
-    /// Arguments of the check's sentences, sorted by name. Those whose name begins with `_` tell findings apart without being told.
+    /// Arguments of the check's sentences, sorted by name. Those whose name begins with `_` stand in the
+    /// finding's sentence and do not part actions.
     pub arguments: Vec<(&'static str, String)>,
     /// Where it was seen.
     pub evidence: Evidence,

@@ -2,6 +2,7 @@
 
 use super::{Carried, Channel, Cx, Decoder, DecoderSpec, Input, Probe, ProbeInput, Step};
 use crate::counters::Counter;
+use crate::flow::Direction;
 use crate::limits::{CARRIED_CHANNELS, CARRIED_DEPTH};
 use crate::stream::StreamBuffer;
 
@@ -55,6 +56,16 @@ pub(super) fn forward(cx: &mut Cx<'_>, carried: Carried<'_>) -> Option<&'static 
         cx.children.get_or_insert_default().open.push(child);
     }
     Some(name)
+}
+
+pub(super) fn lose(cx: &mut Cx<'_>, kind: &'static str, channel: Channel, direction: Direction, missing: u64) {
+    let Some(children) = cx.children.as_mut() else { return };
+    let Some(mut child) = children.take(|child| child.channel == channel && child.kind == kind) else { return };
+    let mut inner = Cx { spec: child.spec, depth: cx.depth + 1, ..reborrow(cx) };
+    let Some(buffer) = child.buffers.get_mut(direction.index()) else { return };
+    if buffer.lose(&mut *child.decoder, direction, Some(missing), &mut inner) {
+        cx.children.get_or_insert_default().open.push(child);
+    }
 }
 
 /// The decoder that takes the payload: the one that has the channel already, or the first that recognises it.

@@ -14,14 +14,22 @@ use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation
 use crate::time::Timestamp;
 
 pub mod arp;
+pub mod chirpstack;
 pub mod coap;
 pub mod dhcp;
 pub mod dhcpv6;
+pub mod dtls;
 pub mod gwmp;
+pub mod loratap;
 pub mod lorawan;
+pub mod lwm2m;
 pub mod modbus;
 pub mod mqtt;
 pub mod ndp;
+pub mod station;
+pub mod the_things_stack;
+pub mod tls;
+pub mod websocket;
 
 mod carried;
 pub(crate) use carried::Children;
@@ -31,8 +39,16 @@ pub(crate) use carried::Children;
 pub static DECODERS: &[&DecoderSpec] = &[
     &gwmp::SPEC,
     &lorawan::SPEC,
+    &loratap::SPEC,
+    &station::SPEC,
+    &chirpstack::SPEC,
+    &the_things_stack::SPEC,
+    &websocket::SPEC,
+    &tls::SPEC,
+    &dtls::SPEC,
     &mqtt::SPEC,
     &coap::SPEC,
+    &lwm2m::SPEC,
     &modbus::SPEC,
     &arp::SPEC,
     &ndp::SPEC,
@@ -297,6 +313,11 @@ impl<'c> Cx<'c> {
     /// Hands a carried payload to the decoder that recognises it; answers the name of that protocol.
     pub fn forward(&mut self, carried: Carried<'_>) -> Option<&'static str> {
         carried::forward(self, carried)
+    }
+
+    /// Tells the decoder that has a carried stream that bytes of it are missing; `u64::MAX`: nobody knows how many.
+    pub fn forward_gap(&mut self, kind: &'static str, channel: Channel, direction: Direction, missing: u64) {
+        carried::lose(self, kind, channel, direction, missing);
     }
 }
 

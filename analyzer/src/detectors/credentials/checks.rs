@@ -13,7 +13,7 @@ pub const ASKING: &[&str] = &["mqtt"];
 pub static DEFAULT_PASSWORD: CheckSpec = CheckSpec {
     id: "default-password-used",
     title: "default passwords, clients",
-    finding: "It logged in with a default user name and password ({products}) {outcome}.",
+    finding: "It logged in with a default user name and password ({_products}) {outcome}.",
     action: "{devices} logged in with a default password {outcome}",
     remedy: "Give each device a user name and password of its own; if you do not know the device, treat it as an intruder.",
     why: "Default passwords are public. Worms such as Mirai try them first.",
@@ -24,7 +24,7 @@ pub static DEFAULT_PASSWORD: CheckSpec = CheckSpec {
 pub static DEFAULT_ACCEPTED: CheckSpec = CheckSpec {
     id: "default-password-accepted",
     title: "default passwords, servers",
-    finding: "It accepted a default user name and password ({products}).",
+    finding: "It accepted a default user name and password ({_products}).",
     action: "{devices} accepted a default password",
     remedy: "Delete the default account or change its password, then look for what was done with it.",
     why: "Whoever knows the product's manual can read and command every device behind this server.",

@@ -11,8 +11,7 @@ use crate::findings::{Answer, CheckSpec, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::{IdentityKey, OwnedCredential, OwnedFact, Seen};
 use crate::signatures::credentials::published_key;
 use citytap_sensor::observation::{Confidence, CredentialKind, Outcome, SecurityAspect};
-use hashbrown::HashMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 pub use checks::ALL as CHECKS;
 
@@ -87,7 +86,7 @@ fn watched<'t, T: Default>(table: &'t mut HashMap<IdentityKey, T>, id: &Identity
         *shed += 1;
         return None;
     }
-    Some(table.entry_ref(id).or_default())
+    Some(table.entry(id.clone()).or_default())
 }
 
 impl Credentials {
@@ -175,7 +174,7 @@ impl Client {
                 Outcome::Refused => (Severity::Medium, "and was refused"),
                 Outcome::Unknown => (Severity::High, "and the answer was not seen"),
             };
-            let arguments = vec![("list", (*list).into()), ("outcome", outcome.into()), ("products", (*products).into())];
+            let arguments = vec![("_list", (*list).into()), ("_products", (*products).into()), ("outcome", outcome.into())];
             say(&checks::DEFAULT_PASSWORD, found(severity, Confidence::Seen, arguments, evidence));
         }
         if self.passwords.count > 0 && self.listed.is_empty() {
@@ -237,7 +236,7 @@ impl Server {
         }
         if self.listed.count > 0 {
             let products = self.listed_names.iter().copied().collect::<Vec<_>>().join("; ");
-            let arguments = vec![("products", products)];
+            let arguments = vec![("_products", products)];
             say(&checks::DEFAULT_ACCEPTED, found(Severity::Critical, Confidence::Seen, arguments, &self.listed));
         } else if self.logins.count > 0 {
             say(&checks::DEFAULT_ACCEPTED, Answer::Clear("no default password was accepted among the logins seen".into()));

@@ -31,7 +31,7 @@ mod secrets;
 mod session;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Largest message that is taken from a stream: 64 kB of payload, which no constrained device exceeds, and its options.
 pub const MAX_MESSAGE: usize = 70_000;

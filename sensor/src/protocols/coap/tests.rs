@@ -36,7 +36,7 @@ fn body(options: &[(u16, &[u8])], payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn udp(ty: u8, code: u8, id: u16, token: &[u8], options: &[(u16, &[u8])], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn udp(ty: u8, code: u8, id: u16, token: &[u8], options: &[(u16, &[u8])], payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![ty | token.len() as u8, code];
     bytes.extend(id.to_be_bytes());
     bytes.extend(token);
