@@ -17,6 +17,7 @@ use citytap_sensor::pipeline::SensorConfig;
 use citytap_sensor::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What a run is set up with.
 pub struct Setup {
@@ -38,6 +39,8 @@ pub struct Report {
     pub actions: Vec<Action>,
     /// What was seen and what was not.
     pub coverage: Coverage,
+    /// Wall time of each stage, for the benchmark; it stands in no output.
+    pub stages: Vec<(&'static str, Duration)>,
 }
 
 /// What was seen, dropped, one-way, encrypted, undecoded.
@@ -84,6 +87,7 @@ impl Coverage {
 /// # Errors
 /// What the source answers when it cannot go on.
 pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, citytap_sensor::capture::CaptureError> {
+    let started = Instant::now();
     let mut cold = Cold::new(setup);
     let wishes = Wishes::new(setup.sensor.decoders, &cold.interests(), signatures::look_up).unwrap_or_else(|error| {
         // The interests are ours and tested against the decoders.
@@ -92,13 +96,19 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
     });
     let wishes = Arc::new(wishes);
     let make = |_| Hot::new(wishes.clone());
+    let mut in_cold = Duration::ZERO;
     let outcome = dispatch::run(source, setup.sensor, &NetworkMap::default(), setup.threads, make, |epoch| {
+        let began = Instant::now();
         cold.epoch(epoch);
+        in_cold += began.elapsed();
         true
     })?;
+    let whole = started.elapsed();
     cold.coverage.counters = outcome.counters;
     cold.coverage.span = outcome.span;
-    Ok(cold.report())
+    let mut report = cold.report();
+    report.stages.splice(0..0, [("capture, flows, decoders, observers", whole.saturating_sub(in_cold)), ("inventory, detectors", in_cold)]);
+    Ok(report)
 }
 
 /// The cold half: takes epochs whole.
@@ -151,6 +161,7 @@ impl Cold {
     }
 
     fn report(mut self) -> Report {
+        let began = Instant::now();
         let verdicts = self.detectors.iter().flat_map(|detector| detector.verdicts()).collect();
         let (judgement, homeless) = judge(verdicts, &self.inventory);
         let shed = &mut self.coverage.shed;
@@ -163,9 +174,12 @@ impl Cold {
                 shed.insert(name.to_owned(), count);
             }
         }
+        let judged = Instant::now();
         let devices: BTreeMap<DeviceId, Device> =
             self.inventory.devices().into_iter().map(|device| (device.id, device)).collect();
+        let assembled = Instant::now();
         let actions = actions(&judgement.findings, &devices);
-        Report { devices, judgement, actions, coverage: self.coverage }
+        let stages = vec![("checks", judged - began), ("devices", assembled - judged), ("actions", assembled.elapsed())];
+        Report { devices, judgement, actions, coverage: self.coverage, stages }
     }
 }

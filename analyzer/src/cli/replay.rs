@@ -37,6 +37,9 @@ pub struct Replay {
     /// What to print: a table for people, or one JSON object.
     #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = ["table", "json"])]
     format: String,
+    /// Tell on standard error how long each stage took.
+    #[arg(long)]
+    timings: bool,
     /// Name of the site; part of every device's id.
     #[arg(long, value_name = "NAME", default_value = "city")]
     site: String,
@@ -73,6 +76,9 @@ impl Replay {
         }
         if captures.iter().all(|capture| capture.packets == 0) && !source.damage().is_empty() {
             return Ok(UNREADABLE);
+        }
+        if self.timings {
+            report.stages.iter().for_each(|(stage, took)| eprintln!("{:>10.3} s  {stage}", took.as_secs_f64()));
         }
         self.print(&report, &captures, source.damage().len())?;
         if let Some(folder) = &self.out {

@@ -26,9 +26,11 @@ mod anomalies;
 mod blockwise;
 mod exchange;
 mod fields;
+mod payload;
 mod probe;
 mod secrets;
 mod session;
+mod signal;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -67,6 +69,7 @@ pub static SPEC: DecoderSpec = DecoderSpec {
             value: exchange::EXCHANGES,
             reason: "a gateway keeps some dozens of observations with one device",
         },
+        Bound { name: "path", value: session::PATH_BYTES, reason: "paths of constrained servers are some dozens of bytes" },
         Bound {
             name: "message_ids",
             value: exchange::MESSAGE_IDS,
@@ -84,7 +87,7 @@ pub static SPEC: DecoderSpec = DecoderSpec {
             reason: "a burst of ten blocks (RFC 9177 MAX_PAYLOADS), rounded up",
         },
         Bound { name: "body_stretches", value: blockwise::STRETCHES, reason: "losses are a few blocks at a time" },
-        Bound { name: "links", value: session::LINKS, reason: "a constrained server describes some dozens of resources" },
+        Bound { name: "links", value: payload::LINKS, reason: "a constrained server describes some dozens of resources" },
     ],
 };
 
@@ -136,7 +139,7 @@ impl Coap {
                 self.session.message(&message, input.bytes, input.direction, cx);
             }
             Err(fault) => {
-                self.foreign += 1;
+                self.foreign = self.foreign.saturating_add(1);
                 cx.anomaly(input.direction, anomaly_of(fault));
                 if self.foreign >= FOREIGN {
                     return Step::GiveUp;

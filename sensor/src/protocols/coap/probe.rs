@@ -5,6 +5,7 @@ use super::code::{Class, Code, MessageType};
 use super::option::{self, Format, OptionSpec, Place};
 use super::wire::{self, Message};
 use crate::flow::Direction;
+use crate::limits::PROBE_BYTES;
 use crate::protocols::{Channel, Probe, ProbeInput};
 
 /// The subprotocol name in the WebSocket handshake (RFC 8323 §4.1).
@@ -41,10 +42,11 @@ fn stream(input: &ProbeInput<'_>) -> Probe {
         return Probe::No;
     }
     let Some(Ok(message)) = whole.map(|whole| wire::framed(whole, frame.prefix)) else {
-        return if frame.total <= super::MAX_MESSAGE as u64 && whole.is_none() { Probe::Incomplete } else { Probe::No };
+        // A probe is shown no more than so many bytes; longer first messages are not waited for.
+        return if frame.total <= PROBE_BYTES as u64 && whole.is_none() { Probe::Incomplete } else { Probe::No };
     };
     match code.class() {
-        Class::Signal => signal(&message),
+        Class::Signal => signal(&message, input.port_hint),
         _ => match weigh(&message, input.port_hint) {
             // Without version and message ID there is too little left to be sure.
             Probe::Strong(direction) => Probe::Weak(direction),
@@ -54,7 +56,7 @@ fn stream(input: &ProbeInput<'_>) -> Probe {
 }
 
 /// Signalling options have numbers of their own for each code (RFC 8323 §5.2): CSM has 2 (four bytes at most) and 4 (empty).
-fn signal(message: &Message<'_>) -> Probe {
+fn signal(message: &Message<'_>, port_hint: bool) -> Probe {
     let mut walk = message.options();
     let mut sane = true;
     let mut count = 0;
@@ -71,7 +73,8 @@ fn signal(message: &Message<'_>) -> Probe {
         (false, ..) => Probe::No,
         // A CSM with no option or token at all is two bytes: too few to be sure.
         (true, Code::CSM, 1..) if message.token.is_empty() => Probe::Strong(None),
-        _ => Probe::Weak(None),
+        _ if port_hint => Probe::Weak(None),
+        _ => Probe::No,
     }
 }
 

@@ -1,37 +1,30 @@
 //! One flow: pairs requests and responses, tells what is sent again, puts bodies together and says what devices are.
 
 use super::anomalies as odd;
-use super::blockwise::{Assembly, Bodies, BodyKey, Ended, Piece};
+use super::blockwise::{Bodies, BodyKey, Piece};
 use super::code::{Class, Code, MessageType, content_format_name};
 use super::exchange::{self, Asked, Exchanges, MessageIds, Observation, Seen};
 use super::fields::{Fields, join_path};
-use super::link_format;
 use super::option::{self, BlockValue};
-use super::record::{Block, Body, Empty, Query, Request, Resource, Resources, Response, Signal};
+use super::payload::{Hint, finish, tell_body, tell_resources};
+use super::record::{Block, Empty, Query, Request, Response};
 use super::secrets;
+use super::signal::signal;
 use super::wire::Message;
 use crate::counters::Counter;
 use crate::flow::Direction;
 use crate::observation::{
-    Anomalies, Credential, CredentialKind, Fact, Hex, Identity, Outcome, Presence, Record, Role, Secret, SecurityAspect, Text,
+    Anomalies, Credential, CredentialKind, Fact, Hex, Identity, Outcome, Presence, Role, Secret, SecurityAspect, Text,
 };
-use crate::protocols::{Carried, Channel, Cx};
-use sha2::{Digest, Sha256};
+use crate::protocols::Cx;
 use smallvec::SmallVec;
-use std::fmt::Write;
 use std::net::IpAddr;
 
-/// Links of a resource description that are told.
-pub const LINKS: usize = 128;
+/// Longest path of a request that is remembered, bytes: a path can be as long as a message, and each open request keeps its own.
+pub const PATH_BYTES: usize = 1_024;
 
-/// Where a server describes its resources (RFC 6690 §4).
-const WELL_KNOWN_CORE: &str = "/.well-known/core";
-
-/// Bodies shorter than this get no digest: it would let them be guessed.
-const DIGESTED: usize = 1_024;
-
-/// Content format of a resource description.
-const LINK_FORMAT: u16 = 40;
+/// Longest identifier in an OSCORE option that is remembered, bytes (RFC 8613 §3.3: the nonce leaves room for 7 or 13).
+const OSCORE_BYTES: usize = 32;
 
 /// What one flow remembers.
 #[derive(Default)]
@@ -273,9 +266,9 @@ impl Session {
         if fields.observe == Some(1) {
             self.exchanges.deregister(direction, message.token);
         }
-        let oscore = fields
-            .oscore
-            .map(|value| Box::new((value.kid.unwrap_or_default().to_vec(), value.partial_iv.unwrap_or_default().to_vec())));
+        let short = |bytes: Option<&[u8]>| bytes.filter(|bytes| bytes.len() <= OSCORE_BYTES).unwrap_or_default().to_vec();
+        let oscore = fields.oscore.map(|value| Box::new((short(value.kid), short(value.partial_iv))));
+        let kept = Some(path).filter(|path| path.len() <= PATH_BYTES);
         let dropped = self.exchanges.ask(Asked {
             direction,
             token: message.token,
@@ -285,9 +278,10 @@ impl Session {
             method: message.code,
             accept: fields.accept,
             observe: fields.observe,
-            path,
+            path: kept.unwrap_or_default(),
             oscore,
         });
+        cx.count(Counter::SessionEntriesDropped, u64::from(kept.is_none()));
         cx.count(Counter::SessionEntriesDropped, u64::from(dropped));
     }
 
@@ -462,160 +456,6 @@ struct Answer {
     latency_us: Option<u64>,
     notification: bool,
     oscore: Option<Box<(Vec<u8>, Vec<u8>)>>,
-}
-
-/// What is said to those that take payloads: `<content format, or -> <method, or code> <path>`.
-struct Hint<'a> {
-    format: Option<u16>,
-    code: Code,
-    path: &'a str,
-}
-
-impl Hint<'_> {
-    /// Hands a payload on, an empty one too: a path and a method can say enough.
-    fn forward(&self, bytes: &[u8], direction: Direction, carrier: &dyn Record, hint: &mut String, cx: &mut Cx<'_>) {
-        hint.clear();
-        let _ = match self.format {
-            Some(number) => write!(hint, "{number} "),
-            None => write!(hint, "- "),
-        };
-        match (self.code.class(), self.code.name()) {
-            (Class::Request, Some(name)) => hint.push_str(name),
-            _ => hint.push_str(self.code.dotted().as_str()),
-        }
-        hint.push(' ');
-        hint.push_str(self.path);
-        cx.forward(Carried { kind: "coap.payload", hint, channel: Channel::Datagram, direction, bytes, carrier });
-    }
-}
-
-/// Tells of bodies that ended, and hands on the one that `key` names where it is whole.
-fn finish(ended: Ended, key: BodyKey, hint_of: &Hint<'_>, hint: &mut String, carrier: &dyn Record, cx: &mut Cx<'_>) {
-    for assembly in &ended {
-        tell_body(assembly, key.direction, cx);
-        if assembly.complete() {
-            let hint_of = Hint { format: assembly.content_format.or(hint_of.format), ..*hint_of };
-            if !key.in_requests {
-                tell_resources(&hint_of, &assembly.bytes, key.direction, cx);
-            }
-            hint_of.forward(&assembly.bytes, key.direction, carrier, hint, cx);
-        }
-    }
-}
-
-fn tell_body(assembly: &Assembly, direction: Direction, cx: &mut Cx<'_>) {
-    let mut anomalies = Anomalies::default();
-    let complete = assembly.complete();
-    if assembly.dropped {
-        cx.count(Counter::SessionEntriesDropped, 1);
-    } else if !complete {
-        anomalies.push(&odd::BODY_INCOMPLETE);
-    }
-    if complete && assembly.declared.is_some_and(|declared| declared as usize != assembly.size()) {
-        anomalies.push(&odd::BODY_SIZE);
-    }
-    let digest = (complete && assembly.bytes.len() >= DIGESTED).then(|| Sha256::digest(&assembly.bytes));
-    let record = Body {
-        carried_by: if assembly.in_requests() { "request" } else { "response" },
-        uri_path: Some(assembly.path.as_str()).filter(|path| !path.is_empty()),
-        content_format: assembly.content_format,
-        complete,
-        size: assembly.size() as u64,
-        received: assembly.received() as u64,
-        declared_size: assembly.declared,
-        blocks: assembly.blocks,
-        first_frame: assembly.first_frame,
-        sha256: digest.as_deref().map(Hex),
-    };
-    cx.emit(direction, &record, &[], &anomalies);
-}
-
-/// Tells the links of `/.well-known/core`.
-fn tell_resources(hint: &Hint<'_>, payload: &[u8], direction: Direction, cx: &mut Cx<'_>) {
-    let described = hint.path == WELL_KNOWN_CORE && hint.code.is_success() && matches!(hint.format, None | Some(LINK_FORMAT));
-    if !described || payload.is_empty() {
-        return;
-    }
-    let mut anomalies = Anomalies::default();
-    let document = link_format::text(payload);
-    let server = Identity::ip(cx.flow().sender(direction).ip);
-    let mut links = Vec::new();
-    let mut total = 0;
-    for link in link_format::links(&document) {
-        let Ok(link) = link else {
-            if anomalies.is_empty() {
-                anomalies.push(&odd::LINK_FORMAT);
-            }
-            continue;
-        };
-        total += 1;
-        if links.len() < LINKS {
-            links.push(Resource {
-                path: link.target.split('?').next().unwrap_or_default(),
-                rt: link.attribute("rt"),
-                interface: link.attribute("if"),
-                ct: link.attribute("ct"),
-                sz: link.attribute("sz"),
-                obs: flag(link.has("obs")),
-                title: link.attribute("title"),
-                ep: link.attribute("ep"),
-            });
-        } else {
-            cx.count(Counter::SessionEntriesDropped, 1);
-        }
-    }
-    let facts: Vec<Fact<'_>> =
-        links.iter().map(|link| Fact::Object { id: server, kind: "coap.resource", name: Text::Str(link.path) }).collect();
-    cx.emit(direction, &Resources { links: &links, total }, &facts, &anomalies);
-}
-
-fn signal(message: &Message<'_>, direction: Direction, cx: &mut Cx<'_>) {
-    let mut anomalies = Anomalies::default();
-    let mut walk = message.options();
-    let mut unknown: SmallVec<[u32; 4]> = SmallVec::new();
-    let mut record = Signal {
-        code: message.code.dotted(),
-        code_name: message.code.name(),
-        token: Hex(message.token),
-        max_message_size: None,
-        block_wise_transfer: None,
-        extended_token_length: None,
-        custody: None,
-        alternative_address: None,
-        hold_off: None,
-        bad_csm_option: None,
-        diagnostic: None,
-        unknown_options: &[],
-    };
-    for found in walk.by_ref() {
-        let found = match found {
-            Ok(found) => found,
-            Err((_, offset)) => {
-                anomalies.push_at(&odd::TRUNCATED, message.body_offset + offset);
-                break;
-            }
-        };
-        // Signalling options are numbered for each code by itself (RFC 8323 §5.2).
-        match (message.code.detail(), found.number) {
-            (1, 2) => record.max_message_size = option::uint(found.value),
-            (1, 4) => record.block_wise_transfer = Some(true),
-            (1, 6) => record.extended_token_length = option::uint(found.value),
-            (2 | 3, 2) => record.custody = Some(true),
-            (4, 2) => record.alternative_address = std::str::from_utf8(found.value).ok(),
-            (4, 4) => record.hold_off = option::uint(found.value),
-            (5, 2) => record.bad_csm_option = option::uint(found.value),
-            (_, number) => {
-                unknown.push(u32::from(number));
-                if option::is_critical(number) {
-                    anomalies.push_at(&odd::UNKNOWN_CRITICAL_OPTION, message.body_offset + found.offset);
-                }
-            }
-        }
-    }
-    let (payload, _) = walk.payload();
-    record.diagnostic = std::str::from_utf8(payload).ok().filter(|text| !text.is_empty());
-    record.unknown_options = &unknown;
-    cx.emit(direction, &record, &[], &anomalies);
 }
 
 fn check_blocks(fields: &Fields<'_>, message: &Message<'_>, describing: [u16; 2], anomalies: &mut Anomalies) {

@@ -333,13 +333,26 @@ fn the_exchange_table_is_bounded() {
 }
 
 #[test]
+fn a_path_beyond_the_bound_is_not_remembered() {
+    let mut bench = bench();
+    bench.show(ToServer, &udp(CON, GET, 1, b"t", &[(11, &[b'a'; session::PATH_BYTES])], b""));
+    bench.show(ToClient, &udp(ACK, CONTENT, 1, b"t", &[], b"x"));
+    assert_eq!(bench.counters.get(Counter::SessionEntriesDropped), 1);
+    assert!(
+        bench.lines.0[1].contains("\"request_frame\":1") && bench.lines.0[1].contains("\"uri_path\":\"\""),
+        "{}",
+        bench.lines.0[1]
+    );
+}
+
+#[test]
 fn links_beyond_the_bound_are_counted() {
     let mut bench = bench();
-    let document = "</a>,".repeat(session::LINKS + 3);
+    let document = "</a>,".repeat(payload::LINKS + 3);
     bench.show(ToServer, &udp(CON, GET, 1, b"", &[(11, b".well-known"), (11, b"core")], b""));
     bench.show(ToClient, &udp(ACK, CONTENT, 1, b"", &[(12, &[40])], document.as_bytes()));
     assert_eq!(bench.counters.get(Counter::SessionEntriesDropped), 3);
-    assert!(bench.lines.0.last().unwrap().contains(&format!("\"total\":{}", session::LINKS + 3)));
+    assert!(bench.lines.0.last().unwrap().contains(&format!("\"total\":{}", payload::LINKS + 3)));
 }
 
 #[test]
@@ -398,4 +411,200 @@ proptest! {
         }
         bench.close();
     }
+}
+
+fn tcp(code: u8, token: &[u8], options: &[(u16, &[u8])], payload: &[u8]) -> Vec<u8> {
+    let body = body(options, payload);
+    let (nibble, more) = match body.len() {
+        n @ 0..13 => (n as u8, vec![]),
+        n @ 13..269 => (13, vec![(n - 13) as u8]),
+        n => (14, ((n - 269) as u16).to_be_bytes().to_vec()),
+    };
+    [vec![nibble << 4 | token.len() as u8], more, vec![code], token.to_vec(), body].concat()
+}
+
+fn tcp_flow() -> Vec<(Direction, Vec<u8>)> {
+    vec![
+        (ToServer, [tcp(0xe1, b"", &[(2, &[0x20, 0]), (4, b"")], b""), tcp(GET, b"t", &[(11, b"a"), (11, b"b")], b"")].concat()),
+        (ToClient, [tcp(0xe1, b"", &[(2, &[0x04, 0x80])], b""), tcp(CONTENT, b"t", &[(12, b"")], &[b'x'; 300])].concat()),
+        (ToServer, tcp(0xe2, b"p", &[(2, b"")], b"")),
+        (ToClient, tcp(0xe3, b"p", &[(2, b"")], b"")),
+        (ToClient, tcp(0xe4, b"", &[(2, b"other"), (4, &[30])], b"moving")),
+        (ToServer, tcp(0xe5, b"", &[(2, &[9])], b"why")),
+    ]
+}
+
+#[test]
+fn over_tcp() {
+    let mut bench = Bench::new(&SPEC, Transport::Tcp, 5683);
+    for (direction, bytes) in tcp_flow() {
+        assert!(bench.show(direction, &bytes));
+    }
+    let lines = &bench.lines.0;
+    assert_eq!(
+        lines[0],
+        "> coap.signal {\"code\":\"7.01\",\"code_name\":\"CSM\",\"token\":\"\",\"max_message_size\":8192,\"block_wise_transfer\":true}"
+    );
+    assert!(
+        lines[1].starts_with("> coap.request {\"code\":\"0.01\",\"method\":\"GET\",\"token\":\"74\",\"uri_path\":\"/a/b\""),
+        "{}",
+        lines[1]
+    );
+    assert!(lines[3].contains("\"request_frame\":1") && lines[3].contains("\"payload_length\":300"), "{}", lines[3]);
+    assert_eq!(lines[4], "> coap.signal {\"code\":\"7.02\",\"code_name\":\"Ping\",\"token\":\"70\",\"custody\":true}");
+    assert!(lines[5].contains("\"code_name\":\"Pong\",\"token\":\"70\""), "{}", lines[5]);
+    assert!(lines[6].contains("\"alternative_address\":\"other\",\"hold_off\":30,\"diagnostic\":\"moving\""), "{}", lines[6]);
+    assert!(
+        lines[7].contains("\"code_name\":\"Abort\",\"token\":\"\",\"bad_csm_option\":9,\"diagnostic\":\"why\""),
+        "{}",
+        lines[7]
+    );
+}
+
+#[test]
+fn over_tcp_byte_by_byte_gives_the_same() {
+    let (mut whole, mut pieces) = (Bench::new(&SPEC, Transport::Tcp, 5683), Bench::new(&SPEC, Transport::Tcp, 5683));
+    // Each chunk takes a second on the bench, so latencies differ; nothing else may.
+    let without_latency = |lines: &[String]| -> Vec<String> {
+        lines
+            .iter()
+            .map(|line| {
+                line.split(",\"").filter(|part| !part.starts_with("latency_us") && !part.starts_with("request_frame")).collect()
+            })
+            .collect()
+    };
+    for (direction, bytes) in tcp_flow() {
+        whole.show(direction, &bytes);
+        bytes.iter().for_each(|&byte| assert!(pieces.show(direction, &[byte])));
+    }
+    assert_eq!(without_latency(&whole.lines.0), without_latency(&pieces.lines.0));
+}
+
+#[test]
+fn over_tcp_after_a_gap() {
+    let mut bench = Bench::new(&SPEC, Transport::Tcp, 5683);
+    bench.show(ToServer, &tcp(GET, b"t", &[(11, b"first")], b""));
+    assert!(bench.lines.0[0].contains("!coap.csm_missing"), "{:?}", bench.lines.0);
+    assert!(bench.lose(ToServer, Some(20)));
+    bench.show(ToServer, b"\x00\xffrest of a message");
+    bench.show(ToServer, &tcp(GET, b"u", &[(11, b"sensors"), (11, b"temp")], b""));
+    assert!(bench.lines.0.last().unwrap().contains("\"uri_path\":\"/sensors/temp\""), "{:?}", bench.lines.0);
+    assert_eq!(bench.counters.get(Counter::ResynchronisationBytes), 19);
+}
+
+#[test]
+fn over_tcp_a_message_beyond_the_bound_is_stepped_over() {
+    let mut bench = Bench::new(&SPEC, Transport::Tcp, 5683);
+    bench.show(ToServer, &tcp(0xe1, b"", &[], b""));
+    let length = MAX_MESSAGE as u32;
+    bench.show(ToServer, &[vec![0xf0], (length - 65_805).to_be_bytes().to_vec(), vec![PUT]].concat());
+    bench.show(ToServer, &vec![0; MAX_MESSAGE]);
+    bench.show(ToServer, &tcp(GET, b"t", &[(11, b"after")], b""));
+    assert_eq!(bench.counters.get(Counter::MessagesTooLarge), 1);
+    assert!(bench.lines.0.last().unwrap().contains("/after"), "{:?}", bench.lines.0);
+}
+
+#[test]
+fn what_the_probe_says_of_streams() {
+    let ask = |bytes: &[u8], hint| {
+        probe::probe(&ProbeInput { bytes, direction: ToServer, channel: Channel::Stream(0), port_hint: false, hint })
+    };
+    let request = tcp(GET, b"t", &[(11, b"sensors"), (11, b"temp")], b"");
+    assert_eq!(ask(&tcp_flow()[0].1, ""), Probe::Strong(None));
+    assert_eq!(ask(&request, ""), Probe::Weak(Some(ToServer)));
+    assert_eq!(ask(&request[..6], ""), Probe::Incomplete);
+    // Modbus, TLS, MQTT and HTTP.
+    for foreign in [
+        &[0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1][..],
+        &[22, 3, 1, 0, 5, 1, 0, 0, 1, 0],
+        &[0x10, 12, 0, 4, b'M', b'Q', b'T', b'T'],
+        b"GET / HTTP/1.1",
+    ] {
+        assert_eq!(ask(foreign, ""), Probe::No, "{foreign:02x?}");
+    }
+    let in_websocket = [&[1, GET, b't'][..], &body(&[(11, b"a")], b"")].concat();
+    assert_eq!(ask(&in_websocket, "coap"), Probe::Strong(Some(ToServer)));
+    assert_eq!(ask(&in_websocket, "mqtt"), Probe::No);
+}
+
+/// Stands in for the decoder of WebSocket: hands on every chunk as a message of subprotocol `coap`.
+struct Relay;
+
+impl Decoder for Relay {
+    fn message(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {
+        let carrier =
+            record::Empty { message_type: "", message_id: 0, retransmission: None, answered_frame: None, ends_observation: None };
+        cx.forward(crate::protocols::Carried {
+            kind: "websocket",
+            hint: "coap",
+            channel: Channel::Datagram,
+            direction: input.direction,
+            bytes: input.bytes,
+            carrier: &carrier,
+        });
+        Step::Consumed(input.bytes.len())
+    }
+}
+
+static RELAY: DecoderSpec = DecoderSpec {
+    name: "relay",
+    title: "Relay",
+    documents: &[],
+    hooks: Hooks::NONE,
+    max_message: 4096,
+    probe: |_| Probe::No,
+    create: || Box::new(Relay),
+    records: &[],
+    anomalies: &[],
+    identities: &[],
+    bounds: &[],
+};
+
+#[test]
+fn over_websocket() {
+    let mut bench = Bench::new(&RELAY, Transport::Tcp, 80);
+    // The Len field is zero; the message ends with the WebSocket message (RFC 8323 §4.2).
+    let message = |code: u8, options: &[(u16, &[u8])], payload: &[u8]| [&[1, code, b't'][..], &body(options, payload)].concat();
+    bench.show(ToServer, &[0x00, 0xe1]);
+    bench.show(ToServer, &message(GET, &[(11, b"a")], b""));
+    bench.show(ToClient, &[0x00, 0xe1]);
+    bench.show(ToClient, &message(CONTENT, &[(12, b"")], b"21"));
+    let mut wrong = message(GET, &[(11, b"a")], b"");
+    wrong[0] = 0x21;
+    bench.show(ToServer, &wrong);
+    let lines = &bench.lines.0;
+    assert!(lines[1].contains("\"uri_path\":\"/a\"") && !lines[1].contains("message_type"), "{}", lines[1]);
+    assert!(lines[3].contains("\"request_frame\":2") && lines[3].contains("\"payload_length\":2"), "{}", lines[3]);
+    assert_eq!(lines[4], ">  !coap.websocket_length");
+}
+
+#[test]
+fn oscore_messages_of_the_specification() {
+    // RFC 8613 Appendix C.4 and C.7: the protected request and its response.
+    let request = [
+        0x44, 0x02, 0x5d, 0x1f, 0x00, 0x00, 0x39, 0x74, 0x39, 0x6c, 0x6f, 0x63, 0x61, 0x6c, 0x68, 0x6f, 0x73, 0x74, 0x62, 0x09,
+        0x14, 0xff, 0x61, 0x2f, 0x10, 0x92, 0xf1, 0x77, 0x6f, 0x1c, 0x16, 0x68, 0xb3, 0x82, 0x5e,
+    ];
+    let response = [
+        0x64, 0x44, 0x5d, 0x1f, 0x00, 0x00, 0x39, 0x74, 0x90, 0xff, 0xdb, 0xaa, 0xd1, 0xe9, 0xa7, 0xe7, 0xb2, 0xa8, 0x13, 0xd3,
+        0xc3, 0x15, 0x24, 0x37, 0x83, 0x03, 0xcd, 0xaf, 0xae, 0x11, 0x91, 0x06,
+    ];
+    let lines = shown(&[(ToServer, request.to_vec()), (ToClient, response.to_vec())]);
+    assert!(
+        lines[0].contains(
+            "\"uri_host\":\"localhost\",\"uri_path\":\"/\",\"oscore\":true,\"oscore_kid\":\"\",\"oscore_partial_iv\":\"14\",\
+             \"oscore_ciphertext\":\"612f1092f1776f1c1668b3825e\",\"payload_length\":13"
+        ),
+        "{}",
+        lines[0]
+    );
+    assert!(
+        lines[1].contains(
+            "\"oscore\":true,\"oscore_request_kid\":\"\",\"oscore_request_partial_iv\":\"14\",\
+             \"oscore_ciphertext\":\"dbaad1e9a7e7b2a813d3c31524378303cdafae119106\",\"payload_length\":22"
+        ),
+        "{}",
+        lines[1]
+    );
+    assert!(!lines.concat().contains("lwm2m"));
 }

@@ -105,6 +105,13 @@ pub fn framed(bytes: &[u8], prefix: usize) -> Result<Message<'_>, HeaderFault> {
     rest(reader, None, code, first & 15)
 }
 
+/// Reads what OSCORE protects, once it is decrypted: code, options, 0xFF and payload (RFC 8613 §5.3).
+pub fn protected(plaintext: &[u8]) -> Result<Message<'_>, HeaderFault> {
+    let mut reader = Reader::new(plaintext);
+    let code = Code(reader.u8().ok_or(HeaderFault::Cut)?);
+    rest(reader, None, code, 0)
+}
+
 fn rest(
     mut reader: Reader<'_>,
     exchange: Option<(MessageType, u16)>,
@@ -201,6 +208,14 @@ mod tests {
         for (bytes, needed) in [(&[][..], 1), (&[0x00], 2), (&[0xd0], 2), (&[0xe0, 0], 3), (&[0xf0, 0, 0], 5), (&[0x0d, 1], 3)] {
             assert_eq!(frame(bytes), Err(needed), "{bytes:02x?}");
         }
+    }
+
+    #[test]
+    fn what_oscore_protects() {
+        // RFC 8613 Appendix C.4: GET /tv1.
+        let message = protected(&[0x01, 0xb3, 0x74, 0x76, 0x31]).unwrap();
+        assert_eq!((message.code, message.options().count()), (Code::GET, 1));
+        assert_eq!(protected(&[]).unwrap_err(), HeaderFault::Cut);
     }
 
     #[test]

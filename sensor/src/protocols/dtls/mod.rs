@@ -130,7 +130,7 @@ impl Decoder for Dtls {
             let connection_id = self.sides.get(input.direction.index()).map_or(0, |side| side.connection_id);
             let Some(record) = wire::record(&mut reader, connection_id) else {
                 cx.anomaly(input.direction, &anomalies::MALFORMED);
-                self.unreadable += 1;
+                self.unreadable = self.unreadable.saturating_add(1);
                 return if self.unreadable >= FOREIGN { Step::GiveUp } else { Step::Consumed(input.bytes.len()) };
             };
             self.unreadable = 0;

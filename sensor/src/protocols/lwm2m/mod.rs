@@ -98,7 +98,7 @@ struct Lwm2m {
 impl Decoder for Lwm2m {
     fn message(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {
         let carrier = cx.carrier;
-        if let Some(message) = carrier.and_then(|carrier| request::Message::of(carrier)) {
+        if let Some(message) = carrier.and_then(request::Message::of) {
             self.session.message(&message, input.bytes, input.direction, cx);
         }
         Step::Consumed(input.bytes.len())

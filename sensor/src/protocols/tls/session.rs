@@ -135,6 +135,9 @@ impl Handshake {
             self.version = Some(version);
             self.cipher_suite = suite;
             self.certificate_types = [hello.certificate_type(19), hello.certificate_type(20)];
+            if !suite.is_some_and(uses_psk_alone) {
+                self.transcript = None;
+            }
             let protocol = self.kinds.protocol;
             facts.push(Fact::Identity { id: server, presence: Presence::Proved });
             facts.push(Fact::Service { id: server, protocol, port: Some(cx.flow().sender(direction).port), protected: true });

@@ -95,7 +95,9 @@ fn entry<'a>(reader: &mut Reader<'a>) -> Option<(Kind, u16, &'a [u8])> {
 mod tests {
     use super::*;
 
-    fn read(base: &str, bytes: &[u8]) -> (Vec<(String, Vec<u8>)>, Result<(), Malformed>) {
+    type Found = Vec<(String, Vec<u8>)>;
+
+    fn read(base: &str, bytes: &[u8]) -> (Found, Result<(), Malformed>) {
         let mut found = Vec::new();
         let result = values(Path::parse(base).unwrap_or(Path::UNKNOWN), bytes, &mut |path, raw| {
             let Raw::Untyped(value) = raw else { panic!() };
