@@ -86,7 +86,7 @@ impl Conversation {
         for event in self.pieces(cut) {
             let before = bench.lines.0.len();
             goes_on = goes_on && play(&mut bench, &event);
-            if bench.counters.get(Counter::Desynchronised) > 0 {
+            if bench.counters.get(Counter::Desynchronised) + bench.counters.get(Counter::ResynchronisationBytes) > 0 {
                 in_sync.get_or_insert(before);
             }
         }
