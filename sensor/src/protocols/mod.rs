@@ -20,16 +20,23 @@ pub mod dhcp;
 pub mod dhcpv6;
 pub mod dtls;
 pub mod gwmp;
+pub mod home_assistant;
+pub mod homie;
 pub mod loratap;
 pub mod lorawan;
 pub mod lwm2m;
 pub mod modbus;
 pub mod mqtt;
+pub mod mqtt_sn;
 pub mod ndp;
+pub mod shelly;
+pub mod sparkplug;
 pub mod station;
+pub mod tasmota;
 pub mod the_things_stack;
 pub mod tls;
 pub mod websocket;
+pub mod zigbee2mqtt;
 
 mod carried;
 pub(crate) use carried::Children;
@@ -47,9 +54,16 @@ pub static DECODERS: &[&DecoderSpec] = &[
     &tls::SPEC,
     &dtls::SPEC,
     &mqtt::SPEC,
+    &home_assistant::SPEC,
+    &tasmota::SPEC,
+    &shelly::SPEC,
+    &zigbee2mqtt::SPEC,
+    &homie::SPEC,
+    &sparkplug::SPEC,
     &coap::SPEC,
     &lwm2m::SPEC,
     &modbus::SPEC,
+    &mqtt_sn::SPEC,
     &arp::SPEC,
     &ndp::SPEC,
     &dhcp::SPEC,

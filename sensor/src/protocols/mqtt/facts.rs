@@ -46,10 +46,14 @@ const GENERATED: [&str; 17] = [
 impl Client {
     /// A client by the identifier that it chose, or that the server `assigned`.
     pub(super) fn new(id: &str, assigned: bool) -> Self {
-        let paho = id.strip_prefix("paho").is_some_and(|rest| rest.len() > 5 && rest.bytes().all(|byte| byte.is_ascii_digit()));
-        let generated = assigned || paho || GENERATED.iter().any(|start| id.starts_with(start));
-        Self { id: id.into(), kind: if generated { &GENERATED_CLIENT } else { &CLIENT } }
+        Self { id: id.into(), kind: if assigned || is_generated(id) { &GENERATED_CLIENT } else { &CLIENT } }
     }
+}
+
+/// Whether a client identifier was made up for one connection, by the looks of it.
+pub(super) fn is_generated(id: &str) -> bool {
+    let paho = id.strip_prefix("paho").is_some_and(|rest| rest.len() > 5 && rest.bytes().all(|byte| byte.is_ascii_digit()));
+    paho || GENERATED.iter().any(|start| id.starts_with(start))
 }
 
 /// The client's identity: its identifier at this broker, or its address where it has none that is known.

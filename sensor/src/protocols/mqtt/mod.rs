@@ -16,10 +16,11 @@
 mod anomaly;
 mod exchange;
 mod facts;
+pub mod payload;
 mod probe;
 mod reason;
 mod record;
-mod secrets;
+pub(super) mod secrets;
 mod session;
 mod wire;
 

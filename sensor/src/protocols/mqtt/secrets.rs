@@ -68,7 +68,7 @@ fn is_thing_speak_key(level: &str) -> bool {
 }
 
 /// A topic or topic filter as it may be shown.
-pub(super) fn shown_topic(topic: Cow<'_, str>) -> Cow<'_, str> {
+pub(in crate::protocols) fn shown_topic(topic: Cow<'_, str>) -> Cow<'_, str> {
     match topic_token(&topic) {
         None => topic,
         Some(token) => Cow::Owned(topic.replace(token, HIDDEN)),
