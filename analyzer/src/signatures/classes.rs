@@ -2,9 +2,10 @@
 
 use super::fingerprints::Pattern;
 use super::{CLASSES, File, PackError};
+use regex::RegexSet;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 use toml::Spanned;
 
 static PACK: LazyLock<Pack> = LazyLock::new(|| read(CLASSES).unwrap_or_default());
@@ -77,6 +78,7 @@ struct Pack {
 }
 
 /// A kind of evidence that reads texts.
+#[derive(Default)]
 struct PatternKind {
     /// Whether its rows are words, of which each attribute counts one a class.
     words: bool,
@@ -84,6 +86,15 @@ struct PatternKind {
     attributes: Vec<String>,
     /// Row, class and pattern.
     rows: Vec<(usize, usize, Pattern)>,
+    /// All its patterns as one, compiled when first needed.
+    set: OnceLock<Option<RegexSet>>,
+}
+
+impl PatternKind {
+    fn set(&self) -> Option<&RegexSet> {
+        let build = || RegexSet::new(self.rows.iter().map(|(_, _, pattern)| pattern.source.get_ref())).ok();
+        self.set.get_or_init(build).as_ref()
+    }
 }
 
 /// The attribute that holds what the network's operator calls a kind of device.
@@ -167,21 +178,31 @@ impl Pack {
                 continue;
             }
             let mut words: BTreeMap<(usize, &str), Counted> = BTreeMap::new();
-            for (row, class, pattern) in &kind.rows {
-                let (Some(row), Some(regex)) = (self.rows.get(*row).filter(|row| row.fits(shown)), pattern.regex()) else {
-                    continue;
+            // One pass over each text finds all patterns that match it.
+            let mut matches: Vec<(usize, usize)> = Vec::new();
+            for (number, (_, text)) in texts.iter().enumerate() {
+                matches.extend(kind.set().into_iter().flat_map(|set| set.matches(text)).map(|row| (row, number)));
+            }
+            matches.sort_unstable();
+            let mut counted_row = None;
+            for (at, number) in matches {
+                let (Some((row, class, _)), Some((attribute, text))) = (kind.rows.get(at), texts.get(number)) else { continue };
+                let Some(row) = self.rows.get(*row).filter(|row| row.fits(shown)) else { continue };
+                let bonus = if kind.words && *attribute == PROFILE { self.profile_bonus } else { 0 };
+                let one = || Counted {
+                    class: *class,
+                    points: row.points + bonus,
+                    reason: format!("{}: {attribute} “{text}”", row.reason),
                 };
-                for (attribute, text) in texts.iter().filter(|(_, text)| regex.is_match(text)) {
-                    let reason = format!("{}: {attribute} “{text}”", row.reason);
-                    let one = Counted { class: *class, points: row.points, reason };
-                    if !kind.words {
-                        counted.push(one);
-                        break;
+                if !kind.words {
+                    if counted_row.replace(at) != Some(at) {
+                        counted.push(one());
                     }
-                    match words.get(&(*class, attribute)) {
-                        Some(known) if known.points >= one.points => {}
-                        _ => drop(words.insert((*class, attribute), one)),
-                    }
+                    continue;
+                }
+                match words.get(&(*class, attribute)) {
+                    Some(known) if known.points >= row.points + bonus => {}
+                    _ => drop(words.insert((*class, attribute), one())),
                 }
             }
             counted.extend(words.into_values());
@@ -236,6 +257,7 @@ impl EvidenceToml {
 struct ScoringToml {
     publish_at: u8,
     largest: u32,
+    profile_bonus: u32,
 }
 
 #[derive(Deserialize)]
@@ -266,7 +288,7 @@ fn read(file: File) -> Result<Pack, PackError> {
     let mut by_value: HashMap<String, HashMap<String, Vec<usize>>> = HashMap::new();
     let mut kinds: BTreeMap<&str, PatternKind> = BTreeMap::new();
     for (kind, attributes) in &toml.kinds {
-        kinds.insert(kind, PatternKind { words: kind == "word", attributes: attributes.clone(), rows: Vec::new() });
+        kinds.insert(kind, PatternKind { words: kind == "word", attributes: attributes.clone(), ..Default::default() });
     }
     for (row, evidence) in toml.evidence.iter().enumerate() {
         let kind = evidence.kind.get_ref();
@@ -290,6 +312,7 @@ fn read(file: File) -> Result<Pack, PackError> {
         kinds: kinds.into_values().collect(),
         publish_at: toml.scoring.publish_at,
         largest: toml.scoring.largest,
+        profile_bonus: toml.scoring.profile_bonus,
         #[cfg(test)]
         examples: toml.example,
     })
@@ -342,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_name_that_no_class_has_is_an_error_with_its_line() {
-        let file = File { name: "classes.toml", bytes: b"class = []\nevidence = [\n  { kind = 'role', value = 'x', class = 'lamp', points = 10, reason = '', source = '' },\n]\n[scoring]\npublish_at = 50\nlargest = 100\n[kinds]\n[example]\n" };
+        let file = File { name: "classes.toml", bytes: b"class = []\nevidence = [\n  { kind = 'role', value = 'x', class = 'lamp', points = 10, reason = '', source = '' },\n]\n[scoring]\npublish_at = 50\nlargest = 100\nprofile_bonus = 30\n[kinds]\n[example]\n" };
         let error = read(file).err().expect("is an error");
         assert_eq!(error.to_string(), "signatures/classes.toml:3: no class is called `lamp`");
     }
