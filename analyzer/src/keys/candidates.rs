@@ -106,6 +106,11 @@ impl Candidates {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn parsed() -> Self {
+        Self::parse(GENERATOR, LISTS).unwrap()
+    }
+
     fn parse(generator: &str, lists: &str) -> Option<Self> {
         let rows: Vec<Row> = lists.lines().filter(|line| !line.starts_with('#')).skip(1).map(row).collect::<Option<_>>()?;
         let table: Table = generator.parse().ok()?;

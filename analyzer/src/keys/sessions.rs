@@ -254,7 +254,7 @@ impl Sessions {
             session.keys.remove(0);
             counts.session_keys_forgotten += 1;
         }
-        session.keys.push(Known { keys, dev_eui, counters: [None; 2], confirmed: 0 });
+        session.keys.push(Known::new(keys, dev_eui));
     }
 
     /// Since when the longest waiting session waits for the patterns, and how many do.
@@ -509,6 +509,10 @@ fn continued(last: Option<u32>, lsb: u16) -> u32 {
 }
 
 impl Known {
+    pub(super) fn new(keys: SessionKeys, dev_eui: Option<u64>) -> Self {
+        Self { keys, dev_eui, counters: [None; 2], confirmed: 0 }
+    }
+
     /// The whole counter with which these keys make the frame's MIC.
     pub(super) fn verify(&mut self, phy: &PhyPayload<'_>, data: &DataFrame<'_>) -> Option<u32> {
         let which = usize::from(data.link == Link::Down);
