@@ -14,11 +14,18 @@ fn main() {
     let mut source = Merge::open(&[path.into()], Default::default());
     let wishes = Arc::new(Wishes::new(DECODERS, &[], |_, _, _| None).expect("no wishes"));
     let (mut changes, mut flows) = (0, 0);
-    let outcome = dispatch::run(&mut source, SensorConfig::default(), &NetworkMap::default(), threads, |_| Hot::new(wishes.clone()), |epoch| {
-        changes += epoch.batches.iter().map(|batch| batch.changes.len()).sum::<usize>();
-        flows += epoch.batches.iter().map(|batch| batch.flows.len()).sum::<usize>();
-        true
-    });
+    let outcome = dispatch::run(
+        &mut source,
+        SensorConfig::default(),
+        &NetworkMap::default(),
+        threads,
+        |_| Hot::new(wishes.clone()),
+        |epoch| {
+            changes += epoch.batches.iter().map(|batch| batch.changes.len()).sum::<usize>();
+            flows += epoch.batches.iter().map(|batch| batch.flows.len()).sum::<usize>();
+            true
+        },
+    );
     let outcome = outcome.expect("a readable capture");
     for (counter, figure) in outcome.counters.iter().filter(|(_, figure)| *figure > 0) {
         println!("{} {figure}", counter.name());

@@ -6,9 +6,15 @@
 //! - [`signatures`] is the data: credentials, keys, vendors, fingerprints, classes.
 //! - [`findings`] judges: checks with three answers, findings with evidence, actions.
 
+pub mod checks;
 pub mod cli;
+pub mod detectors;
+pub mod engine;
+pub mod expect;
+pub mod export;
 pub mod findings;
 pub mod hot;
 pub mod inventory;
 pub mod keys;
+pub mod screen;
 pub mod signatures;

@@ -75,7 +75,7 @@ counters! {
     TcpGaps = "tcp_gaps",
     /// Bytes known to be missing in TCP streams.
     TcpGapBytes = "tcp_gap_bytes",
-    /// TCP segments far from their stream's position that nothing confirmed.
+    /// TCP segments away from their stream's position that nothing confirmed.
     TcpAstray = "tcp_astray",
     /// Bytes of TCP streams not waited for, or discarded, because a buffer was full.
     TcpBufferDropped = "tcp_buffer_dropped",

@@ -238,11 +238,14 @@ struct Told<B> {
     counters: Option<Counters>,
 }
 
+/// An epoch, how many workers have told of it, and what they gathered.
+type Pending<B> = (Mark, usize, Vec<(usize, B)>);
+
 struct Threaded<'s, H: HotStage, C> {
     lanes: Vec<Lane>,
     gathered: Receiver<Told<H::Batch>>,
     /// Epochs of which not all workers have told yet, the oldest first.
-    pending: Vec<(Mark, usize, Vec<(usize, H::Batch)>)>,
+    pending: Vec<Pending<H::Batch>>,
     next: u64,
     counters: Counters,
     cold: &'s mut C,

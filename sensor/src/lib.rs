@@ -23,6 +23,7 @@ pub mod link;
 pub mod net;
 pub mod observation;
 pub mod pipeline;
+pub mod protobuf;
 pub mod protocols;
 pub mod reader;
 pub mod stream;

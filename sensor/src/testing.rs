@@ -6,7 +6,7 @@ use crate::observation::{Credential, Fact, Observation, Observer, Place};
 use crate::protocols::{Carried, Channel, Children, Cx, DECODERS, Decoder, DecoderSpec};
 use crate::record;
 use crate::stream::StreamBuffer;
-use crate::time::{SECOND, Timestamp};
+use crate::time::{Nanos, SECOND, Timestamp};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -19,6 +19,9 @@ pub struct Bench {
     flow: FlowInfo,
     place: Place,
     alive: bool,
+    now: Timestamp,
+    /// Time that passes with each call; a second, unless a test compares ways to split the same bytes.
+    pub tick: Nanos,
     /// What was counted.
     pub counters: Counters,
     /// What was observed, one line each.
@@ -96,12 +99,27 @@ impl Bench {
             },
             place: Place { frame: 0, sequence: 0 },
             alive: true,
+            now: Timestamp(0),
+            tick: SECOND,
             counters: Counters::default(),
             lines: Lines::default(),
         }
     }
 
-    /// Shows one datagram or one chunk of the stream; time passes by a second a call. Answers whether the decoder goes on.
+    /// The same between other endpoints, with the MAC addresses of client and server.
+    pub fn between(mut self, client: Endpoint, server: Endpoint, macs: [Option<[u8; 6]>; 2]) -> Self {
+        let [client_mac, server_mac] = macs;
+        self.flow = FlowInfo { client, server, client_mac, server_mac, ..self.flow };
+        self
+    }
+
+    /// The same with another server address: a multicast group, say.
+    pub fn with_server(mut self, ip: IpAddr) -> Self {
+        self.flow.server.ip = ip;
+        self
+    }
+
+    /// Shows one datagram or one chunk of the stream; time passes by [`Bench::tick`] a call. Answers whether the decoder goes on.
     pub fn show(&mut self, direction: Direction, bytes: &[u8]) -> bool {
         if self.alive {
             let channel = if self.flow.transport == Transport::Tcp { Channel::Stream(0) } else { Channel::Datagram };
@@ -128,12 +146,28 @@ impl Bench {
 
     /// Ends the flow.
     pub fn close(&mut self) {
-        self.with(|_, decoder, cx| decoder.close(cx));
+        self.with(|_, decoder, cx| {
+            if let Some(children) = cx.children.take() {
+                children.close(cx);
+            }
+            decoder.close(cx);
+        });
+    }
+
+    /// The decoder's description.
+    pub fn spec(&self) -> &'static DecoderSpec {
+        self.spec
+    }
+
+    /// Bytes kept of each direction until the decoder can take them.
+    pub fn held(&self) -> [usize; 2] {
+        [self.buffers[0].held(), self.buffers[1].held()]
     }
 
     fn with<T>(&mut self, act: impl FnOnce(&mut [StreamBuffer; 2], &mut dyn Decoder, &mut Cx<'_>) -> T) -> T {
         self.place = Place { frame: self.place.frame + 1, sequence: 0 };
-        let time = Timestamp(self.place.frame * SECOND);
+        self.now = self.now.plus(self.tick);
+        let time = self.now;
         let mut cx = Cx {
             observer: &mut self.lines,
             counters: &mut self.counters,

@@ -4,9 +4,9 @@
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use citytap_sensor::flow::{Direction, Transport};
-use citytap_sensor::protocols::gwmp;
 use citytap_sensor::protocols::lorawan::wire::{Frame, PhyPayload};
 use citytap_sensor::protocols::lorawan::{blocks, commands};
+use citytap_sensor::protocols::{gwmp, loratap};
 use citytap_sensor::testing::Bench;
 use cmac::{Cmac, Mac};
 use serde_json::Value;
@@ -109,7 +109,7 @@ fn check_with_keys(oracle: &Value) {
     let phy = PhyPayload::parse(&bytes).unwrap();
     let Frame::Data(data) = phy.frame else { panic!("not data") };
     let f_cnt = u32::from(data.f_cnt_lsb);
-    let mut mac = <Cmac<Aes128> as Mac>::new_from_slice(&key(oracle, "nwkskey")).unwrap();
+    let mut mac = <Cmac<Aes128> as KeyInit>::new_from_slice(&key(oracle, "nwkskey")).unwrap();
     mac.update(&blocks::b0(&data, &phy, 0, f_cnt).unwrap());
     mac.update(phy.mic_message().unwrap());
     assert_eq!(&mac.finalize().into_bytes()[..4] == phy.mic().unwrap(), oracle["mic_ok"].as_bool().unwrap());
@@ -135,4 +135,17 @@ fn literal_datagrams_of_real_gateways() {
         let count = |part: &str| seen.iter().filter(|(_, line)| line[2..].starts_with(part)).count();
         assert_eq!((count("gwmp.rx_packet"), count("lorawan.")), (packets, frames), "{name}");
     }
+}
+
+#[test]
+fn a_sniffers_capture() {
+    let Some(folder) = captures() else { return };
+    let mut bench = Bench::new(&loratap::SPEC, Transport::Link, 0);
+    for frame in frames(&folder.join("alpov+LoRaTap/00_Test_v0.pcap")) {
+        assert!(bench.show(Direction::ToServer, &frame));
+    }
+    let count = |part: &str| bench.lines.0.iter().filter(|line| line[2..].starts_with(part)).count();
+    // Seven frames have an MHDR that is no LoRaWAN R1 and one is no rejoin-request: the sniffer wrote down broken ones too.
+    let counted = ["loratap.packet", "lorawan.data", "lorawan.join_accept", "lorawan.unreadable", "lorawan."].map(count);
+    assert_eq!(counted, [140, 130, 2, 1, 133]);
 }

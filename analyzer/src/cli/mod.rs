@@ -2,6 +2,7 @@
 //! 3 a file could not be read or written.
 
 mod decode;
+mod replay;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Replay(replay::Replay),
     Decode(decode::Decode),
 }
 
@@ -36,6 +38,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
+        Command::Replay(command) => command.run(),
         Command::Decode(command) => command.run(),
     };
     match result {

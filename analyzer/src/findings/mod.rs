@@ -2,6 +2,9 @@
 //!
 //! Stages (keys, credentials, detectors) answer with a [`Verdict`] about a name; the inventory says which device has the name.
 
+pub mod actions;
+pub mod judge;
+
 use crate::hot::owned::{IdentityKey, Seen};
 use citytap_sensor::observation::Confidence;
 use serde::Serialize;
@@ -22,14 +25,32 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// All of them, the mildest first.
+    pub const ALL: [Severity; 5] = [Severity::Info, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+
+    /// Its name in outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
 /// One question that is asked of every device that it concerns.
 #[derive(Debug)]
 pub struct CheckSpec {
     /// Stable id, as in `lorawan-known-key`.
     pub id: &'static str,
+    /// What is asked about, in a few words: `LoRaWAN root keys`.
+    pub title: &'static str,
     /// What a finding of it says, with `{name}` for its arguments: a sentence for people.
     pub finding: &'static str,
-    /// What an action for several devices says, with `{count}` and `{devices}` beside the arguments.
+    /// What an action says for one or many devices: `{devices}` stands for them, beside the arguments.
     pub action: &'static str,
     /// What the owner should do, in plain words.
     pub remedy: &'static str,
@@ -75,7 +96,8 @@ pub struct Found {
     pub severity: Severity,
     /// How sure.
     pub confidence: Confidence,
-    /// Arguments of the check's sentences, sorted by name. Those whose name begins with `_` tell findings apart without being told.
+    /// Arguments of the check's sentences, sorted by name. Those whose name begins with `_` stand in the
+    /// finding's sentence and do not part actions.
     pub arguments: Vec<(&'static str, String)>,
     /// Where it was seen.
     pub evidence: Evidence,

@@ -52,6 +52,11 @@ impl Wishes {
         Ok(Self { kinds, lookup })
     }
 
+    /// No wishes besides facts.
+    pub fn nothing(lookup: CredentialLookup) -> Self {
+        Self { kinds: Vec::new(), lookup }
+    }
+
     fn fields(&self, kind: KindId) -> Option<&[FieldId]> {
         self.kinds.iter().find(|(wanted, _)| *wanted == kind).map(|(_, fields)| fields.as_slice())
     }

@@ -47,8 +47,10 @@ pub enum Transport {
     Udp,
     /// ICMPv6 messages (RFC 4443), for neighbour discovery.
     Icmpv6,
-    /// Frames below IP: ARP, LoRaTap.
+    /// Payloads of EtherTypes below IP: ARP.
     Link,
+    /// Frames of LoRaTap captures.
+    LoraTap,
 }
 
 /// An address with its port; the port is 0 where the transport has none.

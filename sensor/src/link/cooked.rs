@@ -57,10 +57,10 @@ fn payload(peeler: &mut Peeler<'_>, hardware: u16, length: u16, mac: [u8; 6], pr
         peeler.layers.source_mac = device_mac(mac);
     }
     match protocol {
-        LINUX_802_2 => ethernet::logical_link(peeler).unwrap_or(Next::Stop(Counter::LinkMalformed)),
-        LINUX_802_3 => Next::Done(Content::Link(Content::LLC)),
+        LINUX_802_2 => ethernet::logical_link(peeler).unwrap_or(peeler.stop(Counter::LinkMalformed)),
+        LINUX_802_3 => peeler.done(Content::Link(Content::LLC)),
         ether_type if ether_type >= 0x0600 => Next::EtherType(ether_type),
-        linux => Next::Done(Content::Link(linux)),
+        linux => peeler.done(Content::Link(linux)),
     }
 }
 
@@ -72,7 +72,7 @@ pub(super) fn loopback(peeler: &mut Peeler<'_>) -> Option<Next> {
         2 => Next::Ipv4,
         // Linux; Windows; NetBSD and OpenBSD; FreeBSD; Darwin.
         10 | 23 | 24 | 28 | 30 => Next::Ipv6,
-        _ => Next::Stop(Counter::NotIp),
+        _ => peeler.stop(Counter::NotIp),
     })
 }
 
@@ -81,6 +81,6 @@ pub(super) fn hdlc(peeler: &mut Peeler<'_>) -> Option<Next> {
     peeler.reader.skip(2)?;
     Some(match peeler.reader.u16()? {
         ether_type if ether_type >= 0x0600 => Next::EtherType(ether_type),
-        other => Next::Done(Content::Link(other)),
+        other => peeler.done(Content::Link(other)),
     })
 }

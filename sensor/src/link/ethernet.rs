@@ -47,9 +47,8 @@ pub(crate) fn vlan_identifier(tag_control: u16) -> Option<u16> {
 }
 
 /// An Ethernet header: destination, source, EtherType or length.
-pub(super) fn ethernet(peeler: &mut Peeler<'_>, vlan: Option<u16>) -> Option<Next> {
+pub(super) fn ethernet(peeler: &mut Peeler<'_>) -> Option<Next> {
     peeler.begin_link();
-    peeler.layers.vlan = vlan;
     peeler.layers.destination_mac = device_mac(peeler.reader.array()?);
     peeler.layers.source_mac = device_mac(peeler.reader.array()?);
     Some(Next::EtherType(peeler.reader.u16()?))
@@ -78,7 +77,7 @@ pub(super) fn ether_type(peeler: &mut Peeler<'_>, ether_type: u16) -> Option<Nex
             peeler.trim(usize::from(length));
             logical_link(peeler)?
         }
-        other => Next::Done(Content::Link(other)),
+        other => peeler.done(Content::Link(other)),
     })
 }
 
@@ -87,11 +86,11 @@ pub(super) fn logical_link(peeler: &mut Peeler<'_>) -> Option<Next> {
     let mut ahead = peeler.reader;
     let [destination_point, source_point, control]: [u8; 3] = ahead.array()?;
     if (destination_point, source_point, control) != (0xaa, 0xaa, 0x03) {
-        return Some(Next::Done(Content::Link(Content::LLC)));
+        return Some(peeler.done(Content::Link(Content::LLC)));
     }
     // Organisation 0 is EtherTypes; 00-00-F8 is its variant for bridges (802.1H).
     if !matches!(ahead.u24()?, 0 | 0x0000f8) {
-        return Some(Next::Done(Content::Link(Content::LLC)));
+        return Some(peeler.done(Content::Link(Content::LLC)));
     }
     let ether_type = ahead.u16()?;
     peeler.reader = ahead;
@@ -114,7 +113,7 @@ fn arp(peeler: &mut Peeler<'_>) -> Next {
             }
         }
     }
-    Next::Done(Content::Arp)
+    peeler.done(Content::Arp)
 }
 
 /// A label stack (RFC 3032 §2.1), of which only the last entry has the bottom-of-stack bit. What follows is not announced: IP shows itself by
@@ -126,7 +125,7 @@ pub(super) fn mpls(peeler: &mut Peeler<'_>) -> Option<Next> {
         4 if looks_like_ipv4(below) => Next::Ipv4,
         6 if looks_like_ipv6(below) => Next::Ipv6,
         // The associated channel of a pseudowire: operation and maintenance of the carrier.
-        1 if !looks_like_ethernet(below) => Next::Done(Content::Link(MPLS)),
+        1 if !looks_like_ethernet(below) => peeler.done(Content::Link(MPLS)),
         0 if !looks_like_ethernet(below) || looks_like_ethernet(after_control_word(below)) => {
             peeler.reader.skip(4)?;
             peeler.enter(None, Next::Ethernet)
@@ -176,6 +175,6 @@ pub(super) fn ppp(peeler: &mut Peeler<'_>) -> Option<Next> {
         0x0021 => Next::Ipv4,
         0x0057 => Next::Ipv6,
         0x0281 | 0x0283 => Next::Mpls,
-        _ => Next::Stop(Counter::NotIp),
+        _ => peeler.stop(Counter::NotIp),
     })
 }

@@ -59,7 +59,8 @@ pub struct Layers {
     pub payload_offset: u32,
     /// Bytes of the payload in the packet: trimmed to what the IP header announces (no Ethernet padding, no trailers) and to what was captured.
     pub payload_length: u32,
-    /// Bytes that the innermost IP header announces beyond those captured: the snap length cut them.
+    /// Bytes that the innermost IP header announces beyond those captured: the snap length cut them. Where the
+    /// packet was captured whole, its header is wrong, and hosts drop it.
     pub missing: u32,
 }
 

@@ -10,13 +10,11 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Nobody: stands for the addresses of frames that are not IP.
 const UNSPECIFIED: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// What comes next in a frame.
+/// What comes next in a frame. Small enough for a register: an answer through memory would cost more than most steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// An Ethernet header.
     Ethernet,
-    /// The Ethernet header of a frame that was mirrored from this VLAN.
-    Mirrored(Option<u16>),
     /// What this EtherType announces, or the 802.2 frame of this length.
     EtherType(u16),
     /// An MPLS label stack.
@@ -33,10 +31,10 @@ pub(crate) enum Next {
     Ipv6,
     /// The payload of an IP header, of this protocol.
     Protocol(u8),
-    /// Nothing to peel: this is it.
-    Done(Content),
-    /// Nothing more to do with the packet; this counts why.
-    Stop(Counter),
+    /// Nothing to peel: what follows is the payload, and `layers.content` says what.
+    Done,
+    /// Nothing more to do with the packet; [`Peeler::stopped`] says why.
+    Stop,
 }
 
 /// What is known at one step.
@@ -50,6 +48,10 @@ pub(crate) struct Peeler<'a> {
     pub(crate) inside_ip: bool,
     /// Identifier of the outermost tunnel.
     pub(crate) tunnel: Option<u32>,
+    /// The VLAN that the frame which comes next was mirrored from.
+    pub(crate) mirrored_vlan: Option<u16>,
+    /// Why the packet is given up, once it is.
+    stopped: Counter,
     depth: usize,
 }
 
@@ -62,7 +64,7 @@ pub fn decodes(link_type: u16) -> bool {
 fn first_layer(link_type: u16) -> Option<fn(&mut Peeler<'_>) -> Option<Next>> {
     Some(match link_type {
         ETHERNET => |_| Some(Next::Ethernet),
-        LORATAP => |_| Some(Next::Done(Content::LoraTap)),
+        LORATAP => |peeler| Some(peeler.done(Content::LoraTap)),
         0 | 108 => cooked::loopback,
         9 | 50 => |_| Some(Next::Ppp),
         51 => |_| Some(Next::Pppoe),
@@ -76,22 +78,22 @@ fn first_layer(link_type: u16) -> Option<fn(&mut Peeler<'_>) -> Option<Next>> {
     })
 }
 
-#[cold]
+#[inline(never)]
 pub(super) fn peel(link_type: u16, packet: &[u8], counters: &mut Counters, networks: &NetworkMap) -> Option<Layers> {
     let Some(first_layer) = first_layer(link_type) else {
         counters.bump(Counter::LinkTypeUnknown);
         return None;
     };
     let mut peeler = Peeler::new(packet, Layers::NOTHING);
-    let next = first_layer(&mut peeler).unwrap_or(Next::Stop(Counter::LinkMalformed));
-    let mut layers = peeler.run(next, counters)?;
-    layers.network = networks.of(layers.vlan, peeler.tunnel);
-    Some(layers)
+    let next = first_layer(&mut peeler).unwrap_or_else(|| peeler.stop(Counter::LinkMalformed));
+    peeler.run(next, counters)?;
+    peeler.layers.network = networks.of(peeler.layers.vlan, peeler.tunnel);
+    Some(peeler.layers)
 }
 
 /// Goes on in a datagram that was put together from fragments: `outer` are the layers of one of the fragments, `protocol` that of the first
 /// fragment, and the answer's offsets count from the start of `datagram`. A tunnel in it is peeled as in [`peel`](super::peel).
-#[cold]
+#[inline(never)]
 pub fn peel_datagram(
     outer: &Layers,
     protocol: u8,
@@ -101,11 +103,11 @@ pub fn peel_datagram(
 ) -> Option<Layers> {
     let mut peeler = Peeler::new(datagram, Layers { missing: 0, ..*outer });
     peeler.inside_ip = true;
-    let mut layers = peeler.run(Next::Protocol(protocol), counters)?;
+    peeler.run(Next::Protocol(protocol), counters)?;
     if peeler.tunnel.is_some() {
-        layers.network = networks.of(layers.vlan, peeler.tunnel);
+        peeler.layers.network = networks.of(peeler.layers.vlan, peeler.tunnel);
     }
-    Some(layers)
+    Some(peeler.layers)
 }
 
 impl Layers {
@@ -125,14 +127,23 @@ impl Layers {
 
 impl<'a> Peeler<'a> {
     fn new(packet: &'a [u8], layers: Layers) -> Self {
-        Self { packet, reader: Reader::new(packet), layers, inside_ip: false, tunnel: None, depth: 0 }
+        Self {
+            packet,
+            reader: Reader::new(packet),
+            layers,
+            inside_ip: false,
+            tunnel: None,
+            mirrored_vlan: None,
+            stopped: Counter::LinkMalformed,
+            depth: 0,
+        }
     }
 
-    fn run(&mut self, mut next: Next, counters: &mut Counters) -> Option<Layers> {
+    /// Goes from layer to layer until the payload; what is found stands in `layers`. `None`: nothing to do, and counted.
+    fn run(&mut self, mut next: Next, counters: &mut Counters) -> Option<()> {
         loop {
             let (step, malformed) = match next {
-                Next::Ethernet => (ethernet::ethernet(self, None), Counter::LinkMalformed),
-                Next::Mirrored(vlan) => (ethernet::ethernet(self, vlan), Counter::LinkMalformed),
+                Next::Ethernet => (ethernet::ethernet(self), Counter::LinkMalformed),
                 Next::EtherType(ether_type) => (ethernet::ether_type(self, ether_type), Counter::LinkMalformed),
                 Next::Mpls => (ethernet::mpls(self), Counter::LinkMalformed),
                 Next::Pppoe => (ethernet::pppoe(self), Counter::LinkMalformed),
@@ -141,22 +152,25 @@ impl<'a> Peeler<'a> {
                 Next::Ipv4 => (ip::v4(self), Counter::IpMalformed),
                 Next::Ipv6 => (ip::v6(self), Counter::IpMalformed),
                 Next::Protocol(protocol) => (self.protocol(protocol), Counter::IpMalformed),
-                Next::Done(content) => return Some(self.finish(content, counters)),
-                Next::Stop(why) => {
-                    counters.bump(why);
+                Next::Done => {
+                    self.finish(counters);
+                    return Some(());
+                }
+                Next::Stop => {
+                    counters.bump(self.stopped);
                     return None;
                 }
             };
-            next = step.unwrap_or(Next::Stop(malformed));
+            next = step.unwrap_or_else(|| self.stop(malformed));
         }
     }
 
     /// What an IP header carries.
     fn protocol(&mut self, protocol: u8) -> Option<Next> {
         match protocol {
-            6 => Some(Next::Done(Content::Tcp)),
-            17 => Some(tunnels::in_udp(self).unwrap_or(Next::Done(Content::Udp))),
-            58 if self.layers.source.is_ipv6() => Some(Next::Done(Content::Icmpv6)),
+            6 => Some(self.done(Content::Tcp)),
+            17 => Some(tunnels::in_udp(self).unwrap_or_else(|| self.done(Content::Udp))),
+            58 if self.layers.source.is_ipv6() => Some(self.done(Content::Icmpv6)),
             ip::IN_IPV4 => Some(self.enter(None, Next::Ipv4)),
             ip::IN_IPV6 => Some(self.enter(None, Next::Ipv6)),
             47 => tunnels::gre(self),
@@ -169,15 +183,18 @@ impl<'a> Peeler<'a> {
     pub(crate) fn enter(&mut self, identifier: Option<u32>, next: Next) -> Next {
         self.depth += 1;
         if self.depth > TUNNEL_DEPTH {
-            return Next::Stop(Counter::TunnelTooDeep);
+            return self.stop(Counter::TunnelTooDeep);
         }
         self.tunnel = self.tunnel.or(identifier);
         next
     }
 
-    /// Forgets what is known of the frame outside, at a link header inside a tunnel.
+    /// Forgets what is known of the frame outside, at an Ethernet header that can be inside a tunnel. It brings MAC addresses of its own.
     pub(crate) fn begin_link(&mut self) {
-        self.layers = Layers { network: self.layers.network, ..Layers::NOTHING };
+        self.layers.source = UNSPECIFIED;
+        self.layers.destination = UNSPECIFIED;
+        self.layers.vlan = self.mirrored_vlan.take();
+        self.layers.missing = 0;
         self.inside_ip = false;
     }
 
@@ -190,18 +207,26 @@ impl<'a> Peeler<'a> {
         length.saturating_sub(remaining)
     }
 
-    fn finish(&self, content: Content, counters: &mut Counters) -> Layers {
-        match content {
+    /// What follows is the payload.
+    pub(crate) fn done(&mut self, content: Content) -> Next {
+        self.layers.content = content;
+        Next::Done
+    }
+
+    /// The packet is given up, and counted so.
+    pub(crate) fn stop(&mut self, why: Counter) -> Next {
+        self.stopped = why;
+        Next::Stop
+    }
+
+    fn finish(&mut self, counters: &mut Counters) {
+        match self.layers.content {
             Content::Link(_) => counters.bump(Counter::NotIp),
             Content::Fragment(_) => counters.bump(Counter::Fragments),
             _ => {}
         }
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Layers {
-            content,
-            payload_offset: count(self.reader.offset()),
-            payload_length: count(self.reader.remaining()),
-            ..self.layers
-        }
+        self.layers.payload_offset = count(self.reader.offset());
+        self.layers.payload_length = count(self.reader.remaining());
     }
 }

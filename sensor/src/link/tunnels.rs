@@ -73,7 +73,7 @@ pub(super) fn gre(peeler: &mut Peeler<'_>) -> Option<Next> {
     let (flags, protocol) = (reader.u16()?, reader.u16()?);
     // Version 1 is PPTP's (RFC 2637); source routes (RFC 1701) have been out of use for decades.
     if flags & 0x4007 != 0 {
-        return Some(Next::Stop(Counter::IpOtherProtocol));
+        return Some(peeler.stop(Counter::IpOtherProtocol));
     }
     if flags & 0x8000 != 0 {
         reader.skip(4)?;
@@ -99,7 +99,7 @@ fn erspan_2(peeler: &mut Peeler<'_>) -> Option<Next> {
     peeler.reader.skip(4)?;
     Some(match version_and_vlan >> 12 {
         1 => mirrored(peeler, version_and_vlan, bits),
-        _ => Next::Stop(Counter::NotIp),
+        _ => peeler.stop(Counter::NotIp),
     })
 }
 
@@ -114,11 +114,12 @@ fn erspan_3(peeler: &mut Peeler<'_>) -> Option<Next> {
     Some(match (version_and_vlan >> 12, word >> 10 & 0x1f) {
         (2, 0) => mirrored(peeler, version_and_vlan, bits),
         (2, 2) => peeler.enter(Some(u32::from(bits & 0x03ff)), Next::Ip),
-        _ => Next::Stop(Counter::NotIp),
+        _ => peeler.stop(Counter::NotIp),
     })
 }
 
 fn mirrored(peeler: &mut Peeler<'_>, version_and_vlan: u16, bits: u16) -> Next {
     let session = u32::from(bits & 0x03ff);
-    peeler.enter(Some(session), Next::Mirrored(ethernet::vlan_identifier(version_and_vlan)))
+    peeler.mirrored_vlan = ethernet::vlan_identifier(version_and_vlan);
+    peeler.enter(Some(session), Next::Ethernet)
 }

@@ -100,7 +100,6 @@ pub struct Fragments {
 impl Fragments {
     /// Takes a fragment; answers the datagram that it completes.
     pub fn add(&mut self, now: Timestamp, fragment: Fragment<'_>, counters: &mut Counters) -> Option<Reassembled> {
-        counters.bump(Counter::Fragments);
         if fragment.offset == 0 && !fragment.more {
             counters.bump(Counter::FragmentsReassembled);
             return Some(Reassembled { protocol: fragment.protocol, payload: fragment.payload.to_vec() });

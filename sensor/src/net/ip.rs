@@ -57,7 +57,7 @@ pub(crate) fn v4(peeler: &mut Peeler<'_>) -> Option<Next> {
         return Some(Next::Protocol(protocol));
     }
     let identification = u32::from(u16::from_be_bytes([i0, i1]));
-    Some(Next::Done(Content::Fragment(Fragment { identification, offset, more, protocol })))
+    Some(peeler.done(Content::Fragment(Fragment { identification, offset, more, protocol })))
 }
 
 /// An IPv6 header (RFC 8200 §3).
@@ -133,10 +133,10 @@ pub(crate) fn extension(peeler: &mut Peeler<'_>, protocol: u8) -> Option<Next> {
             // An atomic fragment is a whole datagram (RFC 6946 §4).
             Some(match (more, offset) {
                 (false, 0) => Next::Protocol(protocol),
-                _ => Next::Done(Content::Fragment(Fragment { identification, offset, more, protocol })),
+                _ => peeler.done(Content::Fragment(Fragment { identification, offset, more, protocol })),
             })
         }
-        _ => Some(Next::Stop(Counter::IpOtherProtocol)),
+        _ => Some(peeler.stop(Counter::IpOtherProtocol)),
     }
 }
 

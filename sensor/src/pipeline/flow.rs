@@ -277,7 +277,8 @@ impl Body {
             return self.feed(sender_is_low, bytes, channel, true, env);
         }
         let kept: usize = probing.held.iter().map(|held| held.bytes.len()).sum();
-        probing.tries += 1;
+        // Below ports a flow is all that two addresses say: one message does not tell what the next is.
+        probing.tries += u8::from(matches!(self.info.transport, Transport::Tcp | Transport::Udp));
         if let Asked::Weak(name) = verdict {
             probing.weak = Some(name);
         }

@@ -3,21 +3,19 @@
 //! A shard sees all packets of its IP pairs in order, whoever runs it; everything it keeps is bounded per shard.
 
 mod flow;
-mod flowless;
 
 use crate::counters::{Counter, Counters};
 use crate::flow::table::{FlowKey, FlowTable};
 use crate::flow::{Endpoint, FlowInfo, Transport};
 use crate::limits;
-use crate::link::{self, Content, Layers};
+use crate::link::{self, Content, Layers, NetworkMap};
 use crate::net::fragments::{Fragment, Fragments};
 use crate::observation::{FlowMoment, Observer, Place};
 use crate::protocols::{Channel, DecoderSpec};
 use crate::time::Timestamp;
-use crate::transport::reassembly::Budget;
+use crate::transport::reassembly::{Budget, HalfStream};
 use crate::transport::segment::{TcpHeader, UdpHeader};
 use flow::{Env, Feeder, Flow};
-use flowless::FlowlessDecoders;
 use std::sync::Arc;
 
 /// What a sensor is built from.
@@ -56,7 +54,8 @@ pub(crate) struct Shard<O> {
     flows: FlowTable<Flow>,
     fragments: Fragments,
     budget: Budget,
-    flowless: FlowlessDecoders,
+    /// Flows with a hole in a stream, to be looked at each epoch.
+    holes: Vec<u32>,
     pub(crate) counters: Counters,
     stream_counters: Counters,
     pub(crate) observer: O,
@@ -71,7 +70,7 @@ impl<O: Observer> Shard<O> {
             flows: FlowTable::new(config.flows, config.seed),
             fragments: Fragments::default(),
             budget: Budget::default(),
-            flowless: FlowlessDecoders::new(config.decoders),
+            holes: Vec::new(),
             counters: Counters::default(),
             stream_counters: Counters::default(),
             observer,
@@ -90,9 +89,10 @@ impl<O: Observer> Shard<O> {
             Content::Tcp => self.tcp(packet, payload),
             Content::Udp => self.udp(packet, payload),
             Content::Fragment(part) => self.fragment(packet, part, payload),
-            Content::Icmpv6 | Content::Arp | Content::LoraTap | Content::Link(_) => {
-                self.flowless.packet(packet, content, payload, &mut self.observer, &mut self.counters, self.config.decoders);
-            }
+            Content::Icmpv6 => self.message(packet, Transport::Icmpv6, payload),
+            Content::Arp => self.message(packet, Transport::Link, payload),
+            Content::LoraTap => self.message(packet, Transport::LoraTap, payload),
+            Content::Link(_) => {}
         }
     }
 
@@ -108,28 +108,36 @@ impl<O: Observer> Shard<O> {
             payload,
         };
         let Some(whole) = self.fragments.add(packet.now, fragment, &mut self.counters) else { return };
-        let content = match whole.protocol {
-            6 => Content::Tcp,
-            17 => Content::Udp,
-            58 => Content::Icmpv6,
-            _ => return self.counters.bump(Counter::IpOtherProtocol),
-        };
-        self.content(packet, content, &whole.payload);
+        // A tunnel may have been cut in fragments: what it carries is handled here, in the shard of its outer addresses.
+        let layers = link::peel_datagram(&packet.layers, whole.protocol, &whole.payload, &mut self.counters, &NetworkMap::default());
+        let Some(layers) = layers.filter(|layers| !matches!(layers.content, Content::Fragment(_))) else { return };
+        let inner = PacketInfo { layers, ..*packet };
+        self.content(&inner, layers.content, layers.payload(&whole.payload));
+    }
+
+    /// A message of a protocol without ports: neighbour discovery, ARP, LoRaTap.
+    fn message(&mut self, packet: &PacketInfo, transport: Transport, payload: &[u8]) {
+        let ends = Ends::new(packet, transport, 0, 0);
+        self.datagram(packet, &ends, payload);
     }
 
     fn udp(&mut self, packet: &PacketInfo, payload: &[u8]) {
         let Some(header) = UdpHeader::parse(payload) else { return self.counters.bump(Counter::TransportMalformed) };
         let ends = Ends::new(packet, Transport::Udp, header.source, header.destination);
-        let number = self.find_or_open(packet, &ends, None);
+        self.datagram(packet, &ends, header.payload);
+    }
+
+    fn datagram(&mut self, packet: &PacketInfo, ends: &Ends, payload: &[u8]) {
+        let number = self.find_or_open(packet, ends, None);
         let Some(flow) = self.flows.get_mut(number) else { return };
         let direction = flow.body.direction(ends.sender_is_low);
-        flow.body.touch(packet.now, direction, header.payload.len());
-        if header.payload.is_empty() {
+        flow.body.touch(packet.now, direction, payload.len());
+        if payload.is_empty() {
             return;
         }
         let mut place = Place { frame: packet.frame, sequence: 0 };
         let mut env = env(&mut self.observer, &mut self.counters, &mut place, packet, self.config.decoders);
-        flow.body.feed(ends.sender_is_low, header.payload, Channel::Datagram, true, &mut env);
+        flow.body.feed(ends.sender_is_low, payload, Channel::Datagram, true, &mut env);
     }
 
     fn tcp(&mut self, packet: &PacketInfo, payload: &[u8]) {
@@ -171,11 +179,13 @@ impl<O: Observer> Shard<O> {
         }
         stream.push(header.data_seq(), header.payload, packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
         if header.flags.fin() {
-            let end = header.data_seq().wrapping_add(header.payload.len() as u32);
-            stream.fin(end, packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
+            stream.fin(header.end_seq(), packet.now, &mut self.budget, &mut self.stream_counters, &mut feeder);
         }
-        if header.flags.rst() || flow.streams.iter().all(|stream| stream.is_finished()) {
+        if header.flags.rst() || flow.streams.iter().all(HalfStream::is_finished) {
             flow.body.closing = true;
+        }
+        if flow.streams.iter().any(HalfStream::has_hole) && self.holes.last() != Some(&number) {
+            self.holes.push(number);
         }
     }
 
@@ -245,27 +255,39 @@ impl<O: Observer> Shard<O> {
                 place.sequence += 1 << 8;
                 continue;
             }
-            let Flow { streams, body } = flow;
-            body.report(FlowMoment::Active, &mut self.observer, &mut place);
+            flow.body.report(FlowMoment::Active, &mut self.observer, &mut place);
+            let due = now.plus(if flow.body.closing { limits::TCP_LINGER } else { limits::FLOW_REPORT });
+            self.flows.schedule(number, due);
+        }
+        self.flows.recycle(due);
+        self.expire_holes(now, &mut place);
+        self.fragments.expire(now, &mut self.counters);
+        self.observer.epoch(epoch, now);
+    }
+
+    /// Gives up holes that are too old, and forgets flows that have none left.
+    fn expire_holes(&mut self, now: Timestamp, place: &mut Place) {
+        let mut holes = std::mem::take(&mut self.holes);
+        holes.sort_unstable();
+        holes.dedup();
+        holes.retain(|&number| {
+            let Some(Flow { streams, body }) = self.flows.get_mut(number) else { return false };
             let env = Env {
                 observer: &mut self.observer,
                 counters: &mut self.counters,
-                place: &mut place,
+                place,
                 time: now,
                 now,
                 decoders: self.config.decoders,
             };
             let mut feeder = Feeder { body, sender_is_low: true, env };
-            for (side, stream) in streams.iter_mut().enumerate().filter(|(_, stream)| stream.has_hole()) {
+            for (side, stream) in streams.iter_mut().enumerate() {
                 feeder.sender_is_low = side == 0;
                 stream.expire(now, &mut self.budget, &mut self.stream_counters, &mut feeder);
             }
-            let due = now.plus(if body.closing { limits::TCP_LINGER } else { limits::FLOW_REPORT });
-            self.flows.schedule(number, due);
-        }
-        self.flows.recycle(due);
-        self.fragments.expire(now, &mut self.counters);
-        self.observer.epoch(epoch, now);
+            streams.iter().any(HalfStream::has_hole)
+        });
+        self.holes = holes;
     }
 
     /// Ends everything: the capture is over.

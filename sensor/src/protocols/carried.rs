@@ -1,7 +1,8 @@
 //! Carriage inside carriage: payloads that a decoder hands on, and the state of those that take them.
 
-use super::{Carried, Channel, Cx, Decoder, DecoderSpec, Probe, ProbeInput};
+use super::{Carried, Channel, Cx, Decoder, DecoderSpec, Input, Probe, ProbeInput, Step};
 use crate::counters::Counter;
+use crate::flow::Direction;
 use crate::limits::{CARRIED_CHANNELS, CARRIED_DEPTH};
 use crate::stream::StreamBuffer;
 
@@ -21,7 +22,7 @@ struct Child {
 
 impl Children {
     /// Tells all of them that the flow ended.
-    pub(crate) fn close(self: Box<Self>, cx: &mut Cx<'_>) {
+    pub(crate) fn close(self, cx: &mut Cx<'_>) {
         for mut child in self.open {
             let mut inner = Cx { spec: child.spec, depth: cx.depth + 1, ..reborrow(cx) };
             child.decoder.close(&mut inner);
@@ -43,12 +44,28 @@ pub(super) fn forward(cx: &mut Cx<'_>, carried: Carried<'_>) -> Option<&'static 
     let mut inner =
         Cx { spec: child.spec, depth: cx.depth + 1, carrier: Some(carried.carrier), hint: carried.hint, ..reborrow(cx) };
     let buffer = &mut child.buffers[carried.direction.index()];
-    let alive = buffer.deliver(&mut *child.decoder, carried.bytes, carried.direction, carried.channel, true, &mut inner);
+    let alive = if carried.bytes.is_empty() && carried.channel == Channel::Datagram {
+        // A buffer shows nothing where there is nothing; what the carrier says of an empty payload can still be a message (a CoAP GET).
+        let (bytes, direction, channel) = (carried.bytes, carried.direction, carried.channel);
+        child.decoder.message(Input { bytes, direction, channel, segment_start: true }, &mut inner) != Step::GiveUp
+    } else {
+        buffer.deliver(&mut *child.decoder, carried.bytes, carried.direction, carried.channel, true, &mut inner)
+    };
     let name = child.spec.name;
     if alive || carried.channel == Channel::Datagram {
         cx.children.get_or_insert_default().open.push(child);
     }
     Some(name)
+}
+
+pub(super) fn lose(cx: &mut Cx<'_>, kind: &'static str, channel: Channel, direction: Direction, missing: u64) {
+    let Some(children) = cx.children.as_mut() else { return };
+    let Some(mut child) = children.take(|child| child.channel == channel && child.kind == kind) else { return };
+    let mut inner = Cx { spec: child.spec, depth: cx.depth + 1, ..reborrow(cx) };
+    let Some(buffer) = child.buffers.get_mut(direction.index()) else { return };
+    if buffer.lose(&mut *child.decoder, direction, Some(missing), &mut inner) {
+        cx.children.get_or_insert_default().open.push(child);
+    }
 }
 
 /// The decoder that takes the payload: the one that has the channel already, or the first that recognises it.

@@ -13,15 +13,62 @@ use crate::flow::{Direction, FlowInfo, Transport};
 use crate::observation::{Anomalies, AnomalyCode, Fact, IdentityKind, Observation, Observer, Place, Record, RecordKind};
 use crate::time::Timestamp;
 
+pub mod arp;
+pub mod chirpstack;
+pub mod coap;
+pub mod dhcp;
+pub mod dhcpv6;
+pub mod dtls;
 pub mod gwmp;
+pub mod home_assistant;
+pub mod homie;
+pub mod loratap;
 pub mod lorawan;
+pub mod lwm2m;
 pub mod modbus;
+pub mod mqtt;
+pub mod mqtt_sn;
+pub mod ndp;
+pub mod shelly;
+pub mod sparkplug;
+pub mod station;
+pub mod tasmota;
+pub mod the_things_stack;
+pub mod tls;
+pub mod websocket;
+pub mod zigbee2mqtt;
 
 mod carried;
 pub(crate) use carried::Children;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
-pub static DECODERS: &[&DecoderSpec] = &[&gwmp::SPEC, &lorawan::SPEC, &modbus::SPEC];
+#[rustfmt::skip]
+pub static DECODERS: &[&DecoderSpec] = &[
+    &gwmp::SPEC,
+    &lorawan::SPEC,
+    &loratap::SPEC,
+    &station::SPEC,
+    &chirpstack::SPEC,
+    &the_things_stack::SPEC,
+    &websocket::SPEC,
+    &tls::SPEC,
+    &dtls::SPEC,
+    &mqtt::SPEC,
+    &home_assistant::SPEC,
+    &tasmota::SPEC,
+    &shelly::SPEC,
+    &zigbee2mqtt::SPEC,
+    &homie::SPEC,
+    &sparkplug::SPEC,
+    &coap::SPEC,
+    &lwm2m::SPEC,
+    &modbus::SPEC,
+    &mqtt_sn::SPEC,
+    &arp::SPEC,
+    &ndp::SPEC,
+    &dhcp::SPEC,
+    &dhcpv6::SPEC,
+];
 
 /// What a decoder is.
 pub struct DecoderSpec {
@@ -281,6 +328,11 @@ impl<'c> Cx<'c> {
     pub fn forward(&mut self, carried: Carried<'_>) -> Option<&'static str> {
         carried::forward(self, carried)
     }
+
+    /// Tells the decoder that has a carried stream that bytes of it are missing; `u64::MAX`: nobody knows how many.
+    pub fn forward_gap(&mut self, kind: &'static str, channel: Channel, direction: Direction, missing: u64) {
+        carried::lose(self, kind, channel, direction, missing);
+    }
 }
 
 impl DecoderSpec {
@@ -290,7 +342,8 @@ impl DecoderSpec {
             Transport::Tcp => self.hooks.tcp,
             Transport::Udp => self.hooks.udp,
             Transport::Icmpv6 => self.hooks.icmpv6,
-            Transport::Link => self.hooks.loratap || !self.hooks.ethertypes.is_empty(),
+            Transport::Link => !self.hooks.ethertypes.is_empty(),
+            Transport::LoraTap => self.hooks.loratap,
         }
     }
 }

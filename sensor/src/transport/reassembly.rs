@@ -7,17 +7,24 @@
 //!   not kept, so a retransmission of those counts as such whatever it says.
 //! - Mid-stream start: the first segment with data starts the stream, after a gap of unknown length. A single byte is taken for a keep-alive probe
 //!   (RFC 9293 §3.8.4): it sets the position and is not delivered, unless a longer segment at the same position shows it to be data.
-//! - A segment further than [`WINDOW`] from the stream's position (a new connection on old ports, a long loss, a damaged or forged segment) is *astray*:
-//!   it is kept aside. A second one near it, the peer's acknowledgement of it, silence for [`limits::HOLE_AGE`] or the end of the flow confirm
-//!   it, and the stream moves there; data at the old position refutes it. So no single segment can wedge or derail a stream. A new connection without a
-//!   visible SYN that happens to begin less than [`WINDOW`] behind is read again from where it passes the old position.
+//! - Captures made by hand often forget that a SYN takes a sequence number: where the first segment with more than a probe's one byte begins a number
+//!   too low, the stream begins there.
+//! - A segment more than [`AHEAD`] or [`BEHIND`] away (a new connection on old ports, a long loss, a damaged or forged segment) is *astray*: it is kept
+//!   aside. A second one near it, the peer's acknowledgement of it, silence for [`limits::HOLE_AGE`] or the end of the flow confirm it, and
+//!   the stream moves there; data at the old position refutes it. Likewise a segment ahead past which data at earlier positions still came is dropped,
+//!   not followed, when its hole is old. So a false segment costs a stream
+//!   at most [`AHEAD`] bytes, and only if a long silence follows it. A new connection without a visible SYN that happens to
+//!   begin less than [`BEHIND`] back is read again from where it passes the old position.
 //! - FIN holds unless data follows it: a forged FIN (checksums are not verified) blinds nobody.
 //!
 //! Left out: urgent data (delivered in line), selective acknowledgements, window checks, RST (the flow's owner calls [`HalfStream::flush`]).
 
+mod astray;
 mod fuzz;
 mod held;
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
 
@@ -29,12 +36,12 @@ use crate::limits;
 use crate::time::Timestamp;
 use held::{Cover, Held, Piece};
 
-/// Furthest from the stream's position, in bytes, that a segment is taken for what it says: four times what may be held.
-/// A garbled sequence number falls within it once in two thousand times.
-pub const WINDOW: u32 = 1 << 20;
+/// Furthest beyond the last byte held or delivered, in bytes, that a single segment is believed: a window without scaling (RFC 9293 §3.1).
+/// A longer loss takes a second segment to be believed.
+pub const AHEAD: u32 = 65_536;
 
-/// Longest jump ahead, in bytes, that counts as a loss of known length: the largest window of RFC 7323 §2.3.
-const LONGEST_GAP: i32 = 1 << 30;
+/// Furthest behind the stream's position, in bytes, that a segment counts as a retransmission: more than a sender keeps for that in a city's networks.
+pub const BEHIND: u32 = 1 << 20;
 
 /// Where a stream's bytes go. The order of the calls is the order of the stream.
 pub trait StreamSink {
@@ -52,17 +59,19 @@ pub trait StreamSink {
 #[derive(Default)]
 pub struct HalfStream {
     held: Option<Box<Held>>,
+    /// Number of the next byte to deliver.
     next: u32,
     /// Where the stream began: tells a repeated SYN from a new connection's.
     first: u32,
+    /// Number after the last byte, where the flag is set.
     fin: u32,
     flags: u8,
 }
 
 const STARTED: u8 = 1;
 const FIN: u8 = 2;
-/// The stream began with a single byte, which was not delivered.
-const PROBED: u8 = 4;
+/// The position was set by a SYN or by a single byte, and nothing was delivered yet.
+const FRESH: u8 = 4;
 
 /// Where what a call brings about goes.
 struct Outlet<'o, S> {
@@ -78,23 +87,20 @@ fn distance(from: u32, to: u32) -> i32 {
     to.wrapping_sub(from) as i32
 }
 
-fn is_near(distance: i32) -> bool {
-    distance.unsigned_abs() <= WINDOW
-}
-
 impl HalfStream {
     /// A SYN with sequence number `seq`: data begins at `seq + 1`. A repeated SYN changes nothing; one with another number begins a new
     /// connection, and what the old one still held is dropped: call [`flush`](Self::flush) before where [`restarts`](Self::restarts) says so.
     pub fn syn(&mut self, seq: u32) {
         if !self.is_started() || self.restarts(seq) {
             let next = seq.wrapping_add(1);
-            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED };
+            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED | FRESH };
         }
     }
 
-    /// Whether a SYN with sequence number `seq` begins a new connection where another was running.
+    /// Whether a SYN with sequence number `seq` begins a new connection where another was: its number is new, or the other one had ended
+    /// (small stacks use one initial number for ever).
     pub fn restarts(&self, seq: u32) -> bool {
-        self.is_started() && seq.wrapping_add(1) != self.first
+        self.is_started() && (seq.wrapping_add(1) != self.first || self.is_finished())
     }
 
     /// Whether a SYN or data was seen.
@@ -151,7 +157,7 @@ impl HalfStream {
             return;
         }
         let ahead = distance(self.next, seq);
-        if self.flags & FIN != 0 || ahead < 0 || !is_near(ahead) {
+        if self.flags & FIN != 0 || ahead < 0 || !self.is_near(seq) {
             return;
         }
         self.fin = seq;
@@ -206,15 +212,14 @@ impl HalfStream {
         if self.held.is_some() {
             self.expire_holes(to);
         }
-        if !is_near(distance(self.next, seq)) {
+        if !self.is_near(seq) {
             return self.push_astray(seq, payload, to);
         }
-        if self.flags & PROBED != 0 {
+        if self.flags & FRESH != 0 {
             if seq.wrapping_add(1) == self.next && payload.len() > 1 {
                 self.next = seq;
-                self.first = seq;
             }
-            self.flags &= !PROBED;
+            self.flags &= !FRESH;
         }
         let ahead = distance(self.next, seq);
         let is_old = i64::from(ahead) + payload.len() as i64 <= 0;
@@ -226,9 +231,6 @@ impl HalfStream {
         }
         if self.flags & FIN != 0 && i64::from(distance(self.fin, seq)) + payload.len() as i64 > 0 {
             self.flags &= !FIN;
-        }
-        if ahead > 0 {
-            to.counters.bump(Counter::TcpOutOfOrder);
         }
         if self.held.as_mut().and_then(|held| held.take_astray()).is_some() {
             to.counters.bump(Counter::TcpAstray);
@@ -242,7 +244,7 @@ impl HalfStream {
         let next = seq.wrapping_add(payload.len() as u32);
         to.sink.gap(None);
         if payload.len() == 1 {
-            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED | PROBED };
+            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED | FRESH };
             return;
         }
         *self = Self { held: None, next, first: seq, fin: 0, flags: STARTED };
@@ -255,7 +257,7 @@ impl HalfStream {
             to.counters.bump(Counter::TcpOverlapConflicts);
             to.sink.conflict();
         }
-        let (mut segment_start, mut is_new) = (true, false);
+        let (mut segment_start, mut is_new, mut is_early) = (true, false, false);
         while !payload.is_empty() {
             let ahead = distance(self.next, seq);
             let cover = match (u32::try_from(ahead), &self.held) {
@@ -270,7 +272,9 @@ impl HalfStream {
                     if ahead == 0 {
                         self.deliver(run, segment_start, to);
                         self.drain(to);
-                    } else if !self.keep(seq, run, segment_start, to) {
+                    } else if self.keep(seq, run, segment_start, to) {
+                        is_early = true;
+                    } else {
                         if let Some(missing) = self.give_up_hole(Some(seq), to) {
                             to.counters.add(Counter::TcpBufferDropped, missing);
                         }
@@ -286,6 +290,8 @@ impl HalfStream {
         }
         if !is_new {
             to.counters.bump(Counter::TcpRetransmissions);
+        } else if is_early {
+            to.counters.bump(Counter::TcpOutOfOrder);
         }
     }
 
@@ -315,6 +321,9 @@ impl HalfStream {
     fn drain<S: StreamSink>(&mut self, to: &mut Outlet<'_, S>) {
         while let Some(piece) = self.held.as_mut().and_then(|held| held.take_at(self.next)) {
             self.next = self.next.wrapping_add(piece.bytes.len() as u32);
+            if let Some(held) = &mut self.held {
+                held.progress = held.progress.max(piece.arrived);
+            }
             to.sink.data(&piece.bytes, piece.segment_start);
         }
     }
@@ -359,13 +368,11 @@ impl HalfStream {
 
     #[cold]
     fn acknowledged<S: StreamSink>(&mut self, ack: u32, to: &mut Outlet<'_, S>) {
-        let confirms = |astray: &Piece| (1..=WINDOW).contains(&ack.wrapping_sub(astray.start));
+        let confirms = |astray: &Piece| (1..=AHEAD).contains(&ack.wrapping_sub(astray.start));
         if self.held.as_ref().and_then(|held| held.astray()).is_some_and(confirms) {
             return self.follow_astray(to);
         }
-        // What is held ends within the window and one stream's bound; an acknowledgement beyond is not of this stream.
-        let reach = WINDOW as i32 + limits::REASSEMBLY_BYTES as i32 + 1;
-        while (1..=reach).contains(&distance(self.next, ack)) {
+        while distance(self.next, ack) > 0 && self.is_near(ack) {
             let acknowledged = distance(self.next, ack);
             match self.held.as_ref().and_then(|held| held.first()) {
                 Some(piece) if distance(self.next, piece.start) <= acknowledged => {
@@ -388,8 +395,13 @@ impl HalfStream {
         while let Some(held) = &self.held {
             let since = held.first().map_or(held.progress, |piece| piece.arrived.max(held.progress));
             let is_over = to.now.since(since) >= limits::HOLE_AGE;
-            if is_over && held.first().is_some() {
-                self.give_up_hole(None, to);
+            if let Some(first) = held.first().filter(|_| is_over) {
+                if first.arrived < held.progress {
+                    // The stream went on where it was after this came: the hole before it was never real.
+                    self.refute(to);
+                } else {
+                    self.give_up_hole(None, to);
+                }
                 continue;
             }
             let astray_is_over = held.astray().is_some_and(|astray| to.now.since(astray.arrived) >= limits::HOLE_AGE);
@@ -404,67 +416,19 @@ impl HalfStream {
         self.settle();
     }
 
-    /// A segment far from the stream's position.
-    fn push_astray<S: StreamSink>(&mut self, seq: u32, payload: &[u8], to: &mut Outlet<'_, S>) {
-        let apart = self.held.as_ref().and_then(|held| held.astray()).map(|astray| distance(astray.start, seq));
-        match apart {
-            Some(0) => to.counters.bump(Counter::TcpRetransmissions),
-            Some(apart) if is_near(apart) => self.follow_both(apart, seq, payload, to),
-            _ => {
-                let piece = Piece { start: seq, segment_start: true, arrived: to.now, bytes: payload.into() };
-                if self.held.is_none() {
-                    self.held = Held::open(to.now, to.budget);
-                }
-                let replaced = self.held.as_mut().and_then(|held| held.take_astray());
-                to.counters.add(Counter::TcpAstray, u64::from(replaced.is_some()));
-                if !self.held.as_mut().is_some_and(|held| held.set_astray(piece, to.budget)) {
-                    to.counters.add(Counter::TcpBufferDropped, payload.len() as u64);
-                }
-                self.settle();
-            }
+    /// Drops the first held piece.
+    fn refute<S>(&mut self, to: &mut Outlet<'_, S>) {
+        let first = self.held.as_ref().and_then(|held| held.first()).map(|piece| piece.start);
+        if first.and_then(|start| self.held.as_mut()?.take_at(start)).is_some() {
+            to.counters.bump(Counter::TcpAstray);
         }
     }
 
-    /// Moves the stream to where two segments agree that it is.
-    fn follow_both<S: StreamSink>(&mut self, apart: i32, seq: u32, payload: &[u8], to: &mut Outlet<'_, S>) {
-        let Some(astray) = self.held.as_mut().and_then(|held| held.take_astray()) else { return };
-        if apart < 0 {
-            self.move_to(seq, to);
-            self.place(seq, payload, to);
-            self.place(astray.start, &astray.bytes, to);
-        } else if apart == 1 && astray.bytes.len() == 1 {
-            // The first was a keep-alive probe.
-            self.move_to(seq, to);
-            self.place(seq, payload, to);
-        } else {
-            self.move_to(astray.start, to);
-            self.place(astray.start, &astray.bytes, to);
-            self.place(seq, payload, to);
-        }
-        self.settle();
-    }
-
-    /// Moves the stream to the segment astray, if there is one.
-    fn follow_astray<S: StreamSink>(&mut self, to: &mut Outlet<'_, S>) {
-        if let Some(astray) = self.held.as_mut().and_then(|held| held.take_astray()) {
-            self.move_to(astray.start, to);
-            self.place(astray.start, &astray.bytes, to);
-        }
-        self.settle();
-    }
-
-    fn move_to<S: StreamSink>(&mut self, position: u32, to: &mut Outlet<'_, S>) {
-        while self.give_up_hole(None, to).is_some() {}
-        self.flags = STARTED;
-        let ahead = distance(self.next, position);
-        if (1..=LONGEST_GAP).contains(&ahead) {
-            self.lose(ahead.unsigned_abs(), to);
-        } else {
-            to.counters.bump(Counter::TcpGaps);
-            to.sink.gap(None);
-        }
-        self.next = position;
-        self.first = position;
+    /// Whether a position is one that a single segment is believed.
+    fn is_near(&self, seq: u32) -> bool {
+        let end = self.held.as_ref().and_then(|held| held.end()).unwrap_or(self.next);
+        let (ahead, reach) = (distance(self.next, seq), distance(self.next, end).saturating_add(AHEAD as i32));
+        (-(BEHIND as i32)..=reach).contains(&ahead)
     }
 
     /// Lets go of the buffer when nothing waits any more.

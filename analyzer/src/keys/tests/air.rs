@@ -64,7 +64,8 @@ impl Device {
 
     /// A rejoin-request of type 1.
     pub fn rejoin(&self, nwk_key: &Raw, count: u16) -> Vec<u8> {
-        let mut frame = [&[0xc0, 1][..], &self.join_eui.to_le_bytes(), &self.dev_eui.to_le_bytes(), &count.to_le_bytes()].concat();
+        let mut frame =
+            [&[0xc0, 1][..], &self.join_eui.to_le_bytes(), &self.dev_eui.to_le_bytes(), &count.to_le_bytes()].concat();
         frame.extend(&code(&self.join_server(nwk_key, 6), &frame)[..4]);
         frame
     }
@@ -138,8 +139,7 @@ impl Data {
 
     fn block(&self, first: u8, four: [u8; 4], last: u8) -> Raw {
         let dir = u8::from(self.mhdr & 0x20 != 0);
-        let parts =
-            [&[first][..], &four, &[dir], &self.dev_addr.to_le_bytes(), &self.f_cnt.to_le_bytes(), &[0, last]].concat();
+        let parts = [&[first][..], &four, &[dir], &self.dev_addr.to_le_bytes(), &self.f_cnt.to_le_bytes(), &[0, last]].concat();
         parts.try_into().unwrap()
     }
 

@@ -37,7 +37,7 @@ fn a_published_session_key_is_proved_by_two_frames() {
         tap.hear(&Data::up(ADDRESS, f_cnt + 1, 1, b"two, longer than the first").seal(&listed(), &own()));
         tap.epoch();
         let answer = found(tap.session_key(ADDRESS));
-        assert_eq!((answer.confidence, argument(&answer, "proof")), (Confidence::Proved, "the codes of two frames"));
+        assert_eq!((answer.confidence, argument(&answer, "_proof")), (Confidence::Proved, "the codes of two frames"));
         assert!(argument(&answer, "origin").contains("LoRaMac-node"));
         assert!(format!("{:?}", tap.facts).contains("abp"));
         assert!(tap.verdict("lorawan-known-key", "dev_addr:26011bda").is_none(), "its keys are no root keys");
@@ -127,6 +127,7 @@ fn the_owners_key_opens_frames_of_the_session_that_the_join_began() {
         })
         .collect();
     assert_eq!(payloads, [(85, "ff0a0114".into())]);
+    assert!(facts.contains("Vendor, value: \"Milesight\"") && facts.contains("Firmware, value: \"1.14\""), "{facts}");
     assert!(tap.verdict("lorawan-known-session-key", "dev_addr:26011bda").is_none(), "its session keys were derived");
 }
 
@@ -144,7 +145,9 @@ fn derived_records_of_a_1_1_session() {
     let derived = tap.derived();
     assert_eq!((tap.keys.counts().mics_right, tap.keys.counts().mics_wrong), (2, 0));
     assert!(derived[0].contains(r#""opt_neg":true"#), "{derived:?}");
-    assert!(derived[1].contains(r#""direction":"uplink","dev_eui":"24e124fffe010203","dev_addr":"26011bda","f_cnt":3,"commands":[{"name":"RekeyInd""#));
+    assert!(derived[1].contains(
+        r#""direction":"uplink","dev_eui":"24e124fffe010203","dev_addr":"26011bda","f_cnt":3,"commands":[{"name":"RekeyInd""#
+    ));
     assert!(derived[2].contains(r#"{"name":"RekeyConf","cid":11,"minor_version":1}"#), "{derived:?}");
     assert!(derived[3].contains(r#"{"name":"DevStatusReq","cid":6}"#) && derived.len() == 4, "{derived:?}");
 }
@@ -173,6 +176,22 @@ fn the_first_uplink_after_a_join_links_where_there_is_one_explanation() {
     tap.wait(600_000);
     tap.epoch();
     assert_eq!(tap.links(), ["dev_eui:24e124fffe010203 = dev_addr:26011bda: first uplink after join Likely"]);
+    assert!(tap.verdict("lorawan-known-key", "dev_addr:26011bda").is_none());
+}
+
+#[test]
+fn what_a_server_tells_is_not_guessed() {
+    use crate::hot::owned::{IdentityKey, OwnedFact};
+    use citytap_sensor::observation::Presence;
+    use citytap_sensor::protocols::lorawan::{dev_addr, dev_eui};
+    let mut tap = Tap::new();
+    let eui = IdentityKey::new(&dev_eui(DEVICE.dev_eui), 0);
+    tap.keys.fact(&OwnedFact::Identity { id: eui.clone(), presence: Presence::Mentioned });
+    assert!(matches!(tap.known_key(DEVICE.dev_eui), Answer::Untested(why) if why.starts_with("no join seen")));
+    tap.hear(&Data::up(ADDRESS, 7, 1, b"x").seal(&own(), &own()));
+    assert!(tap.verdict("lorawan-known-key", "dev_addr:26011bda").is_some());
+    let b = IdentityKey::new(&dev_addr(ADDRESS), 0);
+    tap.keys.fact(&OwnedFact::SameAs { a: eui, b, basis: "device information", confidence: Confidence::Seen });
     assert!(tap.verdict("lorawan-known-key", "dev_addr:26011bda").is_none());
 }
 

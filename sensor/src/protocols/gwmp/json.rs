@@ -4,10 +4,9 @@ use super::record::{PullResp, RadioSignal, RxPacket, Stat, TxAck};
 use super::session::anomalies::{BASE64_MALFORMED, DUPLICATE_KEY, FIELD_TYPE, PAYLOAD_TOO_LONG, SIZE_MISMATCH};
 use crate::json::{Json, Scalar};
 use crate::observation::{Anomalies, AnomalyCode};
+use crate::protocols::lorawan::BASE64;
 use crate::protocols::lorawan::wire::PHY_PAYLOAD_MAX;
 use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use smallvec::SmallVec;
 
 /// Antennas of version 2 gateways: one or two.
@@ -18,12 +17,6 @@ pub(super) struct Payload {
     bytes: [u8; PHY_PAYLOAD_MAX + 3],
     length: Option<usize>,
 }
-
-/// Padding is optional in `txpk`, and forwarders leave it out of `rxpk` too; bits after the last byte mean nothing.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
-);
 
 impl Payload {
     pub(super) fn none() -> Self {

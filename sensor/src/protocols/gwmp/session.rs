@@ -8,6 +8,7 @@ use crate::counters::Counter;
 use crate::flow::Direction;
 use crate::json::Json;
 use crate::observation::{Anomalies, Attribute, Confidence, Eui, Fact, Identity, Presence, Role, SecurityAspect, Text};
+use crate::protocols::lorawan::said::hash;
 use crate::protocols::lorawan::{PHY_PAYLOAD, gateway_eui};
 use crate::protocols::{Carried, Channel, Cx, Decoder, Input, Step};
 use crate::time::Timestamp;
@@ -178,7 +179,8 @@ impl Session {
                 field: "gwmp.latitude",
             }));
         }
-        let described = hash([&record.platform, &record.description, &record.hal]);
+        let described =
+            hash([&record.platform, &record.description, &record.hal].map(|text| text.as_deref().unwrap_or_default()));
         if described != self.self_description {
             self.self_description = described;
             for (value, name, field) in [
@@ -372,8 +374,7 @@ fn rx_packet<'a>(
         signals: &[],
     };
     json::rx_packet(json, &mut record, &mut signals, &mut payload, &mut odd);
-    let mut record = record;
-    record.signals = &signals;
+    let record = RxPacket { signals: &signals, ..record };
     if let Some(offset) = json.broken() {
         odd.push_at(&JSON_MALFORMED, offset);
     }
@@ -414,15 +415,6 @@ fn position(latitude: f64, longitude: f64) -> Option<(i32, i32)> {
     let known =
         (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude) && (latitude != 0.0 || longitude != 0.0);
     known.then_some(((latitude * 1e6).round() as i32, (longitude * 1e6).round() as i32))
-}
-
-/// FNV-1a; 0 where nothing is said.
-fn hash(texts: [&Option<Cow<'_, str>>; 3]) -> u64 {
-    if texts.iter().all(|text| text.as_deref().unwrap_or_default().is_empty()) {
-        return 0;
-    }
-    let bytes = texts.iter().flat_map(|text| text.as_deref().unwrap_or_default().bytes().chain([0xff]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn length(bytes: &[u8]) -> u16 {

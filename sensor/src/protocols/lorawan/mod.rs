@@ -20,6 +20,7 @@ pub mod join;
 pub mod packages;
 mod reception;
 mod record;
+pub(crate) mod said;
 mod session;
 pub mod wire;
 
@@ -30,12 +31,21 @@ pub use record::{
     DataFrame, JoinAccept, JoinAcceptDecrypted, JoinRequest, MacCommands, PackageMessage, Proprietary, RejoinRequest, Unreadable,
 };
 
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
 use super::{Bound, DecoderSpec, Hooks, Probe, ProbeInput};
 use crate::observation::{Identity, IdentityKind, IdentityScope, IdentityValue, Lifetime, Strength};
 
 /// The kind of payload that carriers hand on ([`Carried::kind`](super::Carried::kind)). Their hint is `uplink` for what was heard, `downlink`
 /// for what is to be sent, or empty where they cannot tell.
 pub const PHY_PAYLOAD: &str = "lorawan.phy_payload";
+
+/// Base64 as carriers write it: padding is optional, and bits after the last byte mean nothing.
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
+);
 
 /// The decoder.
 pub static SPEC: DecoderSpec = DecoderSpec {
@@ -70,7 +80,7 @@ pub static SPEC: DecoderSpec = DecoderSpec {
     identities: &[&DEV_EUI, &DEV_ADDR, &GATEWAY_EUI],
     bounds: &[Bound {
         name: "said",
-        value: session::SAID,
+        value: said::SAID,
         reason: "devices of which a flow remembers what it told; one more makes an older one be told again",
     }],
 };
@@ -115,6 +125,29 @@ pub fn dev_addr(address: u32) -> Identity<'static> {
 /// The identity of a radio gateway.
 pub fn gateway_eui(eui: u64) -> Identity<'static> {
     Identity::new(&GATEWAY_EUI, IdentityValue::Hex(eui, 16))
+}
+
+/// A LoRa data rate as packet forwarders write it, as in `SF7BW125`, for carriers that tell spreading factor and bandwidth as numbers.
+pub fn data_rate_name(spreading_factor: u32, bandwidth_hz: u32) -> Option<&'static str> {
+    let row: [&'static str; 4] = match spreading_factor {
+        5 => ["SF5BW125", "SF5BW250", "SF5BW500", "SF5BW812"],
+        6 => ["SF6BW125", "SF6BW250", "SF6BW500", "SF6BW812"],
+        7 => ["SF7BW125", "SF7BW250", "SF7BW500", "SF7BW812"],
+        8 => ["SF8BW125", "SF8BW250", "SF8BW500", "SF8BW812"],
+        9 => ["SF9BW125", "SF9BW250", "SF9BW500", "SF9BW812"],
+        10 => ["SF10BW125", "SF10BW250", "SF10BW500", "SF10BW812"],
+        11 => ["SF11BW125", "SF11BW250", "SF11BW500", "SF11BW812"],
+        12 => ["SF12BW125", "SF12BW250", "SF12BW500", "SF12BW812"],
+        _ => return None,
+    };
+    let column = match bandwidth_hz {
+        125_000 => 0,
+        250_000 => 1,
+        500_000 => 2,
+        812_000 | 812_500 => 3,
+        _ => return None,
+    };
+    row.get(column).copied()
 }
 
 fn probe(input: &ProbeInput<'_>) -> Probe {

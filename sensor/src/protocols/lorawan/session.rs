@@ -2,9 +2,10 @@
 
 use super::reception::{CarrierFields, Reception};
 use super::record::{DataFrame, Facts, JoinAccept, JoinRequest, Proprietary, RejoinRequest, Unreadable};
+use super::said::Said;
 use super::wire::{self, Frame, Link, NotAFrame, PhyPayload};
 use super::{address::NetId, commands, dev_addr, dev_eui};
-use crate::observation::{Anomalies, Fact, Hex, Identity};
+use crate::observation::{Anomalies, Eui, Fact, Hex, Identity};
 use crate::protocols::{Cx, Decoder, Input, Step};
 
 /// Ways in which frames depart from the specification.
@@ -30,27 +31,10 @@ pub mod anomalies {
 
 use anomalies::{DIRECTION, F_OPTS_LENGTH, F_OPTS_UNREADABLE, F_OPTS_WITH_PORT_0, F_PORT_RESERVED, FRAME_LENGTH, REJOIN_TYPE};
 
-/// Devices of which a flow remembers what it told. A gateway hears some tens of devices again and again.
-pub(super) const SAID: usize = 64;
-
+#[derive(Default)]
 pub(super) struct Session {
     carrier: Option<CarrierFields>,
-    said: [Said; SAID],
-}
-
-/// What was told last of the device that fell into a slot.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Said {
-    id: u64,
-    gateway: u64,
-    /// Which kind of name, and the port. 0: nothing was told.
-    what: u16,
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Self { carrier: None, said: [Said::default(); SAID] }
-    }
+    said: Said,
 }
 
 impl Decoder for Session {
@@ -104,7 +88,7 @@ impl Session {
                     snr_db,
                     tmst_us,
                 };
-                let said = Said { id: eui.0, gateway: gateway.map_or(0, |eui| eui.0), what: 0x100 };
+                let said = (eui.0, gateway, 0x100);
                 let facts = self.unless_said(said, dev_eui(eui.0), || record.facts());
                 cx.emit(direction, &record, &facts, &odd);
             }
@@ -124,7 +108,7 @@ impl Session {
                     snr_db,
                     tmst_us,
                 };
-                let said = Said { id: eui.0, gateway: gateway.map_or(0, |eui| eui.0), what: 0x200 };
+                let said = (eui.0, gateway, 0x200);
                 let facts = self.unless_said(said, dev_eui(eui.0), || record.facts());
                 cx.emit(direction, &record, &facts, &odd);
             }
@@ -170,7 +154,7 @@ impl Session {
                 };
                 let uplink = data.link == Link::Up;
                 let what = if uplink { 0x300 } else { 0x400 } | u16::from(data.f_port.unwrap_or(0));
-                let said = Said { id: u64::from(data.dev_addr.0), gateway: gateway.map_or(0, |eui| eui.0), what };
+                let said = (u64::from(data.dev_addr.0), gateway, what);
                 let mut facts = self.unless_said(said, dev_addr(data.dev_addr.0), || record.facts(uplink));
                 if !uplink && matches!(facts.as_slice(), [Fact::Activity { .. }]) {
                     // Being sent to is no activity.
@@ -182,17 +166,14 @@ impl Session {
     }
 
     /// The facts where they are new; else only that the device is active.
-    fn unless_said(&mut self, said: Said, id: Identity<'static>, facts: impl FnOnce() -> Facts<'static>) -> Facts<'static> {
-        // Multiplicative hashing; a collision only makes something be told again.
-        let mixed = (said.id ^ said.gateway.rotate_left(17) ^ u64::from(said.what)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        match self.said.get_mut((mixed >> 58) as usize) {
-            Some(slot) if *slot == said => Facts::from_elem(Fact::Activity { id }, 1),
-            Some(slot) => {
-                *slot = said;
-                facts()
-            }
-            None => facts(),
-        }
+    fn unless_said(
+        &mut self,
+        (id, gateway, what): (u64, Option<Eui>, u16),
+        identity: Identity<'static>,
+        facts: impl FnOnce() -> Facts<'static>,
+    ) -> Facts<'static> {
+        let about = gateway.map_or(0, |eui| eui.0).rotate_left(16) ^ u64::from(what);
+        if self.said.is_new(id, about) { facts() } else { Facts::from_elem(Fact::Activity { id: identity }, 1) }
     }
 }
 

@@ -610,10 +610,12 @@ pub fn is_rtu_frame(bytes: &[u8], direction: Direction) -> bool {
         RtuLength::Unknown => bytes.get(1) == Some(&43),
         RtuLength::NeedMore => false,
     };
-    known && fits && checked_pdu(bytes).is_some_and(|pdu| match direction {
-        Direction::ToServer => fits_request(pdu),
-        Direction::ToClient => fits_response(pdu),
-    })
+    known
+        && fits
+        && checked_pdu(bytes).is_some_and(|pdu| match direction {
+            Direction::ToServer => fits_request(pdu),
+            Direction::ToClient => fits_response(pdu),
+        })
 }
 
 enum RtuLength {

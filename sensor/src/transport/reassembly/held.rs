@@ -103,7 +103,7 @@ pub(super) struct Held {
     bytes: usize,
     /// A segment far from the stream's position, until something confirms or refutes it.
     astray: Option<Piece>,
-    /// When the stream last went on while something was held.
+    /// When data that was delivered last arrived, as far as something was held then.
     pub(super) progress: Timestamp,
     lease: Lease,
 }
@@ -116,6 +116,11 @@ impl Held {
 
     pub(super) fn first(&self) -> Option<&Piece> {
         self.pieces.front()
+    }
+
+    /// Position after the last held byte; `None` when only a FIN or a segment astray waits.
+    pub(super) fn end(&self) -> Option<u32> {
+        self.pieces.back().map(|piece| piece.start.wrapping_add(piece.bytes.len() as u32))
     }
 
     pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece> {

@@ -1,0 +1,85 @@
+# Each target installs what it lacks on a fresh Debian 12, says nothing of what is there, then runs.
+# CITYTAP_CAPTURES=DIR adds captures from outside to the tests and the benchmark; without it they use pcaps/ alone and say so.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint deny bench fuzz rust
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+export CARGO_TERM_COLOR ?= auto
+
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+NEXTEST_VERSION := 0.9.143
+DENY_VERSION := 0.20.2
+FUZZ_SECONDS ?= 60
+CITY := $(wildcard pcaps/city/*/capture.pcap*)
+
+# need COMMAND,PACKAGE ...: installs Debian packages where the command is missing.
+need = command -v $(1) >/dev/null || tests/install.sh $(2)
+
+help:
+	@echo 'make demo   build, replay the bundled city capture, show what it found'
+	@echo 'make test   formatting, lints, licences where cargo-deny is present, all tests, documentation'
+	@echo 'make bench  cost of a packet against tcpdump and, where installed, Suricata'
+	@echo 'make fuzz   every fuzz target for $(FUZZ_SECONDS) seconds (FUZZ_SECONDS=N for another time)'
+	@echo 'make deny   installs cargo-deny and checks licences, bans and sources'
+
+# Builds with the profile quick: the release profile optimises across all crates and takes several times as long for a few per cent.
+demo: rust
+	@cargo build --quiet --profile quick -p citytap-analyzer
+	@rm -rf demo
+	@target/quick/citytap replay $(CITY) --store demo
+	@echo
+	@echo 'The inventory is in demo/. Where to look next:'
+	@echo '  target/quick/citytap devices --store demo              all devices; devices show ID for one'
+	@echo '  target/quick/citytap findings --store demo             what is wrong, with evidence'
+	@echo '  target/quick/citytap export inventory --format csv --store demo'
+	@echo '  target/quick/citytap decode $(CITY) --protocol modbus  one JSON line a message'
+	@echo '  target/quick/citytap replay YOUR.pcap                  your own capture'
+
+test: rust lint
+	@$(call need,tshark,tshark)
+	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest@$(NEXTEST_VERSION)
+	@[ -n "$${CITYTAP_CAPTURES:-}" ] || echo 'CITYTAP_CAPTURES is not set: the tests use pcaps/ alone'
+	cargo nextest run --workspace
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+
+lint: rust
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then \
+		echo 'cargo deny check licenses bans sources'; cargo deny --log-level error check licenses bans sources; \
+	else echo 'cargo-deny is not installed: licences, bans and sources are not checked (make deny)'; fi
+
+# Advisories need a database from GitHub and are checked elsewhere.
+deny: rust
+	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny@$(DENY_VERSION)
+	cargo deny --log-level error check licenses bans sources
+
+bench: rust
+	@$(call need,tcpdump,tcpdump)
+	@$(call need,python3,python3)
+	cargo build --quiet --release -p citytap-analyzer
+	cargo build --quiet --profile quick -p citytap-tests --bin workload
+	@python3 tests/bench/bench.py $(BENCH)
+
+# Stable Rust will do: the coverage that libFuzzer steers by is an LLVM pass, and there is no unsafe code for a sanitizer to watch.
+# Naming the target keeps the flags away from build scripts.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+SANCOV := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
+fuzz: rust
+	@$(call need,g++,build-essential)
+	cd tests/fuzz && RUSTFLAGS='--cfg fuzzing $(SANCOV)' cargo build --quiet --release --target $(HOST)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh tests/fuzz/target/$(HOST)/release
+
+# A C compiler links Rust programs and builds zstd.
+rust:
+	@$(call need,cc,build-essential pkg-config)
+	@command -v cargo >/dev/null || { echo 'No Rust toolchain. This gets it:'; \
+		echo "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y"; exit 1; }
+	@have=$$(rustc --version | cut -d' ' -f2); \
+		printf '%s\n%s\n' $(RUST_VERSION) "$${have%%-*}" | sort -CV || \
+		{ echo "Rust $$have is older than $(RUST_VERSION). This gets a newer one:"; echo '  rustup update stable'; exit 1; }
+	@cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 || rustup --quiet component add clippy rustfmt

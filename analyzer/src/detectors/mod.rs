@@ -1,0 +1,23 @@
+//! Detectors: judgements that follow from facts and cannot be said in a rule. One folder each, and a line in [`all`].
+
+pub mod credentials;
+
+use crate::findings::Verdict;
+use crate::hot::owned::{OwnedFact, Seen};
+
+/// Watches facts and answers checks.
+pub trait Detector: Send {
+    /// Takes a fact, in the order in which facts were seen.
+    fn fact(&mut self, fact: &OwnedFact, seen: Seen);
+
+    /// Its answers so far, in any order.
+    fn verdicts(&self) -> Vec<Verdict>;
+
+    /// Subjects that it did not watch because its table was full.
+    fn shed(&self) -> u64;
+}
+
+/// All detectors, fresh.
+pub fn all() -> Vec<Box<dyn Detector>> {
+    vec![Box::new(credentials::Credentials::default())]
+}

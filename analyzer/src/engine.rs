@@ -1,0 +1,185 @@
+//! Joins the stages of a replay: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
+
+use crate::detectors::{self, Detector};
+use crate::findings::actions::{Action, actions};
+use crate::findings::judge::{Judgement, judge};
+use crate::hot::owned::{FlowSummary, Seen};
+use crate::hot::{Batch, Change, Hot, Wishes};
+use crate::inventory::{Device, DeviceId};
+use crate::inventory::{Inventory, InventoryConfig};
+use crate::signatures;
+use citytap_sensor::capture::CaptureSource;
+use citytap_sensor::counters::Counters;
+use citytap_sensor::dispatch::{self, EpochEnd};
+use citytap_sensor::flow::Transport;
+use citytap_sensor::link::NetworkMap;
+use citytap_sensor::pipeline::SensorConfig;
+use citytap_sensor::time::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a run is set up with.
+pub struct Setup {
+    /// Threads to use.
+    pub threads: usize,
+    /// The site's name; part of every device's id.
+    pub site: String,
+    /// The sensor's bounds.
+    pub sensor: SensorConfig,
+}
+
+/// All that a run found out.
+pub struct Report {
+    /// The devices, sorted by id.
+    pub devices: BTreeMap<DeviceId, Device>,
+    /// The answers.
+    pub judgement: Judgement,
+    /// What to do, the most urgent first.
+    pub actions: Vec<Action>,
+    /// What was seen and what was not.
+    pub coverage: Coverage,
+    /// Wall time of each stage, for the benchmark; it stands in no output.
+    pub stages: Vec<(&'static str, Duration)>,
+}
+
+/// What was seen, dropped, one-way, encrypted, undecoded.
+#[derive(Default)]
+pub struct Coverage {
+    /// The sensor's counters.
+    pub counters: Counters,
+    /// Time stamp of the first packet and time of the last.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// Messages of each kind of record.
+    pub records: BTreeMap<&'static str, u64>,
+    /// Anomalies of each code: where first seen, and how often.
+    pub anomalies: BTreeMap<&'static str, (Seen, u64)>,
+    /// Flows that ended, by the protocol recognised in them.
+    pub flows: BTreeMap<&'static str, u64>,
+    /// TCP flows of which one direction alone was seen.
+    pub one_way: u64,
+    /// Names of bounds of the cold half that were hit, with how often.
+    pub shed: BTreeMap<String, u64>,
+}
+
+/// Protocols whose contents are encrypted.
+const ENCRYPTED: &[&str] = &["tls", "dtls"];
+
+impl Coverage {
+    /// Flows that are encrypted.
+    pub fn encrypted(&self) -> u64 {
+        ENCRYPTED.iter().filter_map(|name| self.flows.get(name)).sum()
+    }
+
+    fn flow(&mut self, flow: &FlowSummary) {
+        if !flow.closed {
+            return;
+        }
+        if let Some(protocol) = flow.protocol {
+            *self.flows.entry(protocol).or_insert(0) += 1;
+        }
+        self.one_way += u64::from(flow.transport == Transport::Tcp && !flow.answered);
+    }
+}
+
+/// Runs captures through all stages.
+///
+/// # Errors
+/// What the source answers when it cannot go on.
+pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, citytap_sensor::capture::CaptureError> {
+    let started = Instant::now();
+    let mut cold = Cold::new(setup);
+    let wishes = Wishes::new(setup.sensor.decoders, &cold.interests(), signatures::look_up).unwrap_or_else(|error| {
+        // The interests are ours and tested against the decoders.
+        debug_assert!(false, "{error}");
+        Wishes::nothing(signatures::look_up)
+    });
+    let wishes = Arc::new(wishes);
+    let make = |_| Hot::new(wishes.clone());
+    let mut in_cold = Duration::ZERO;
+    let outcome = dispatch::run(source, setup.sensor, &NetworkMap::default(), setup.threads, make, |epoch| {
+        let began = Instant::now();
+        cold.epoch(epoch);
+        in_cold += began.elapsed();
+        true
+    })?;
+    let whole = started.elapsed();
+    cold.coverage.counters = outcome.counters;
+    cold.coverage.span = outcome.span;
+    let mut report = cold.report();
+    report.stages.splice(0..0, [("capture, flows, decoders, observers", whole.saturating_sub(in_cold)), ("inventory, detectors", in_cold)]);
+    Ok(report)
+}
+
+/// The cold half: takes epochs whole.
+struct Cold {
+    inventory: Inventory,
+    detectors: Vec<Box<dyn Detector>>,
+    coverage: Coverage,
+}
+
+impl Cold {
+    fn new(setup: &Setup) -> Self {
+        Self {
+            inventory: Inventory::new(InventoryConfig::new(&setup.site)),
+            detectors: detectors::all(),
+            coverage: Coverage::default(),
+        }
+    }
+
+    fn interests(&self) -> Vec<crate::hot::owned::Interest> {
+        Vec::new()
+    }
+
+    fn epoch(&mut self, epoch: EpochEnd<Batch>) {
+        let mut changes = Vec::new();
+        for batch in epoch.batches {
+            changes.extend(batch.changes);
+            for flow in &batch.flows {
+                self.inventory.flow(flow);
+                self.coverage.flow(flow);
+            }
+            for (kind, count) in batch.tallies {
+                *self.coverage.records.entry(kind).or_insert(0) += count;
+            }
+            for (code, seen, count) in batch.anomalies {
+                let entry = self.coverage.anomalies.entry(code).or_insert((seen, 0));
+                entry.0 = entry.0.min(seen);
+                entry.1 += count;
+            }
+        }
+        changes.sort_by_key(|(seen, ..)| seen.place);
+        for (seen, _, change) in changes {
+            match change {
+                Change::Fact(fact) => {
+                    self.detectors.iter_mut().for_each(|detector| detector.fact(&fact, seen));
+                    self.inventory.apply(&fact, seen);
+                }
+                Change::Event(_) => {}
+            }
+        }
+    }
+
+    fn report(mut self) -> Report {
+        let began = Instant::now();
+        let verdicts = self.detectors.iter().flat_map(|detector| detector.verdicts()).collect();
+        let (judgement, homeless) = judge(verdicts, &self.inventory);
+        let shed = &mut self.coverage.shed;
+        for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
+            shed.insert(counter.name().to_owned(), count);
+        }
+        let unwatched: u64 = self.detectors.iter().map(|detector| detector.shed()).sum();
+        for (name, count) in [("answers_without_a_device", homeless), ("subjects_not_watched", unwatched)] {
+            if count > 0 {
+                shed.insert(name.to_owned(), count);
+            }
+        }
+        let judged = Instant::now();
+        let devices: BTreeMap<DeviceId, Device> =
+            self.inventory.devices().into_iter().map(|device| (device.id, device)).collect();
+        let assembled = Instant::now();
+        let actions = actions(&judgement.findings, &devices);
+        let stages = vec![("checks", judged - began), ("devices", assembled - judged), ("actions", assembled.elapsed())];
+        Report { devices, judgement, actions, coverage: self.coverage, stages }
+    }
+}

@@ -1,0 +1,202 @@
+//! Brings answers about names together to answers about devices: one for each check and device.
+//!
+//! Of several answers for one device the gravest counts: found before could-not-test before tested-and-clear where another name of the
+//! device stays untested. Findings that differ in severity, confidence or arguments stay apart.
+
+use super::{Answer, CheckSpec, Evidence, Severity, Verdict};
+use crate::hot::owned::IdentityKey;
+use crate::inventory::{DeviceId, Inventory};
+use citytap_sensor::observation::Confidence;
+use citytap_sensor::time::Timestamp;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// A check's answer that matters, about one device.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// Stable: a hash of check, device and arguments.
+    pub id: String,
+    /// Which check.
+    pub check: &'static str,
+    /// Which device.
+    pub device: DeviceId,
+    /// The name of the device that it was seen on.
+    pub subject: String,
+    /// How bad.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: &'static str,
+    /// What was found, as a sentence.
+    pub message: String,
+    /// The arguments of the sentence.
+    pub arguments: BTreeMap<&'static str, String>,
+    /// What the owner should do.
+    pub remedy: &'static str,
+    /// Why it matters.
+    pub why: &'static str,
+    /// CWE, CVE, ATT&CK, clauses.
+    pub references: &'static [&'static str],
+    /// When it was first seen.
+    pub first_seen: Option<Timestamp>,
+    /// When it was last seen.
+    pub last_seen: Option<Timestamp>,
+    /// How often it was seen.
+    pub count: u64,
+    /// Where: the first three and the last three places.
+    pub evidence: Vec<Place>,
+    /// The question, for grouping.
+    #[serde(skip)]
+    pub spec: &'static CheckSpec,
+    #[serde(skip)]
+    sureness: Confidence,
+}
+
+impl Finding {
+    /// How sure, comparable.
+    pub fn sureness(&self) -> Confidence {
+        self.sureness
+    }
+}
+
+/// A place in the captures.
+#[derive(Clone, Debug, Serialize)]
+pub struct Place {
+    /// 1-based number of the packet over all captures of the run.
+    pub frame: u64,
+    /// Its time stamp.
+    pub time: Timestamp,
+    /// The field that shows it.
+    pub field: &'static str,
+}
+
+/// One of the three answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Tested, and it is not so.
+    Clear,
+    /// Could not be tested.
+    Untested,
+    /// It is so.
+    Found,
+}
+
+/// The answer to one check about one device.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// Which check.
+    pub check: &'static str,
+    /// Which device.
+    pub device: DeviceId,
+    /// The answer.
+    pub outcome: Outcome,
+    /// On what it was tested, or why it could not be; for a finding, the sentence.
+    pub reason: String,
+    /// The question.
+    #[serde(skip)]
+    pub spec: &'static CheckSpec,
+}
+
+/// All answers, sorted: by check, then device.
+#[derive(Default)]
+pub struct Judgement {
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// Every answer.
+    pub checks: Vec<Check>,
+}
+
+/// Judges devices by the answers about their names. An answer about a name that no device has any more is left out and counted.
+pub fn judge(verdicts: Vec<Verdict>, inventory: &Inventory) -> (Judgement, u64) {
+    let mut by_device: BTreeMap<(&'static str, DeviceId), Vec<Verdict>> = BTreeMap::new();
+    let mut homeless = 0;
+    for verdict in verdicts {
+        match inventory.device_of(&verdict.subject) {
+            Some(device) => by_device.entry((verdict.check.id, device)).or_default().push(verdict),
+            None => homeless += 1,
+        }
+    }
+    let mut judgement = Judgement::default();
+    for ((_, device), mut verdicts) in by_device {
+        verdicts.sort_by(|a, b| a.subject.cmp(&b.subject));
+        judge_device(device, verdicts, &mut judgement);
+    }
+    judgement.findings.sort_by(|a, b| {
+        b.severity.cmp(&a.severity).then_with(|| a.check.cmp(b.check)).then_with(|| a.device.cmp(&b.device)).then_with(|| a.id.cmp(&b.id))
+    });
+    (judgement, homeless)
+}
+
+fn judge_device(device: DeviceId, verdicts: Vec<Verdict>, judgement: &mut Judgement) {
+    let Some(spec) = verdicts.first().map(|verdict| verdict.check) else { return };
+    let mut found: BTreeMap<Key, (IdentityKey, Evidence)> = BTreeMap::new();
+    let mut answer: Option<(Outcome, String)> = None;
+    for verdict in verdicts {
+        let (outcome, reason) = match verdict.answer {
+            Answer::Found(one) => {
+                let key = (std::cmp::Reverse(one.severity), std::cmp::Reverse(one.confidence), one.arguments);
+                let reason = render(spec.finding, &key.2);
+                let (_, evidence) = found.entry(key).or_insert_with(|| (verdict.subject, Evidence::default()));
+                evidence.merge(&one.evidence);
+                (Outcome::Found, reason)
+            }
+            Answer::Clear(reason) => (Outcome::Clear, reason),
+            Answer::Untested(reason) => (Outcome::Untested, reason),
+        };
+        if answer.as_ref().is_none_or(|(before, _)| outcome > *before) {
+            answer = Some((outcome, reason));
+        }
+    }
+    let findings = found.into_iter().map(|(key, (subject, evidence))| finding(spec, device, key, &subject, &evidence));
+    judgement.findings.extend(findings);
+    if let Some((outcome, reason)) = answer {
+        judgement.checks.push(Check { check: spec.id, device, outcome, reason, spec });
+    }
+}
+
+type Key = (std::cmp::Reverse<Severity>, std::cmp::Reverse<Confidence>, Vec<(&'static str, String)>);
+
+fn finding(spec: &'static CheckSpec, device: DeviceId, key: Key, subject: &IdentityKey, evidence: &Evidence) -> Finding {
+    let (severity, sureness, arguments) = (key.0.0, key.1.0, key.2);
+    let mut hash = Sha256::new();
+    hash.update(spec.id);
+    hash.update(device.0.to_be_bytes());
+    arguments.iter().filter(|(name, _)| !COUNTS.contains(name)).for_each(|(name, value)| {
+        hash.update(name);
+        hash.update([0]);
+        hash.update(value);
+        hash.update([0]);
+    });
+    let id = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Finding {
+        id,
+        check: spec.id,
+        device,
+        subject: subject.to_string(),
+        severity,
+        confidence: crate::inventory::confidence_name(sureness),
+        message: render(spec.finding, &arguments),
+        arguments: arguments.into_iter().collect(),
+        remedy: spec.remedy,
+        why: spec.why,
+        references: spec.references,
+        first_seen: evidence.pointers().next().map(|pointer| pointer.seen.time),
+        last_seen: evidence.pointers().last().map(|pointer| pointer.seen.time),
+        count: evidence.count,
+        evidence: evidence
+            .pointers()
+            .map(|pointer| Place { frame: pointer.seen.place.frame, time: pointer.seen.time, field: pointer.field })
+            .collect(),
+        spec,
+        sureness,
+    }
+}
+
+/// Arguments that grow while a finding stays the same.
+const COUNTS: &[&str] = &["clients"];
+
+/// Puts arguments into a sentence.
+pub(super) fn render(sentence: &str, arguments: &[(&'static str, String)]) -> String {
+    arguments.iter().fold(sentence.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}

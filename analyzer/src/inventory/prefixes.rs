@@ -1,0 +1,121 @@
+//! Whose an address is: ours, somebody else's, or nobody's.
+
+use super::address;
+use crate::hot::owned::{IdentityKey, ValueKey};
+use citytap_sensor::observation::identity::MAC;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// A network of addresses: `10.0.0.0/8`, `fd00::/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    address: IpAddr,
+    length: u8,
+}
+
+/// A prefix that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a network; write it as 10.0.0.0/8 or fd00::/8")]
+pub struct PrefixError(String);
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || PrefixError(text.into());
+        let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+        let address: IpAddr = address.trim().parse().map_err(|_| wrong())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let length = length.map_or(Ok(most), |length| length.trim().parse().map_err(|_| wrong()))?;
+        if length <= most { Ok(Self { address, length }) } else { Err(wrong()) }
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
+impl Prefix {
+    /// Whether the address lies in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(mine), IpAddr::V4(other)) => {
+                let different = u32::from(mine) ^ u32::from(other);
+                different.checked_shr(32 - u32::from(self.length)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(mine), IpAddr::V6(other)) => {
+                let different = u128::from(mine) ^ u128::from(other);
+                different.checked_shr(128 - u32::from(self.length)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whose an address is, by configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// It lies in a network of ours.
+    Ours,
+    /// Nothing is configured, and the address is public: what was seen of it decides.
+    Unknown,
+    /// Networks are configured, and it lies in none of them.
+    Foreign,
+}
+
+/// The networks that are ours.
+pub(super) struct Ours(Vec<Prefix>);
+
+impl Ours {
+    pub(super) fn new(prefixes: &[Prefix]) -> Self {
+        Self(prefixes.to_vec())
+    }
+
+    pub(super) fn whose(&self, address: IpAddr) -> Whose {
+        if is_link_local(address) || self.0.iter().any(|prefix| prefix.contains(address)) {
+            return Whose::Ours;
+        }
+        match self.0.is_empty() {
+            true if is_private(address) => Whose::Ours,
+            true => Whose::Unknown,
+            false => Whose::Foreign,
+        }
+    }
+}
+
+/// Addresses of sites: RFC 1918, RFC 6598 (carrier's), RFC 4193, loopback.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            v4.is_private() || v4.is_loopback() || (u32::from(v4) & 0xffc0_0000 == u32::from(Ipv4Addr::new(100, 64, 0, 0)))
+        }
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback(),
+    }
+}
+
+/// Addresses that no router passes on (RFC 3927 §2.7, RFC 4291 §2.5.6).
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
+/// Addresses that name no device: groups, broadcast, the unspecified one, empty texts.
+pub(super) fn nobody(key: &IdentityKey) -> bool {
+    if let Some(address) = address(key) {
+        return match address {
+            IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.octets()[0] >= 224,
+            IpAddr::V6(v6) => v6 == Ipv6Addr::UNSPECIFIED || v6.is_multicast(),
+        };
+    }
+    match &key.value {
+        // The group bit of a MAC address (IEEE 802 §8.2), and the address of all zeros.
+        ValueKey::Hex(value, _) if *key.kind == MAC => *value == 0 || value & 0x0100_0000_0000 != 0,
+        ValueKey::Text(text) => text.is_empty(),
+        _ => false,
+    }
+}

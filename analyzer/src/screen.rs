@@ -1,0 +1,178 @@
+//! What the screen shows after a replay: what was read and what was not seen, devices by class, checks with their three answers, and what
+//! to do.
+
+use crate::engine::Report;
+use crate::findings::judge::{Check, Outcome};
+use crate::inventory::Device;
+use citytap_sensor::counters::Counter;
+use citytap_sensor::time::Timestamp;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Actions shown; the rest is counted, and `--out` has them all.
+const ACTIONS_SHOWN: usize = 25;
+
+/// The screen of a replay. `damaged` captures were told of already.
+pub fn replay(report: &Report, damaged: usize) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = read(&mut text, report, damaged);
+    let _ = devices(&mut text, report.devices.values());
+    let _ = checks(&mut text, &report.judgement.checks, &report.judgement.findings);
+    let _ = actions(&mut text, report);
+    text
+}
+
+fn read(text: &mut String, report: &Report, damaged: usize) -> std::fmt::Result {
+    let coverage = &report.coverage;
+    let packets = coverage.counters.get(Counter::Packets);
+    let span = coverage.span.map_or_else(String::new, |(first, last)| format!(", {}", span(first, last)));
+    let damage = match damaged {
+        0 => "none damaged".to_owned(),
+        1 => "1 capture damaged".to_owned(),
+        n => format!("{n} captures damaged"),
+    };
+    writeln!(text, "read      {} packets{span}, {damage}", grouped(packets))?;
+    let mut unseen = Vec::new();
+    let mut say = |count: u64, one: &str, many: &str| match count {
+        0 => {}
+        1 => unseen.push(format!("1 {one}")),
+        count => unseen.push(format!("{} {many}", grouped(count))),
+    };
+    say(coverage.one_way, "one-way flow", "one-way flows");
+    say(coverage.encrypted(), "encrypted flow unread", "encrypted flows unread");
+    say(coverage.counters.get(Counter::UndecodedFlows), "flow of an unknown protocol", "flows of unknown protocols");
+    say(coverage.counters.get(Counter::PacketsCut), "packet cut short by the capture", "packets cut short by the capture");
+    say(coverage.counters.get(Counter::TcpGapBytes), "byte missing in streams", "bytes missing in streams");
+    say(coverage.counters.get(Counter::LinkTypeUnknown), "packet of an unknown link type", "packets of unknown link types");
+    say(coverage.counters.get(Counter::FlowsEvicted), "flow dropped for want of room", "flows dropped for want of room");
+    say(coverage.shed.values().sum(), "entry dropped for want of room", "entries dropped for want of room");
+    if !unseen.is_empty() {
+        writeln!(text, "not seen  {}", unseen.join(" · "))?;
+    }
+    Ok(())
+}
+
+fn devices<'a>(text: &mut String, devices: impl Iterator<Item = &'a Device>) -> std::fmt::Result {
+    let mut classes: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut total, mut unclassed, mut provisional) = (0, 0, 0);
+    for device in devices {
+        if device.provisional {
+            provisional += 1;
+            continue;
+        }
+        total += 1;
+        match &device.class {
+            Some(class) => *classes.entry(class.name.clone()).or_insert(0) += 1,
+            None => unclassed += 1,
+        }
+    }
+    writeln!(text, "DEVICES {}", grouped(total))?;
+    let mut classes: Vec<(usize, String)> = classes.into_iter().map(|(name, count)| (count, name)).collect();
+    classes.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    if unclassed > 0 {
+        classes.push((unclassed, "unclassed".into()));
+    }
+    wrap(text, classes.iter().map(|(count, name)| format!("{name} {}", grouped(*count as u64))))?;
+    if provisional > 0 {
+        writeln!(text, "  and {} addresses that were mentioned but never spoke", grouped(provisional))?;
+    }
+    Ok(())
+}
+
+fn checks(text: &mut String, checks: &[Check], findings: &[crate::findings::judge::Finding]) -> std::fmt::Result {
+    let mut by_check: BTreeMap<&str, Vec<&Check>> = BTreeMap::new();
+    checks.iter().for_each(|check| by_check.entry(check.spec.title).or_default().push(check));
+    if !by_check.is_empty() {
+        writeln!(text, "CHECKS")?;
+    }
+    for (title, checks) in by_check {
+        let count = |wanted| checks.iter().filter(|check| check.outcome == wanted).count() as u64;
+        let mut parts = Vec::new();
+        if count(Outcome::Found) > 0 {
+            let sure = findings.iter().filter(|finding| finding.spec.title == title).map(|finding| finding.sureness()).max();
+            let sure = sure.map_or("", crate::inventory::confidence_name);
+            parts.push(format!("{} found [{sure}]", grouped(count(Outcome::Found))));
+        }
+        if count(Outcome::Clear) > 0 {
+            parts.push(format!("{} tested and clear", grouped(count(Outcome::Clear))));
+        }
+        if count(Outcome::Untested) > 0 {
+            parts.push(format!("{} could not test ({})", grouped(count(Outcome::Untested)), reasons(&checks)));
+        }
+        writeln!(text, "  {title}: {}", parts.join(" · "))?;
+    }
+    Ok(())
+}
+
+/// The reasons why devices could not be tested, the most frequent first.
+fn reasons(checks: &[&Check]) -> String {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for check in checks.iter().filter(|check| check.outcome == Outcome::Untested) {
+        *reasons.entry(&check.reason).or_insert(0) += 1;
+    }
+    let mut reasons: Vec<(&str, usize)> = reasons.into_iter().collect();
+    reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    match reasons.as_slice() {
+        [(only, _)] => (*only).to_owned(),
+        many => many.iter().take(3).map(|(reason, count)| format!("{count}: {reason}")).collect::<Vec<_>>().join("; "),
+    }
+}
+
+fn actions(text: &mut String, report: &Report) -> std::fmt::Result {
+    if report.actions.is_empty() {
+        return writeln!(text, "ACT  nothing was found. What could not be tested stands above.");
+    }
+    for action in report.actions.iter().take(ACTIONS_SHOWN) {
+        let (severity, confidence) = (action.severity.name(), action.confidence);
+        writeln!(text, "ACT  {}  [{severity}, {confidence}]", action.title)?;
+        writeln!(text, "     do: {}", action.remedy)?;
+    }
+    let more = report.actions.len().saturating_sub(ACTIONS_SHOWN);
+    if more > 0 {
+        writeln!(text, "and {more} more actions: see actions.jsonl of --out")?;
+    }
+    Ok(())
+}
+
+/// Joins pieces into indented lines of a terminal's width.
+fn wrap(text: &mut String, pieces: impl Iterator<Item = String>) -> std::fmt::Result {
+    const WIDTH: usize = 100;
+    let mut line = String::new();
+    for piece in pieces {
+        if !line.is_empty() && line.len() + piece.len() + 3 > WIDTH {
+            writeln!(text, "  {line}")?;
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push_str("   ");
+        }
+        line.push_str(&piece);
+    }
+    if line.is_empty() { Ok(()) } else { writeln!(text, "  {line}") }
+}
+
+/// `06:00–12:12 UTC` within a day, dates where it spans several.
+fn span(first: Timestamp, last: Timestamp) -> String {
+    let (first, last) = (first.to_string(), last.to_string());
+    let day = |stamp: &str| stamp.get(..10).unwrap_or_default().to_owned();
+    let minute = |stamp: &str| stamp.get(11..16).unwrap_or_default().to_owned();
+    if day(&first) == day(&last) {
+        format!("{} {}–{} UTC", day(&first), minute(&first), minute(&last))
+    } else {
+        format!("{} {} to {} {} UTC", day(&first), minute(&first), day(&last), minute(&last))
+    }
+}
+
+/// Digits in groups of three.
+fn grouped(number: impl TryInto<u64>) -> String {
+    let digits = number.try_into().unwrap_or(u64::MAX).to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,88 @@
+//! Bodies of the fuzz targets: one for all decoders here, the others beside what they test in `sensor`.
+//!
+//! An input for a decoder is a schedule. Its first byte chooses the transport and the port; then come steps of three bytes and a payload:
+//! what to do and which way, and the length. [`seed`] writes a recorded conversation so, which is where fuzzing starts.
+
+use crate::contract;
+use crate::streams::{Conversation, Event, play};
+use citytap_sensor::flow::{Direction, Transport};
+use citytap_sensor::protocols::{Channel, DecoderSpec, ProbeInput};
+use citytap_sensor::reader::Reader;
+use citytap_sensor::testing::Bench;
+
+/// The body of a target: must not panic, whatever the bytes.
+pub type Body = fn(&[u8]);
+
+/// Targets that are not decoders.
+pub const OTHERS: &[(&str, Body)] = &[
+    ("capture", citytap_sensor::capture::fuzz),
+    ("link", citytap_sensor::link::fuzz),
+    ("fragments", citytap_sensor::net::fragments::fuzz_fragments),
+    ("reassembly", citytap_sensor::transport::reassembly::fuzz_reassembly),
+];
+
+/// Shows a schedule to a wrapped decoder, which checks every answer.
+pub fn decoder(spec: &'static DecoderSpec, schedule: &[u8]) {
+    let mut reader = Reader::new(schedule);
+    let Some(first) = reader.u8() else { return };
+    let transports = transports(spec);
+    let transport = transports[usize::from(first & 0x3f) % transports.len()];
+    let port = if first & 0x80 == 0 { spec.hooks.ports.first().copied().unwrap_or(9) } else { 9 };
+    let mut bench = Bench::new(spec, transport, port);
+    while let Some((code, length)) = reader.u8().zip(reader.u16()) {
+        let direction = if code & 1 == 0 { Direction::ToServer } else { Direction::ToClient };
+        bench.tick = u64::from(code & 0x0e) << 32;
+        let event = match code >> 4 {
+            0 => Event::Gap(direction, Some(u64::from(length) + 1)),
+            1 => Event::Gap(direction, None),
+            _ => {
+                let bytes = reader.take_up_to(usize::from(length));
+                probe(spec, transport, direction, bytes);
+                Event::Bytes(direction, bytes.to_vec())
+            }
+        };
+        if !play(&mut bench, &event) {
+            bench = Bench::new(spec, transport, port);
+        }
+    }
+    bench.close();
+}
+
+fn probe(spec: &DecoderSpec, transport: Transport, direction: Direction, bytes: &[u8]) {
+    let channel = if transport == Transport::Tcp { Channel::Stream(0) } else { Channel::Datagram };
+    for port_hint in [false, true] {
+        (spec.probe)(&ProbeInput { bytes, direction, channel, port_hint, hint: "" });
+    }
+}
+
+/// The transports on which a decoder is shown bytes; carried protocols come as datagrams.
+pub fn transports(spec: &DecoderSpec) -> Vec<Transport> {
+    let all = [Transport::Tcp, Transport::Udp, Transport::Icmpv6, Transport::Link];
+    let runs: Vec<Transport> = all.into_iter().filter(|transport| spec.runs_over(*transport)).collect();
+    if runs.is_empty() { vec![Transport::Udp] } else { runs }
+}
+
+/// A conversation as a schedule.
+pub fn seed(conversation: &Conversation) -> Vec<u8> {
+    let spec = contract::decoder(conversation.protocol);
+    let at = transports(spec).iter().position(|transport| *transport == conversation.flow.transport).unwrap_or(0);
+    let mut schedule = vec![at as u8];
+    for event in &conversation.events {
+        let (code, direction, bytes): (u8, _, &[u8]) = match event {
+            Event::Gap(direction, _) => (1 << 4, direction, &[]),
+            Event::Bytes(direction, bytes) => (2 << 4, direction, bytes),
+        };
+        let mut rest = bytes;
+        loop {
+            let (piece, next) = rest.split_at(rest.len().min(usize::from(u16::MAX)));
+            schedule.push(code | direction.index() as u8);
+            schedule.extend_from_slice(&(piece.len() as u16).to_be_bytes());
+            schedule.extend_from_slice(piece);
+            rest = next;
+            if rest.is_empty() {
+                break;
+            }
+        }
+    }
+    schedule
+}
