@@ -55,8 +55,6 @@ pub struct Device {
     swept: Option<Timestamp>,
     /// Trials on this day of packet time.
     spent: (u64, u64),
-    /// Trials in all.
-    trials: u64,
     /// Keys that were tried on at least one join when the budget ended.
     short: Option<Short>,
 }
@@ -82,15 +80,15 @@ struct Fit {
     candidate: Candidate,
     key: Key,
     nonces: SmallVec<[u16; 2]>,
-    accept: bool,
-    rejoin: bool,
     misses: u8,
+    /// What proved it first.
+    proof: Option<&'static str>,
     evidence: Evidence,
 }
 
 impl Fit {
     fn proved(&self) -> bool {
-        self.nonces.len() >= 2 || self.accept || self.rejoin
+        self.proof.is_some()
     }
 
     fn add(&mut self, nonce: u16, seen: Seen) {
@@ -100,16 +98,10 @@ impl Fit {
         if self.nonces.len() < 2 {
             self.nonces.push(nonce);
         }
-        self.evidence.add(seen, "lorawan.mic");
-    }
-
-    fn proof(&self) -> &'static str {
-        match (self.nonces.len(), self.accept) {
-            (2.., _) => "the codes of two joins",
-            (_, true) => "the codes of a join and its join-accept",
-            (_, false) if self.rejoin => "the codes of a join and a rejoin",
-            _ => "",
+        if self.nonces.len() == 2 {
+            self.proof.get_or_insert("the codes of two joins");
         }
+        self.evidence.add(seen, "lorawan.mic");
     }
 }
 
@@ -302,7 +294,7 @@ impl Devices {
         let Some(device) = self.devices.get_mut(&dev_eui) else { return };
         for fit in &mut device.fits {
             if derive::rejoin_fits(&fit.key, dev_eui, target) {
-                fit.rejoin = true;
+                fit.proof.get_or_insert("the codes of a join and a rejoin");
                 fit.evidence.add(seen, "lorawan.mic");
             }
         }
@@ -320,7 +312,6 @@ impl Device {
             join_eui: 0,
             swept: None,
             spent: (0, 0),
-            trials: 0,
             short: None,
         }
     }
@@ -381,7 +372,6 @@ impl Device {
             return false;
         }
         self.spent.1 += trials;
-        self.trials += trials;
         true
     }
 
@@ -422,8 +412,7 @@ impl Device {
             return;
         }
         let evidence = Evidence::default();
-        let mut fit =
-            Fit { candidate, key: Key::new(*key), nonces: SmallVec::new(), accept: false, rejoin: false, misses: 0, evidence };
+        let mut fit = Fit { candidate, key: Key::new(*key), nonces: SmallVec::new(), misses: 0, proof: None, evidence };
         for join in &self.joins {
             if join.target.fits(&fit.key) {
                 fit.add(join.request.nonce, join.seen);
@@ -440,7 +429,7 @@ impl Device {
             let found = fits.iter_mut().find_map(|fit| Some((derive::open(&fit.key, &held.request, &held.phy_payload)?, fit)));
             let Some((accept, fit)) = found else { return true };
             debug_assert_eq!(held.request.dev_eui, dev_eui);
-            fit.accept = true;
+            fit.proof.get_or_insert("the codes of a join and its join-accept");
             fit.evidence.add(held.seen, "lorawan.phy_payload");
             let (request, network, seen) = (held.request, held.network, held.seen);
             opened.push(Opened { request, network, seen, accept, root: fit.key.clone() });
@@ -486,19 +475,17 @@ impl Device {
 
     fn found(&self, fit: &Fit, candidates: &Candidates) -> Found {
         let (list, origin) = candidates.told(fit.candidate).unwrap_or_default();
-        let proved = fit.proved();
-        let proof = if proved {
-            fit.proof().to_owned()
-        } else {
+        let chance = || {
+            let honest = (1_u64 << 32) / candidates.count().max(1);
             format!(
-                "the 32-bit code of one join alone, after {} trials: a chance fit is possible, so wait for a second join",
-                grouped(self.trials)
+                "the 32-bit code of one join alone, which one honest device in {} fits by chance; a second join decides",
+                grouped(honest)
             )
         };
         Found {
             severity: Severity::Critical,
-            confidence: if proved { Confidence::Proved } else { Confidence::Possible },
-            arguments: vec![("list", list), ("origin", origin), ("proof", proof)],
+            confidence: if fit.proved() { Confidence::Proved } else { Confidence::Possible },
+            arguments: vec![("_proof", fit.proof.map_or_else(chance, str::to_owned)), ("list", list), ("origin", origin)],
             evidence: fit.evidence.clone(),
         }
     }

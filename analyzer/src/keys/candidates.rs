@@ -4,6 +4,7 @@
 //! Expanded key schedules are not kept either: those of the 328,000 keys that are the same for every device would take 58 MB, and making one
 //! costs less than fetching it from memory beyond the caches.
 
+use crate::signatures::{self, keys::KnownKey};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -12,9 +13,6 @@ use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::OnceLock;
 use toml::{Table, Value};
-
-const GENERATOR: &str = include_str!("../../../signatures/keys/lorawan_generator.toml");
-const LISTS: &str = include_str!("../../../signatures/keys/lorawan.tsv");
 
 /// What a join-request shows in clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,25 +53,36 @@ pub struct Family {
 }
 
 enum Kind {
-    List { reversed: bool, rows: Vec<Row> },
-    Concat { variants: Vec<Vec<Operand>>, every_byte: bool },
-    Hash { inputs: Vec<Vec<Operand>>, last: Vec<bool>, algorithms: Vec<Algorithm>, reversed: bool },
-    Interleave { variants: Vec<(Operand, Operand, bool)> },
+    List {
+        reversed: bool,
+        rows: Vec<KnownKey>,
+    },
+    Concat {
+        variants: Vec<Vec<Operand>>,
+        every_byte: bool,
+    },
+    Hash {
+        inputs: Vec<Vec<Operand>>,
+        last: Vec<bool>,
+        algorithms: Vec<Algorithm>,
+        reversed: bool,
+    },
+    Interleave {
+        variants: Vec<(Operand, Operand, bool)>,
+    },
     /// Masks with a one in each byte where the letter stands.
-    Pattern { a: u128, b: u128 },
-}
-
-/// A row of a published list.
-#[derive(Clone)]
-struct Row {
-    key: [u8; 16],
-    list: Box<str>,
-    origin: Box<str>,
+    Pattern {
+        a: u128,
+        b: u128,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operand {
-    Eui { join: bool, form: Form },
+    Eui {
+        join: bool,
+        form: Form,
+    },
     /// One byte eight times.
     Byte8,
 }
@@ -100,16 +109,21 @@ impl Candidates {
     pub fn embedded() -> &'static Self {
         static EMBEDDED: OnceLock<Candidates> = OnceLock::new();
         EMBEDDED.get_or_init(|| {
-            let parsed = Self::parse(GENERATOR, LISTS);
+            let parsed = Self::parse(signatures::lorawan_generator());
             debug_assert!(parsed.is_some(), "the generator's data does not read");
             parsed.unwrap_or_default()
         })
     }
 
-    fn parse(generator: &str, lists: &str) -> Option<Self> {
-        let rows: Vec<Row> = lists.lines().filter(|line| !line.starts_with('#')).skip(1).map(row).collect::<Option<_>>()?;
+    #[cfg(test)]
+    pub(super) fn parsed() -> Self {
+        Self::parse(signatures::lorawan_generator()).unwrap()
+    }
+
+    fn parse(generator: &str) -> Option<Self> {
+        let rows = signatures::keys::lorawan_keys();
         let table: Table = generator.parse().ok()?;
-        let families = table.get("family")?.as_array()?.iter().map(|value| family(value, &rows));
+        let families = table.get("family")?.as_array()?.iter().map(|value| family(value, rows));
         Some(Self { families: families.collect::<Option<_>>()? })
     }
 
@@ -135,7 +149,7 @@ impl Candidates {
             Kind::List { reversed, rows } => {
                 let row = rows.get(candidate.index as usize)?;
                 let backwards = if *reversed { ", bytes in reverse" } else { "" };
-                (format!("list {}{backwards}", row.list), without_value(&row.key, &row.origin))
+                (format!("list {}{backwards}", row.list), without_value(&row.key, row.origin))
             }
             _ => (family.name.to_string(), family.description.to_string()),
         })
@@ -168,7 +182,7 @@ impl Family {
         if let Kind::Pattern { a, b } = self.kind {
             // A byte times a mask of ones is that byte in the mask's places: nothing is carried.
             let (high, low) = (u128::from(index >> 8), u128::from(index & 0xff));
-            return Some((a * high | b * low).to_be_bytes());
+            return Some((a * high + b * low).to_be_bytes());
         }
         self.other_key(index as usize, euis)
     }
@@ -255,20 +269,14 @@ fn without_value(key: &[u8; 16], origin: &str) -> String {
     }
 }
 
-fn row(line: &str) -> Option<Row> {
-    let mut cells = line.split('\t');
-    let key = u128::from_str_radix(cells.next()?, 16).ok()?.to_be_bytes();
-    Some(Row { key, list: cells.next()?.into(), origin: cells.next()?.into() })
-}
-
-fn family(value: &Value, rows: &[Row]) -> Option<Family> {
+fn family(value: &Value, rows: &[KnownKey]) -> Option<Family> {
     let text = |name: &str| value.get(name)?.as_str();
     let array = |name: &str| value.get(name)?.as_array();
     let kind = match text("kind")? {
         kind @ ("list" | "list-reversed") => {
             let lists = array("lists")?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
-            let chosen = lists.iter().flat_map(|list| rows.iter().filter(move |row| *row.list == **list));
-            Kind::List { reversed: kind == "list-reversed", rows: chosen.cloned().collect() }
+            let chosen = lists.iter().flat_map(|list| rows.iter().filter(move |row| row.list == *list));
+            Kind::List { reversed: kind == "list-reversed", rows: chosen.copied().collect() }
         }
         "concat" => {
             let variants: Vec<_> = array("variants")?.iter().map(operands).collect::<Option<_>>()?;
@@ -284,7 +292,7 @@ fn family(value: &Value, rows: &[Row]) -> Option<Family> {
         "interleave" => Kind::Interleave { variants: array("variants")?.iter().map(interleaved).collect::<Option<_>>()? },
         "pattern" => {
             let template = text("template")?;
-            let mask = |letter| template.chars().fold(0, |mask, c| mask << 8 | u128::from(c == letter));
+            let mask = |letter| template.chars().fold(0, |mask, c| (mask << 8) + u128::from(c == letter));
             Kind::Pattern { a: mask('A'), b: mask('B') }
         }
         _ => return None,
@@ -356,10 +364,10 @@ mod tests {
     /// The data carries its own proof: counts, three worked keys a family, and a digest over all keys.
     #[test]
     fn every_family_proves_itself() {
-        let data: Table = GENERATOR.parse().unwrap();
+        let data: Table = signatures::lorawan_generator().parse().unwrap();
         let eui = |name: &str| u64::from_str_radix(data["example"][name].as_str().unwrap(), 16).unwrap();
         let euis = Some(Euis { dev_eui: eui("dev_eui"), join_eui: eui("join_eui") });
-        let candidates = Candidates::parse(GENERATOR, LISTS).unwrap();
+        let candidates = Candidates::parsed();
         let described = data["family"].as_array().unwrap();
         assert_eq!(candidates.families.len(), described.len());
         let (mut all, mut base) = (BTreeSet::new(), BTreeSet::new());
@@ -398,8 +406,8 @@ mod tests {
                 assert!(!list.is_empty() && !origin.is_empty(), "{}", family.id);
             }
         }
-        for row in LISTS.lines().skip(4).map(|line| row(line).unwrap()) {
-            let origin = without_value(&row.key, &row.origin);
+        for row in signatures::keys::lorawan_keys() {
+            let origin = without_value(&row.key, row.origin);
             assert!(!origin.contains(&*String::from_utf8_lossy(&row.key)) && !origin.contains(&hex(&row.key)), "{origin}");
         }
         let (list, origin) = candidates.told(Candidate { family: 0, index: 111 }).unwrap();

@@ -6,7 +6,7 @@ use crate::findings::CheckSpec;
 pub static KNOWN_KEY: CheckSpec = CheckSpec {
     id: "lorawan-known-key",
     title: "LoRaWAN root keys",
-    finding: "The LoRaWAN root key of this device is public knowledge ({list}): {origin}. Shown by {proof}.",
+    finding: "The LoRaWAN root key of this device is public knowledge ({list}): {origin}. Shown by {_proof}.",
     action: "{devices} use a published LoRaWAN root key ({origin})",
     remedy: "Give each device a root key of its own, made at random, in the device and on the join server, and let it join again. \
              Where the model cannot take a new key over the air, this needs a visit with the maker's tool. Until then treat what these \
@@ -29,7 +29,7 @@ pub static KNOWN_KEY: CheckSpec = CheckSpec {
 pub static KNOWN_SESSION_KEY: CheckSpec = CheckSpec {
     id: "lorawan-known-session-key",
     title: "LoRaWAN session keys",
-    finding: "The LoRaWAN network session key at this device address is public knowledge ({list}): {origin}. Shown by {proof}.",
+    finding: "The LoRaWAN network session key at this device address is public knowledge ({list}): {origin}. Shown by {_proof}.",
     action: "{devices} use a published LoRaWAN session key ({origin})",
     remedy: "Set the device to join over the air (OTAA) with a root key of its own, made at random. Where it can only be activated by \
              personalisation (ABP), give it random session keys of its own, in the device and on the network server.",
@@ -37,6 +37,9 @@ pub static KNOWN_SESSION_KEY: CheckSpec = CheckSpec {
           keys keep them for life. The application key of such a device usually comes from the same example.",
     references: &["CWE-798", "CWE-321", "CWE-1392", "ATT&CK for ICS T1694.001", "TS001-1.0.4 §6.3", "TS001-1.0.4 §4.4"],
 };
+
+/// Both.
+pub const ALL: &[&CheckSpec] = &[&KNOWN_KEY, &KNOWN_SESSION_KEY];
 
 /// The answer about a device of which no join-request was seen, for whoever knows it from elsewhere.
 pub const NO_JOIN: &str = "no join seen: the key shows itself only when the device joins";

@@ -7,7 +7,9 @@ use super::derive::{OpenedAccept, SessionKeys};
 use super::key::Key;
 use super::mic;
 use crate::hot::owned::{IdentityKey, OwnedFact, Seen};
+use crate::signatures::fingerprints::{self, About, Input, Set};
 use citytap_sensor::flow::NetworkId;
+use citytap_sensor::observation::record::push_hex;
 use citytap_sensor::observation::{Attribute, Confidence, DevAddr, Eui, Record};
 use citytap_sensor::protocols::lorawan::commands::{self, Command, Commands};
 use citytap_sensor::protocols::lorawan::join::CfList;
@@ -61,7 +63,7 @@ pub enum Content {
         /// Whether all bytes were commands.
         complete: bool,
     },
-    /// Another uplink's payload, for fingerprints (`lorawan.f_port`, `lorawan.payload`).
+    /// Another uplink's payload. What its fingerprints say is among the facts already.
     Payload {
         /// FPort.
         f_port: u8,
@@ -140,9 +142,28 @@ impl Derived {
                     }));
                 }
             }
+            Content::Payload { f_port, payload } => self.fingerprint(*f_port, payload, &mut facts),
             _ => {}
         }
         facts
+    }
+
+    /// What product and firmware a payload shows. The payload itself goes no further.
+    fn fingerprint(&self, f_port: u8, payload: &[u8], facts: &mut SmallVec<[OwnedFact; 2]>) {
+        let (port, mut hex) = (f_port.to_string(), String::new());
+        push_hex(payload, &mut hex);
+        let frames = [self.seen.place.frame; 2];
+        let inputs = [("lorawan.f_port", port.as_str()), ("lorawan.payload", hex.as_str())];
+        let inputs = inputs.map(|(attribute, value)| Input { attribute, value, frames });
+        for conclusion in fingerprints::conclude(&inputs) {
+            if let (Set::Attribute(name), About::Itself) = (conclusion.set, conclusion.about) {
+                let mut fact = self.attribute(name, conclusion.value.into(), "lorawan.payload");
+                if let OwnedFact::Attribute { confidence, .. } = &mut fact {
+                    *confidence = conclusion.confidence;
+                }
+                facts.push(fact);
+            }
+        }
     }
 
     fn attribute(&self, name: Attribute, value: Box<str>, field: &'static str) -> OwnedFact {

@@ -44,7 +44,13 @@ mod tests {
     fn hexadecimal_digits() {
         let key = Key::from_hex("2B7e151628aed2a6abf7158809cf4f3c").unwrap();
         assert_eq!(key.bytes()[..3], [0x2b, 0x7e, 0x15]);
-        for wrong in ["", "2b", "2b7e151628aed2a6abf7158809cf4f3", "2b7e151628aed2a6abf7158809cf4f3c00", "zz7e151628aed2a6abf7158809cf4f3c"] {
+        for wrong in [
+            "",
+            "2b",
+            "2b7e151628aed2a6abf7158809cf4f3",
+            "2b7e151628aed2a6abf7158809cf4f3c00",
+            "zz7e151628aed2a6abf7158809cf4f3c",
+        ] {
             assert!(Key::from_hex(wrong).is_none(), "{wrong}");
         }
     }

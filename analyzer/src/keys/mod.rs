@@ -30,19 +30,22 @@ pub use config::{KeyConfig, RootKeys};
 pub use derived::{Content, Derived};
 
 use crate::findings::{Answer, CheckSpec, Verdict};
-use crate::hot::owned::{Event, IdentityKey, Interest, OwnedFact, OwnedValue, Seen};
+use crate::hot::owned::{Event, IdentityKey, Interest, OwnedFact, OwnedValue, Seen, ValueKey};
 use audit::{Device, Devices, Opened, Purse};
 use candidates::{Candidate, Candidates};
 use citytap_sensor::flow::NetworkId;
 use citytap_sensor::observation::{Confidence, SecurityAspect};
 use citytap_sensor::protocols::lorawan::wire::{DataFrame, Frame, PhyPayload};
-use citytap_sensor::protocols::lorawan::{dev_addr, dev_eui};
+use citytap_sensor::protocols::lorawan::{DEV_ADDR, DEV_EUI, dev_addr, dev_eui};
 use citytap_sensor::time::{Nanos, SECOND, Timestamp};
 use derive::Request;
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use key::Key;
 use links::{Likely, Links, Passed};
 use mic::{Target, Trials};
 use sessions::{Session, Sessions};
+use std::hash::BuildHasher;
 
 /// High halves of the frame counter that are tried: a counter of 262,143 is a frame every five minutes for two and a half years.
 pub const HIGH_WORDS: u16 = 4;
@@ -58,6 +61,9 @@ pub const SIDE_BY_SIDE: usize = 256;
 
 /// Facts kept until they are taken.
 pub const FACTS: usize = 65_536;
+
+/// Facts remembered as told; when that is full all are told again.
+pub const SAID: usize = 65_536;
 
 /// How much may be tried. A trial is one key on one frame; a core makes 6 to 60 million a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +120,7 @@ pub struct Keys {
     day: Option<u64>,
     counts: Counts,
     facts: Vec<(Seen, OwnedFact)>,
+    said: HashSet<u64, FixedState>,
     derived: Vec<Derived>,
 }
 
@@ -136,7 +143,7 @@ impl Keys {
     ];
 
     /// The checks that it answers.
-    pub const CHECKS: &'static [&'static CheckSpec] = &[&checks::KNOWN_KEY, &checks::KNOWN_SESSION_KEY];
+    pub const CHECKS: &'static [&'static CheckSpec] = checks::ALL;
 
     /// Starts with the owner's keys and how much may be tried.
     pub fn new(config: KeyConfig, budget: Budget) -> Self {
@@ -154,6 +161,7 @@ impl Keys {
             day: None,
             counts: Counts::default(),
             facts: Vec::new(),
+            said: HashSet::with_hasher(FixedState::with_seed(0)),
             derived: Vec::new(),
         }
     }
@@ -188,6 +196,37 @@ impl Keys {
             Frame::JoinAccept(_) => self.join_accept(&phy, passed, event.seen),
             Frame::Data(data) => self.data(data, &phy, passed, event.seen),
             Frame::Proprietary(_) => {}
+        }
+    }
+
+    /// Takes a fact of the wire: a device that a server names has a verdict, if only that no join was seen, and where a server tells
+    /// DevEUI and DevAddr together nothing is guessed.
+    pub fn fact(&mut self, fact: &OwnedFact) {
+        let eui = |key: &IdentityKey| match key.value {
+            ValueKey::Hex(eui, _) if *key.kind == DEV_EUI => Some(eui),
+            _ => None,
+        };
+        let address = |key: &IdentityKey| match key.value {
+            ValueKey::Hex(address, _) if *key.kind == DEV_ADDR => Some((key.network, u32::try_from(address).ok()?)),
+            _ => None,
+        };
+        match fact {
+            OwnedFact::Identity { id, .. } => {
+                if let Some(eui) = eui(id) {
+                    self.devices.entry(eui, &mut self.counts);
+                }
+            }
+            OwnedFact::SameAs { a, b, .. } => {
+                let pair = eui(a).zip(address(b)).or(eui(b).zip(address(a)));
+                if let Some((eui, at)) = pair {
+                    self.devices.entry(eui, &mut self.counts);
+                    drop(self.links.forget(eui));
+                    if let Some(session) = self.sessions.entry(at, &mut self.counts) {
+                        session.linked = true;
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
@@ -253,7 +292,7 @@ impl Keys {
 
     fn link(&mut self, eui: u64, network: NetworkId, address: u32, basis: &'static str, confidence: Confidence, seen: Seen) {
         let (a, b) = (IdentityKey::new(&dev_eui(eui), network), IdentityKey::new(&dev_addr(address), network));
-        self.fact(seen, OwnedFact::SameAs { a, b, basis, confidence });
+        self.tell(seen, OwnedFact::SameAs { a, b, basis, confidence });
     }
 
     fn data(&mut self, data: &DataFrame<'_>, phy: &PhyPayload<'_>, passed: Passed, seen: Seen) {
@@ -288,7 +327,7 @@ impl Keys {
 
     fn derive(&mut self, derived: Derived) {
         for fact in derived.facts() {
-            self.fact(derived.seen, fact);
+            self.tell(derived.seen, fact);
         }
         if self.derived.len() < derived::DERIVED {
             self.derived.push(derived);
@@ -297,7 +336,14 @@ impl Keys {
         }
     }
 
-    fn fact(&mut self, seen: Seen, fact: OwnedFact) {
+    fn tell(&mut self, seen: Seen, fact: OwnedFact) {
+        if self.said.len() >= SAID {
+            self.said.clear();
+        }
+        let said = FixedState::with_seed(0).hash_one(format!("{fact:?}"));
+        if !self.said.insert(said) {
+            return;
+        }
         if self.facts.len() < FACTS {
             self.facts.push((seen, fact));
         } else {
@@ -324,7 +370,7 @@ impl Keys {
         for ((network, address), seen) in self.sessions.take_proved() {
             // A session key that stands on a list was not derived in a join.
             let id = IdentityKey::new(&dev_addr(address), network);
-            self.fact(seen, OwnedFact::Security { id, aspect: SecurityAspect::Activation, value: "abp".into() });
+            self.tell(seen, OwnedFact::Security { id, aspect: SecurityAspect::Activation, value: "abp".into() });
         }
         for likely in self.links.decide(now, end) {
             self.likely(&likely);

@@ -254,7 +254,7 @@ impl Sessions {
             session.keys.remove(0);
             counts.session_keys_forgotten += 1;
         }
-        session.keys.push(Known { keys, dev_eui, counters: [None; 2], confirmed: 0 });
+        session.keys.push(Known::new(keys, dev_eui));
     }
 
     /// Since when the longest waiting session waits for the patterns, and how many do.
@@ -274,7 +274,8 @@ impl Sessions {
 
     /// Tries the lists on sessions that have two frames now.
     pub(super) fn cheap_stage(&mut self, now: Timestamp, purse: &mut Purse, counts: &mut Counts) {
-        let families = || self.candidates.families.iter().zip(0..).filter(|(family, _)| !family.needs_euis() && !family.is_pattern());
+        let families =
+            || self.candidates.families.iter().zip(0..).filter(|(family, _)| !family.needs_euis() && !family.is_pattern());
         let keys: u64 = families().map(|(family, _)| u64::from(family.count)).sum();
         for at in std::mem::take(&mut self.cheap) {
             let Some(session) = self.sessions.get_mut(&at).filter(|session| !session.joined) else { continue };
@@ -397,7 +398,8 @@ impl Session {
             self.samples.push(Sample { phy_payload: phy.bytes.into(), f_cnt_lsb: data.f_cnt_lsb, seen });
         }
         let confirmed = self.fits.iter().find(|fit| {
-            fit.f_cnt_lsb != data.f_cnt_lsb && (0..HIGH_WORDS).any(|word| target(phy, data, word).is_some_and(|t| t.fits(&fit.key)))
+            fit.f_cnt_lsb != data.f_cnt_lsb
+                && (0..HIGH_WORDS).any(|word| target(phy, data, word).is_some_and(|t| t.fits(&fit.key)))
         });
         if let Some(fit) = confirmed {
             let mut evidence = Evidence::one(fit.seen, "lorawan.mic");
@@ -451,7 +453,7 @@ impl Session {
             return Answer::Found(Found {
                 severity: Severity::Critical,
                 confidence: Confidence::Proved,
-                arguments: vec![("list", list), ("origin", origin), ("proof", "the codes of two frames".into())],
+                arguments: vec![("_proof", "the codes of two frames".into()), ("list", list), ("origin", origin)],
                 evidence: proof.evidence.clone(),
             });
         }
@@ -480,7 +482,7 @@ impl Sample {
 }
 
 fn target(phy: &PhyPayload<'_>, data: &DataFrame<'_>, word: u16) -> Option<Target> {
-    let f_cnt = u32::from(word) << 16 | u32::from(data.f_cnt_lsb);
+    let f_cnt = (u32::from(word) << 16) + u32::from(data.f_cnt_lsb);
     mic_target(phy, data, 0, f_cnt)
 }
 
@@ -494,7 +496,7 @@ fn mic_target(phy: &PhyPayload<'_>, data: &DataFrame<'_>, conf_f_cnt: u16, f_cnt
 fn continued(last: Option<u32>, lsb: u16) -> u32 {
     let lsb = u32::from(lsb);
     let Some(last) = last else { return lsb };
-    let same = last & !0xffff | lsb;
+    let same = (last & !0xffff) + lsb;
     if lsb >= last & 0xffff {
         return same;
     }
@@ -509,11 +511,15 @@ fn continued(last: Option<u32>, lsb: u16) -> u32 {
 }
 
 impl Known {
+    pub(super) fn new(keys: SessionKeys, dev_eui: Option<u64>) -> Self {
+        Self { keys, dev_eui, counters: [None; 2], confirmed: 0 }
+    }
+
     /// The whole counter with which these keys make the frame's MIC.
     pub(super) fn verify(&mut self, phy: &PhyPayload<'_>, data: &DataFrame<'_>) -> Option<u32> {
         let which = usize::from(data.link == Link::Down);
         let near = continued(self.counters.get(which).copied().flatten(), data.f_cnt_lsb);
-        let words = (0..HIGH_WORDS).map(|word| u32::from(word) << 16 | u32::from(data.f_cnt_lsb));
+        let words = (0..HIGH_WORDS).map(|word| (u32::from(word) << 16) + u32::from(data.f_cnt_lsb));
         let tried = [near, near.wrapping_add(0x1_0000)].into_iter().chain(words);
         let f_cnt = tried.into_iter().find(|f_cnt| self.fits(phy, data, *f_cnt).unwrap_or(false))?;
         if let Some(counter) = self.counters.get_mut(which) {
