@@ -83,6 +83,8 @@ fn probe_mbap(input: &ProbeInput<'_>, header: &MbapHeader) -> Probe {
         (true, false) => Probe::Strong(Some(Direction::ToServer)),
         (false, true) => Probe::Strong(Some(Direction::ToClient)),
         (true, true) => Probe::Strong(None),
+        // Codes from 128 on are reserved for exception responses (V1.1b3 §4.1), whatever the rest looks like.
+        (false, false) if pdu.first().is_some_and(|code| code & 0x80 != 0) => Probe::Weak(Some(Direction::ToClient)),
         (false, false) => Probe::Weak(None),
     }
 }
