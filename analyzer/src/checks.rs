@@ -7,3 +7,8 @@ use crate::findings::CheckSpec;
 pub fn all() -> impl Iterator<Item = &'static CheckSpec> {
     detectors::credentials::CHECKS.iter().copied()
 }
+
+/// The check of an id; `None` for one of another version.
+pub fn by_id(id: &str) -> Option<&'static CheckSpec> {
+    all().find(|check| check.id == id)
+}
