@@ -8,3 +8,8 @@ use crate::keys::Keys;
 pub fn all() -> impl Iterator<Item = &'static CheckSpec> {
     Keys::CHECKS.iter().chain(detectors::credentials::CHECKS).copied()
 }
+
+/// The check of an id; `None` for one of another version.
+pub fn by_id(id: &str) -> Option<&'static CheckSpec> {
+    all().find(|check| check.id == id)
+}

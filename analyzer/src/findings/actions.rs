@@ -7,6 +7,7 @@ use crate::inventory::{Device, DeviceId};
 use citytap_sensor::observation::Confidence;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What a person should do about the findings that share a cause.
@@ -41,7 +42,7 @@ pub fn actions(findings: &[Finding], devices: &BTreeMap<DeviceId, Device>) -> Ve
             check: finding.check,
             severity: finding.severity,
             confidence: finding.sureness(),
-            arguments: arguments.map(|(name, value)| (*name, value.clone())).collect(),
+            arguments: arguments.map(|(name, value)| (name.clone(), value.clone())).collect(),
         };
         groups.entry(cause).or_default().push(finding);
     }
@@ -59,7 +60,7 @@ struct Cause {
     check: &'static str,
     severity: Severity,
     confidence: Confidence,
-    arguments: Vec<(&'static str, String)>,
+    arguments: Vec<(Cow<'static, str>, String)>,
 }
 
 fn action(cause: &Cause, group: &[&Finding], devices: &BTreeMap<DeviceId, Device>) -> Action {
@@ -68,11 +69,11 @@ fn action(cause: &Cause, group: &[&Finding], devices: &BTreeMap<DeviceId, Device
     ids.sort_unstable();
     ids.dedup();
     let mut arguments = cause.arguments.clone();
-    arguments.push(("devices", name_devices(&ids, devices)));
+    arguments.push(("devices".into(), name_devices(&ids, devices)));
     let mut hash = Sha256::new();
     hash.update(cause.check);
     cause.arguments.iter().for_each(|(name, value)| {
-        hash.update(name);
+        hash.update(name.as_bytes());
         hash.update([0]);
         hash.update(value);
         hash.update([0]);

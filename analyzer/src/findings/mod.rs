@@ -4,13 +4,14 @@
 
 pub mod actions;
 pub mod judge;
+pub mod kept;
 
 use crate::hot::owned::{IdentityKey, Seen};
 use citytap_sensor::observation::Confidence;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Good to know.

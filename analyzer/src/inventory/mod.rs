@@ -46,11 +46,12 @@ mod changes;
 mod counters;
 mod device;
 mod groups;
+pub mod merge;
 mod prefixes;
 mod table;
 #[cfg(test)]
 mod tests;
-mod when;
+pub(crate) mod when;
 
 pub use assemble::{attribute_name, confidence_name, role_name};
 pub use changes::{Change, ChangeKind};
@@ -59,6 +60,7 @@ pub use device::{
     AttributeSeen, CertificateSeen, Class, Device, DeviceId, Name, ObjectSeen, PeerSeen, RefusedLink, RoleSeen, SecuritySeen,
     ServiceSeen, Sighting, ViaSeen,
 };
+pub use merge::confidence_named;
 pub use prefixes::Prefix;
 
 use crate::hot::owned::{FlowSummary, IdentityKey, OwnedFact, Seen};
