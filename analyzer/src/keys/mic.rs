@@ -42,11 +42,6 @@ impl Target {
         Self { blocks, full: filled == 16, mic }
     }
 
-    /// Cipher runs that one trial takes beside the key schedule.
-    pub fn cost(&self) -> u64 {
-        self.blocks.len() as u64 + 1
-    }
-
     /// Whether the key makes the code that the message carries.
     pub fn fits(&self, key: &Key) -> bool {
         let [a, b, c, d, ..] = Cmac::new(key).finish(&self.blocks, self.full);
@@ -118,7 +113,6 @@ fn doubled(value: u128) -> u128 {
 /// Frames on which keys are tried, laid out for speed.
 pub struct Trials {
     groups: Vec<Group>,
-    lanes: usize,
     states: Vec<Block>,
 }
 
@@ -135,9 +129,7 @@ impl Trials {
     /// Lays frames out; hits tell their position among `targets`.
     pub fn new<'a>(targets: impl IntoIterator<Item = &'a Target>) -> Self {
         let mut groups: Vec<Group> = Vec::new();
-        let mut lanes = 0;
         for (id, target) in targets.into_iter().enumerate() {
-            lanes += 1;
             let at = groups.iter().position(|group| group.full == target.full && group.blocks.len() == target.blocks.len());
             let at = at.unwrap_or_else(|| {
                 let blocks = vec![Vec::new(); target.blocks.len()];
@@ -151,17 +143,7 @@ impl Trials {
             group.mics.push(target.mic);
             group.ids.push(id);
         }
-        Self { groups, lanes, states: Vec::new() }
-    }
-
-    /// How many frames there are.
-    pub fn len(&self) -> usize {
-        self.lanes
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.lanes == 0
+        Self { groups, states: Vec::new() }
     }
 
     /// Tries a key on all frames and tells which it fits.

@@ -45,6 +45,9 @@ pub const DEDUPLICATION: Nanos = 10 * SECOND;
 /// Candidates kept that fit one frame and wait for another.
 pub const FITS: usize = 4;
 
+/// A counter that falls by less is a late frame: few devices send as often as backhauls delay.
+const LATE: u32 = 8;
+
 /// A device address in a network.
 pub type At = (NetworkId, u32);
 
@@ -491,22 +494,16 @@ fn mic_target(phy: &PhyPayload<'_>, data: &DataFrame<'_>, conf_f_cnt: u16, f_cnt
     Some(Target::new(&[&b0, phy.mic_message()?], phy.mic()?.try_into().ok()?))
 }
 
-/// The whole counter where `last` went before: the next with these low bits. A counter that falls by less than half the range went back or
-/// started again, and keeps or loses its high half accordingly.
+/// The whole counter where `last` went before: the next with these low bits. One that falls by more than half the range went on past it; one
+/// that falls a little is late; one that falls to 0 from further up started again.
 fn continued(last: Option<u32>, lsb: u16) -> u32 {
     let lsb = u32::from(lsb);
     let Some(last) = last else { return lsb };
     let same = (last & !0xffff) + lsb;
-    if lsb >= last & 0xffff {
-        return same;
-    }
-    let fell = (last & 0xffff) - lsb;
-    if fell > 0x8000 {
-        same.wrapping_add(0x1_0000)
-    } else if lsb == 0 {
-        0
-    } else {
-        same
+    match (last & 0xffff).saturating_sub(lsb) {
+        0x8001.. => same.wrapping_add(0x1_0000),
+        LATE.. if lsb == 0 => 0,
+        _ => same,
     }
 }
 

@@ -1,16 +1,28 @@
 //! The same answers as others give: vectors of standards, another implementation, recorded frames with known keys.
 
 use super::air::{hex, raw, text};
+use crate::findings::Answer;
+use crate::hot::{Change, Hot, Wishes};
 use crate::keys::derive::SessionKeys;
 use crate::keys::derived::decrypted;
 use crate::keys::key::Key;
 use crate::keys::mic::{Target, Trials, cmac, encrypt};
 use crate::keys::sessions::Known;
+use crate::keys::{Budget, KeyConfig, Keys};
+use crate::signatures;
 use aes::Aes128;
 use aes::cipher::KeyInit;
+use citytap_sensor::capture::Merge;
+use citytap_sensor::dispatch;
+use citytap_sensor::link::NetworkMap;
+use citytap_sensor::pipeline::SensorConfig;
+use citytap_sensor::protocols::DECODERS;
 use citytap_sensor::protocols::lorawan::wire::{Frame, PhyPayload};
 use cmac::{Cmac, Mac};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
 
 #[test]
 fn fips_197_appendix_b_and_c_1() {
@@ -65,6 +77,60 @@ proptest! {
         for (at, target) in targets.iter().enumerate() {
             prop_assert_eq!(target.fits(&Key::new(key)), at % 3 != 2);
         }
+    }
+}
+
+#[test]
+fn the_decoders_have_the_fields_that_are_asked_for() {
+    assert!(Wishes::new(DECODERS, Keys::INTERESTS, signatures::look_up).is_ok());
+}
+
+/// A capture through decoders, shards and this stage.
+fn replay(path: &Path, config: KeyConfig) -> Keys {
+    let wishes = Arc::new(Wishes::new(DECODERS, Keys::INTERESTS, signatures::look_up).unwrap_or_else(|error| panic!("{error}")));
+    let mut keys = Keys::new(config, Budget::default());
+    let mut source = Merge::open(&[path.to_owned()], Default::default());
+    let make = |_| Hot::new(wishes.clone());
+    let outcome = dispatch::run(&mut source, SensorConfig::default(), &NetworkMap::default(), 1, make, |epoch| {
+        let mut changes: Vec<_> = epoch.batches.into_iter().flat_map(|batch| batch.changes).collect();
+        changes.sort_by_key(|(seen, ..)| seen.place);
+        for (seen, _, change) in changes {
+            match change {
+                Change::Event(event) => keys.observe(&event),
+                Change::Fact(fact) => keys.fact(&fact),
+            }
+            keys.work(seen.time, false);
+        }
+        true
+    });
+    let end = outcome.unwrap_or_else(|error| panic!("{error}")).span.map(|(_, last)| last);
+    keys.work(end.unwrap_or_default(), true);
+    keys
+}
+
+#[test]
+fn captures_of_a_device_under_test() {
+    let Some(folder) = std::env::var_os("CITYTAP_CAPTURES") else {
+        eprintln!("CITYTAP_CAPTURES is not set: no capture was replayed");
+        return;
+    };
+    for name in ["agent_resultFUN", "agent_resultMAC", "inj_agent_result_doubleMAC02", "inj_agent_result_freqMAC"] {
+        let path = Path::new(&folder).join(format!("_derived/lorawan_conformance_{name}.pcap"));
+        let mut config = KeyConfig { decrypt: true, ..KeyConfig::default() };
+        let (nwk_s, app_s) = (raw("007e151628aed2a6abf7158809cf4f3c"), raw("ff7e151628aed2a6abf7158809cf4f3c"));
+        config.sessions.insert(0x0101_0101, SessionKeys::v1_0(Key::new(nwk_s), Some(Key::new(app_s))));
+        let keys = replay(&path, config);
+        let oracle = Path::new(&folder).join(format!("_oracle/lorawan/lorawan_conformance_{name}.jsonl"));
+        let oracle = std::fs::read_to_string(oracle).unwrap();
+        // Confirmed frames that were sent again are one transmission.
+        let frames: BTreeSet<&str> = oracle.lines().filter_map(|line| line.split('"').nth(5)).collect();
+        let frames = frames.len() as u64;
+        assert_eq!((keys.counts().mics_right, keys.counts().mics_wrong), (frames, 0), "{name}");
+        let answers: Vec<_> = keys.verdicts().into_iter().map(|verdict| (verdict.check.id, verdict.answer)).collect();
+        assert!(matches!(
+            answers.as_slice(),
+            [("lorawan-known-key", Answer::Untested(_)), ("lorawan-known-session-key", Answer::Clear(_))]
+        ));
     }
 }
 
