@@ -150,7 +150,10 @@ impl Cold {
         changes.sort_by_key(|(seen, ..)| seen.place);
         for (seen, _, change) in changes {
             match change {
-                Change::Fact(fact) => self.fact(&fact, seen),
+                Change::Fact(fact) => {
+                    self.keys.fact(&fact);
+                    self.fact(&fact, seen);
+                }
                 Change::Event(event) => self.keys.observe(&event),
             }
         }
