@@ -353,7 +353,7 @@ fn order(name: &Name) -> (Reverse<Option<u8>>, Timestamp, NameKey) {
 }
 
 /// Whether a name stays with its device beyond a session, and says which device it is.
-fn lasts(name: &Name) -> bool {
+pub fn lasts(name: &Name) -> bool {
     kind(&name.kind).is_some_and(|kind| kind.lifetime != Lifetime::Session && kind.strength != Strength::Path)
 }
 
