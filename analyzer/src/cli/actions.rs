@@ -6,7 +6,9 @@ use crate::screen;
 
 /// List what to do about the findings of a store, the most urgent first.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  citytap actions --store demo\n  citytap actions --store demo --format json | jq '.[].title'")]
+#[command(
+    after_help = "Examples:\n  citytap actions --store demo\n  citytap actions --store demo --format json | jq '.[].title'"
+)]
 pub struct Actions {
     #[command(flatten)]
     asked: Asked,

@@ -6,7 +6,9 @@ use clap::CommandFactory;
 
 /// Print completions for a shell.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  citytap completions bash > /etc/bash_completion.d/citytap\n  citytap completions fish > ~/.config/fish/completions/citytap.fish")]
+#[command(
+    after_help = "Examples:\n  citytap completions bash > /etc/bash_completion.d/citytap\n  citytap completions fish > ~/.config/fish/completions/citytap.fish"
+)]
 pub struct Completions {
     /// bash, elvish, fish, powershell or zsh.
     #[arg(value_name = "SHELL")]
@@ -43,7 +45,11 @@ impl Man {
                 let Some(command) = whole.find_subcommand(name) else {
                     let known: Vec<&str> = whole.get_subcommands().map(clap::Command::get_name).collect();
                     let meant = super::out::nearest(name, known.iter().copied()).map(|word| format!(" Did you mean '{word}'?"));
-                    eprintln!("citytap: no command is called '{name}'.{} Commands are: {}.", meant.unwrap_or_default(), known.join(", "));
+                    eprintln!(
+                        "citytap: no command is called '{name}'.{} Commands are: {}.",
+                        meant.unwrap_or_default(),
+                        known.join(", ")
+                    );
                     return Ok(super::USAGE);
                 };
                 command.clone()

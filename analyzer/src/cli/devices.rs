@@ -30,8 +30,10 @@ pub struct Devices {
 #[derive(clap::Subcommand)]
 enum One {
     /// Show all that is known of one device: names, class with its reasons, services, peers, checks, findings.
-    #[command(after_help = "Examples:\n  citytap devices show 004efb --store demo\n  citytap devices show dev_eui:24e124715e00000d\n  \
-        citytap devices show 10.20.0.5\n  citytap devices show pump-station-3")]
+    #[command(
+        after_help = "Examples:\n  citytap devices show 004efb --store demo\n  citytap devices show dev_eui:24e124715e00000d\n  \
+        citytap devices show 10.20.0.5\n  citytap devices show pump-station-3"
+    )]
     Show {
         /// An id or its beginning, a name as kind:value, or any identity: an EUI, an address, a client identifier, a given name.
         #[arg(value_name = "ID")]

@@ -7,8 +7,8 @@ use crate::checks;
 use crate::findings::Severity;
 use crate::findings::actions::name_device;
 use crate::findings::kept::KeptFinding;
-use crate::screen::text::{Columns, wrapped};
 use crate::screen::moment;
+use crate::screen::text::{Columns, wrapped};
 use std::collections::BTreeSet;
 
 /// List the findings of a store, the gravest first.
@@ -35,10 +35,13 @@ impl Findings {
         let city = self.asked.open()?;
         let contents = city.contents();
         if let Some(wanted) = &self.check {
-            let known: BTreeSet<&str> =
-                checks::all().map(|check| check.id).chain(contents.findings.values().map(|finding| finding.check.as_str())).collect();
+            let known: BTreeSet<&str> = checks::all()
+                .map(|check| check.id)
+                .chain(contents.findings.values().map(|finding| finding.check.as_str()))
+                .collect();
             if !known.contains(wanted.as_str()) {
-                let meant = nearest(wanted, known.iter().copied()).map(|word| format!(" Did you mean '{word}'?")).unwrap_or_default();
+                let meant =
+                    nearest(wanted, known.iter().copied()).map(|word| format!(" Did you mean '{word}'?")).unwrap_or_default();
                 let known = known.into_iter().collect::<Vec<_>>().join(", ");
                 eprintln!("citytap: no check is called '{wanted}'.{meant} Checks are: {known}.");
                 return Ok(USAGE);
@@ -76,7 +79,10 @@ impl Findings {
         text.push_str(&self.beside(contents.findings.values().filter(|finding| !contents.is_open(finding)).collect()));
         text.push('\n');
         if findings.is_empty() {
-            text.push_str(&wrapped("", "What could not be tested is no finding and not safe either: `citytap devices show ID` tells both."));
+            text.push_str(&wrapped(
+                "",
+                "What could not be tested is no finding and not safe either: `citytap devices show ID` tells both.",
+            ));
         }
         print(&text)?;
         Ok(DONE)

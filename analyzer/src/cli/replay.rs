@@ -15,8 +15,10 @@ use std::path::{Path, PathBuf};
 
 /// Read captures and print devices, checks and what to do.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  citytap replay monday.pcap tuesday.pcap.gz\n  citytap replay fixture.pcap --expect fixture.toml --fail-on high\n  \
-    citytap replay capture.pcapng --out results --threads 2\n  citytap replay monday.pcap --store city && citytap devices --store city")]
+#[command(
+    after_help = "Examples:\n  citytap replay monday.pcap tuesday.pcap.gz\n  citytap replay fixture.pcap --expect fixture.toml --fail-on high\n  \
+    citytap replay capture.pcapng --out results --threads 2\n  citytap replay monday.pcap --store city && citytap devices --store city"
+)]
 pub struct Replay {
     /// Capture files, pcap or pcapng, plain, gzip or zstd; - for standard input. Several are merged by time.
     #[arg(required = true, value_name = "CAPTURE")]
@@ -131,7 +133,10 @@ impl Replay {
         }
         for (path, run) in &known {
             let run = run.map_or(0, |run| run.number);
-            eprintln!("citytap: {} is in the store already (run {run}); nothing was added. --again judges it again.", path.display());
+            eprintln!(
+                "citytap: {} is in the store already (run {run}); nothing was added. --again judges it again.",
+                path.display()
+            );
         }
         if new.is_empty() {
             return Some(DONE);
@@ -152,14 +157,24 @@ impl Replay {
         let before = |digest: &String| city.contents().run_of(digest);
         let counted_before = digests.iter().flatten().any(|digest| before(digest).is_some());
         if let (Some(run), false) = (digests.iter().flatten().find_map(before), self.again) {
-            eprintln!("citytap: what was read is in the store already (run {}); nothing was added. --again judges it again.", run.number);
+            eprintln!(
+                "citytap: what was read is in the store already (run {}); nothing was added. --again judges it again.",
+                run.number
+            );
             return Ok(None);
         }
         let run = Run::new(report, captures, digests, site, self.again && counted_before);
         Ok(Some(city.add(report, run)?))
     }
 
-    fn print(&self, report: &Report, captures: &[CaptureInfo], damaged: usize, added: Option<Added>, site: &str) -> Result<(), Failure> {
+    fn print(
+        &self,
+        report: &Report,
+        captures: &[CaptureInfo],
+        damaged: usize,
+        added: Option<Added>,
+        site: &str,
+    ) -> Result<(), Failure> {
         if self.format == "json" {
             return print(&run_folder::as_one_object(report, captures, site));
         }

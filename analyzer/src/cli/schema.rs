@@ -7,7 +7,9 @@ use citytap_sensor::protocols::DECODERS;
 
 /// List every protocol, record kind, field, anomaly, identity kind and bound, and every check.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  citytap schema\n  citytap schema modbus\n  citytap schema --format json | jq '.protocols[].records[].name'")]
+#[command(
+    after_help = "Examples:\n  citytap schema\n  citytap schema modbus\n  citytap schema --format json | jq '.protocols[].records[].name'"
+)]
 pub struct Schema {
     /// Only these protocols.
     #[arg(value_name = "PROTOCOL")]

@@ -97,14 +97,17 @@ pub fn compare(a: &Snapshot, b: &Snapshot) -> Difference {
         a.findings.iter().map(|finding| key(finding, back.get(&finding.device).copied().unwrap_or(finding.device))).collect();
     let of_b: BTreeSet<String> = b.findings.iter().map(|finding| finding.id.clone()).collect();
     difference.new_findings = b.findings.iter().filter(|finding| !of_a.contains(&finding.id)).cloned().collect();
-    let stays = |finding: &KeptFinding| of_b.contains(&key(finding, back.get(&finding.device).copied().unwrap_or(finding.device)));
+    let stays =
+        |finding: &KeptFinding| of_b.contains(&key(finding, back.get(&finding.device).copied().unwrap_or(finding.device)));
     difference.gone_findings = a.findings.iter().filter(|finding| !stays(finding)).cloned().collect();
     difference
 }
 
 /// Of each device of the second, the one of the first that it is.
 fn pair(a: &Snapshot, b: &Snapshot) -> BTreeMap<DeviceId, DeviceId> {
-    let founding = |device: &Device| device.identities.first().map(|name| (name.kind.clone(), name.value.clone(), name.at.clone(), device.network));
+    let founding = |device: &Device| {
+        device.identities.first().map(|name| (name.kind.clone(), name.value.clone(), name.at.clone(), device.network))
+    };
     let mut by_alias: BTreeMap<DeviceId, DeviceId> = BTreeMap::new();
     let mut by_name = BTreeMap::new();
     for device in a.devices.values() {
@@ -165,11 +168,8 @@ const FIELDS: &[Field] = &[
 fn changes(a: &Device, b: &Device) -> Vec<FieldChange> {
     let change = |(field, read): &Field| {
         let (from, to): (BTreeSet<String>, BTreeSet<String>) = (read(a).into_iter().collect(), read(b).into_iter().collect());
-        let change = FieldChange {
-            field,
-            from: from.difference(&to).cloned().collect(),
-            to: to.difference(&from).cloned().collect(),
-        };
+        let change =
+            FieldChange { field, from: from.difference(&to).cloned().collect(), to: to.difference(&from).cloned().collect() };
         (from != to).then_some(change)
     };
     FIELDS.iter().filter_map(change).collect()

@@ -2,5 +2,5 @@
 
 pub mod diff;
 pub mod inventory;
-pub mod schema;
 pub mod run_folder;
+pub mod schema;

@@ -32,7 +32,8 @@ pub fn text(protocols: &[String]) -> String {
         text.push_str("CHECKS\n");
         for check in checks::all() {
             text.push_str(&wrapped("  ", &format!("{}: {}", check.id, check.title)));
-            for (first, line) in [("      found  ", check.finding), ("      do     ", check.remedy), ("      why    ", check.why)] {
+            for (first, line) in [("      found  ", check.finding), ("      do     ", check.remedy), ("      why    ", check.why)]
+            {
                 text.push_str(&wrapped(first, line));
             }
             text.push_str(&wrapped("      see    ", &check.references.join("; ")));

@@ -18,7 +18,8 @@ pub fn table<'a>(devices: impl IntoIterator<Item = &'a Device>) -> String {
     for device in devices {
         let class = device.class.as_ref().map_or("-", |class| class.name.as_str());
         let product = device.product.as_deref().or(device.model.as_deref());
-        let made = [device.vendor.as_deref(), product].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let vendor = device.vendor.as_deref().filter(|vendor| !product.is_some_and(|product| product.starts_with(vendor)));
+        let made = [vendor, product].into_iter().flatten().collect::<Vec<_>>().join(" ");
         columns.row([device.id.to_string(), class.to_owned(), called(device), made, moment(device.last_seen)]);
     }
     columns.to_text()
@@ -44,6 +45,7 @@ pub fn page(device: &Device, contents: &Contents) -> String {
     page.security(device);
     page.checks(device.id);
     page.findings(device.id);
+    page.sources(device);
     page.text
 }
 
@@ -66,7 +68,9 @@ impl Page<'_> {
     /// Rows in columns, indented; what is beyond [`SHOWN`] is counted.
     fn rows(&mut self, rows: Vec<Vec<String>>) {
         let more = rows.len().saturating_sub(SHOWN);
-        let wide = |column: usize| rows.iter().take(SHOWN).filter_map(|row| row.get(column)).map(|cell| cell.chars().count().min(44)).max();
+        let wide = |column: usize| {
+            rows.iter().take(SHOWN).filter_map(|row| row.get(column)).map(|cell| cell.chars().count().min(44)).max()
+        };
         let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(|column| wide(column).unwrap_or(0)).collect();
         for row in rows.into_iter().take(SHOWN) {
             let last = row.len().saturating_sub(1);
@@ -92,7 +96,8 @@ impl Page<'_> {
         self.line("  site    ", &device.site);
         self.line("  seen    ", &format!("{} to {}", moment(device.first_seen), moment(device.last_seen)));
         let (messages, packets) = (grouped(device.messages), grouped(device.packets));
-        let counts = format!("{messages} messages; {packets} packets and {} bytes from and to its addresses", grouped(device.bytes));
+        let counts =
+            format!("{messages} messages; {packets} packets and {} bytes from and to its addresses", grouped(device.bytes));
         self.line("  traffic ", &counts);
         if device.provisional {
             self.line("  note    ", "mentioned by others; it neither answered nor showed itself in a protocol");
@@ -162,13 +167,15 @@ impl Page<'_> {
         }
         if !device.objects.is_empty() {
             self.section("OBJECTS");
-            let rows = device.objects.iter().map(|object| vec![object.kind.clone(), object.name.clone(), self.when(&object.seen)]);
+            let rows =
+                device.objects.iter().map(|object| vec![object.kind.clone(), object.name.clone(), self.when(&object.seen)]);
             let rows = rows.collect();
             self.rows(rows);
         }
         if !device.refused_links.is_empty() {
             self.section("NOT TAKEN FOR ONE DEVICE WITH");
-            let row = |link: &crate::inventory::RefusedLink| vec![link.other.clone(), format!("{} ({})", link.reason, link.basis)];
+            let row =
+                |link: &crate::inventory::RefusedLink| vec![link.other.clone(), format!("{} ({})", link.reason, link.basis)];
             self.rows(device.refused_links.iter().map(row).collect());
         }
     }
@@ -193,7 +200,10 @@ impl Page<'_> {
         let mut answers: Vec<_> = self.contents.checks_of(device).collect();
         answers.sort_by_key(|check| std::cmp::Reverse(check.outcome));
         if answers.is_empty() {
-            self.line("  ", "none was asked: nothing that it showed is what a check is about, which does not mean that it is safe");
+            self.line(
+                "  ",
+                "none was asked: nothing that it showed is what a check is about, which does not mean that it is safe",
+            );
         }
         for check in answers {
             let title = checks::by_id(&check.check).map_or(check.check.as_str(), |spec| spec.title);
@@ -202,7 +212,8 @@ impl Page<'_> {
                 Outcome::Clear => "tested and clear",
                 Outcome::Untested => "could not test",
             };
-            let before = self.contents.findings.values().filter(|finding| finding.device == device && finding.check == check.check);
+            let before =
+                self.contents.findings.values().filter(|finding| finding.device == device && finding.check == check.check);
             let until = before.filter_map(|finding| finding.last_seen).max().filter(|_| check.outcome == Outcome::Clear);
             let until = until.map(|until| format!(" (found before, last {})", moment(until))).unwrap_or_default();
             self.line(&format!("  {outcome:<16}  "), &format!("{title}: {}{until}", check.reason));
@@ -224,14 +235,26 @@ impl Page<'_> {
             self.line("    do    ", &finding.remedy);
             let times = if finding.count == 1 { "once".to_owned() } else { format!("{} times", grouped(finding.count)) };
             let places = finding.evidence.iter().map(|place| {
-                let run = place.run.and_then(|run| contents.runs.get(&run));
-                let of = run.map(|run| format!(" of {}", run.names())).unwrap_or_default();
+                let of = place.run.filter(|_| contents.runs.len() > 1).map(|run| format!(" of run {run}")).unwrap_or_default();
                 format!("frame {}{of} ({}, {})", place.frame, moment(place.time), place.field)
             });
             self.line("    seen  ", &format!("{times}: {}", places.collect::<Vec<_>>().join("; ")));
             if !finding.references.is_empty() {
                 self.line("    see   ", &finding.references.join("; "));
             }
+        }
+    }
+
+    /// What the frame numbers count in.
+    fn sources(&mut self, device: &Device) {
+        self.section("SOURCES");
+        let during =
+            |run: &&crate::store::Run| run.first_packet <= Some(device.last_seen) && Some(device.first_seen) <= run.last_packet;
+        let contents = self.contents;
+        for run in contents.runs.values().filter(during) {
+            let span =
+                run.first_packet.zip(run.last_packet).map(|(first, last)| format!(", {} to {}", moment(first), moment(last)));
+            self.line("  ", &format!("run {}: {}{}", run.number, run.names(), span.unwrap_or_default()));
         }
     }
 
@@ -243,8 +266,13 @@ impl Page<'_> {
     }
 
     fn when(&self, seen: &Sighting) -> String {
-        let of = |time| self.contents.source_of(time).map(|source| format!(" of {source}")).unwrap_or_default();
-        let first = format!("frame {}{}", seen.first_frame, of(seen.first_seen));
+        let runs = self.contents.runs_at(seen.first_seen);
+        let of = match runs.as_slice() {
+            _ if self.contents.runs.len() == 1 => String::new(),
+            [run] => format!(" of run {}", run.number),
+            _ => format!(" at {}", moment(seen.first_seen)),
+        };
+        let first = format!("frame {}{of}", seen.first_frame);
         match seen.count {
             0 | 1 => first,
             count => format!("{first}, {} times, last {}", grouped(count), moment(seen.last_seen)),

@@ -158,11 +158,10 @@ impl Contents {
         self.devices.get(&id).or_else(|| self.devices.values().find(|device| device.aliases.contains(&id)))
     }
 
-    /// Where a packet was seen: the captures of the run whose time it lies in.
-    pub fn source_of(&self, time: Timestamp) -> Option<String> {
+    /// The runs whose packets were of this time.
+    pub fn runs_at(&self, time: Timestamp) -> Vec<&Run> {
         let within = |run: &&Run| run.first_packet <= Some(time) && Some(time) <= run.last_packet && !run.again;
-        let runs: Vec<&Run> = self.runs.values().filter(within).collect();
-        (!runs.is_empty()).then(|| runs.iter().map(|run| run.names()).collect::<Vec<_>>().join(" or "))
+        self.runs.values().filter(within).collect()
     }
 
     /// Adds a run.
