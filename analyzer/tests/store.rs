@@ -184,7 +184,7 @@ fn a_wrong_word_gets_the_nearest_right_one() {
     done(&["replay", &city(), "--store", &store]);
     let cases: &[(&[&str], i32, &str)] = &[
         (&["devices", "--class", "gatewya"], 2, "Did you mean 'gateway'?"),
-        (&["devices", "show", "10.20.0.500"], 2, "Did you mean '10.20.0.5"),
+        (&["devices", "show", "10.20.0.500"], 2, "Did you mean '10.20."),
         (&["devices", "show", "nothing-like-it-at-all"], 2, "lists them"),
         (&["findings", "--check", "anonymus-accepted"], 2, "Did you mean 'anonymous-accepted'?"),
         (&["findings", "--severity", "hihg"], 2, "severities are info, low, medium, high and critical"),

@@ -174,7 +174,10 @@ fn find<'c>(typed: &str, contents: &'c Contents) -> Vec<&'c Device> {
 
 /// An address or EUI as it is stored, however it was typed; other names in lower case.
 fn normal(value: &str) -> String {
-    if let Ok(address) = value.parse::<IpAddr>() {
+    let mut bytes = value.split([':', '-']);
+    // Eight pairs of digits are an IPv6 address too, which nobody writes so.
+    let is_eui = matches!(value.len(), 17 | 23) && bytes.all(|byte| byte.len() == 2);
+    if let Some(address) = value.parse::<IpAddr>().ok().filter(|_| !is_eui) {
         return address.to_string();
     }
     let lower = value.to_lowercase();
@@ -191,6 +194,7 @@ mod tests {
     fn addresses_are_found_however_they_are_typed() {
         assert_eq!(normal("00:80:F4:20:02:0B"), "0080f420020b");
         assert_eq!(normal("24-E1-24-71-5E-00-00-0D"), "24e124715e00000d");
+        assert_eq!(normal("24:E1:24:71:5E:00:00:0D"), "24e124715e00000d");
         assert_eq!(normal("2001:DB8:0::1"), "2001:db8::1");
         assert_eq!(normal("Lamp-7"), "lamp-7");
     }

@@ -98,8 +98,13 @@ impl Index {
     }
 }
 
-/// Says of each new device which known devices are the same one. Known devices that belong together come together here.
-pub fn assign(known: &BTreeMap<DeviceId, Device>, new: &BTreeMap<DeviceId, Device>) -> BTreeMap<DeviceId, Vec<DeviceId>> {
+/// Says of each new device which known devices are the same one. Known devices that belong together come together here, unless
+/// `told_apart` says that a run saw both of them: a run that sees less may take for one what another run knows to be two.
+pub fn assign(
+    known: &BTreeMap<DeviceId, Device>,
+    new: &BTreeMap<DeviceId, Device>,
+    told_apart: impl Fn(&Device, &Device) -> bool,
+) -> BTreeMap<DeviceId, Vec<DeviceId>> {
     let index = Index::new(known);
     let mut pairs: Vec<(Reverse<Fit>, DeviceId, DeviceId)> = Vec::new();
     for device in new.values() {
@@ -115,7 +120,7 @@ pub fn assign(known: &BTreeMap<DeviceId, Device>, new: &BTreeMap<DeviceId, Devic
         }
         let others = assigned.entry(id).or_default();
         let agrees = |other: &DeviceId| match (known.get(other), known.get(&old)) {
-            (Some(other), Some(old)) => !contradict(other, old),
+            (Some(other), Some(old)) => !contradict(other, old) && !told_apart(other, old),
             _ => false,
         };
         if others.iter().all(agrees) {
