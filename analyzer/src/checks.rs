@@ -2,10 +2,11 @@
 
 use crate::detectors;
 use crate::findings::CheckSpec;
+use crate::keys::Keys;
 
 /// All checks, in the order of the stages.
 pub fn all() -> impl Iterator<Item = &'static CheckSpec> {
-    detectors::credentials::CHECKS.iter().copied()
+    Keys::CHECKS.iter().chain(detectors::credentials::CHECKS).copied()
 }
 
 /// The check of an id; `None` for one of another version.

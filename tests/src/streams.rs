@@ -44,6 +44,31 @@ pub enum Cut {
     Random(Noise),
 }
 
+/// What came of showing a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// What was observed.
+    pub lines: Vec<String>,
+    /// How many of the lines were told before the decoder lost its place; all, where it did not.
+    pub in_sync: usize,
+    /// Whether the decoder went on to the end.
+    pub goes_on: bool,
+}
+
+impl Shown {
+    /// Compares with what came of the same bytes in other pieces, as far as this one was in sync.
+    pub fn same_while_in_sync(&self, other: &Shown) -> Result<(), String> {
+        let all = self.in_sync == self.lines.len();
+        let same = other.lines.get(..self.in_sync) == self.lines.get(..self.in_sync) && (!all || self == other);
+        if same {
+            return Ok(());
+        }
+        let at = self.lines.iter().zip(&other.lines).take_while(|(mine, theirs)| mine == theirs).count();
+        let line = |shown: &Shown| format!("{:?} (of {}, went on: {})", shown.lines.get(at), shown.lines.len(), shown.goes_on);
+        Err(format!("at observation {at}:\n  one way   {}\n  the other {}", line(self), line(other)))
+    }
+}
+
 impl Conversation {
     /// A bench with the conversation's flow.
     pub fn bench(&self) -> Bench {
@@ -54,15 +79,20 @@ impl Conversation {
         bench
     }
 
-    /// Shows everything to a fresh decoder; answers what it observed and whether it went on to the end.
-    pub fn show(&self, cut: Cut) -> (Vec<String>, bool) {
+    /// Shows everything to a fresh decoder.
+    pub fn show(&self, cut: Cut) -> Shown {
         let mut bench = self.bench();
-        let mut alive = true;
+        let (mut goes_on, mut in_sync) = (true, None);
         for event in self.pieces(cut) {
-            alive = alive && play(&mut bench, &event);
+            let before = bench.lines.0.len();
+            goes_on = goes_on && play(&mut bench, &event);
+            if bench.counters.get(Counter::Desynchronised) + bench.counters.get(Counter::ResynchronisationBytes) > 0 {
+                in_sync.get_or_insert(before);
+            }
         }
         bench.close();
-        (bench.lines.0, alive)
+        let in_sync = in_sync.unwrap_or(bench.lines.0.len());
+        Shown { lines: bench.lines.0, in_sync, goes_on }
     }
 
     fn pieces(&self, mut cut: Cut) -> Vec<Event> {

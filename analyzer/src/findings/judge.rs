@@ -136,26 +136,27 @@ pub fn judge(verdicts: Vec<Verdict>, inventory: &Inventory) -> (Judgement, u64) 
 fn judge_device(device: DeviceId, verdicts: Vec<Verdict>, judgement: &mut Judgement) {
     let Some(spec) = verdicts.first().map(|verdict| verdict.check) else { return };
     let mut found: BTreeMap<Key, (IdentityKey, Evidence)> = BTreeMap::new();
-    let mut answer: Option<(Outcome, String)> = None;
+    let mut answer: Option<(u8, Outcome, String)> = None;
     for verdict in verdicts {
-        let (outcome, reason) = match verdict.answer {
+        let (weight, outcome, reason) = match verdict.answer {
             Answer::Found(one) => {
                 let key = (std::cmp::Reverse(one.severity), std::cmp::Reverse(one.confidence), one.arguments);
                 let reason = render(spec.finding, &key.2);
                 let (_, evidence) = found.entry(key).or_insert_with(|| (verdict.subject, Evidence::default()));
                 evidence.merge(&one.evidence);
-                (Outcome::Found, reason)
+                (3, Outcome::Found, reason)
             }
-            Answer::Clear(reason) => (Outcome::Clear, reason),
-            Answer::Untested(reason) => (Outcome::Untested, reason),
+            Answer::Untested(reason) => (2, Outcome::Untested, reason),
+            Answer::Clear(reason) => (1, Outcome::Clear, reason),
+            Answer::Otherwise(reason) => (0, Outcome::Untested, reason.to_owned()),
         };
-        if answer.as_ref().is_none_or(|(before, _)| outcome > *before) {
-            answer = Some((outcome, reason));
+        if answer.as_ref().is_none_or(|(before, ..)| weight > *before) {
+            answer = Some((weight, outcome, reason));
         }
     }
     let findings = found.into_iter().map(|(key, (subject, evidence))| finding(spec, device, key, &subject, &evidence));
     judgement.findings.extend(findings);
-    if let Some((outcome, reason)) = answer {
+    if let Some((_, outcome, reason)) = answer {
         judgement.checks.push(Check { check: spec.id, device, outcome, reason, spec });
     }
 }

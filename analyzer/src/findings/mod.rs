@@ -79,7 +79,7 @@ pub struct Verdict {
     pub answer: Answer,
 }
 
-/// The three answers.
+/// The three answers, and the one that stands where none was given: silence never reads as safe.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// It is so.
@@ -88,6 +88,8 @@ pub enum Answer {
     Clear(String),
     /// It could not be tested; the text says why.
     Untested(String),
+    /// It could not be tested, unless another answer about the device says more; the text says why.
+    Otherwise(&'static str),
 }
 
 /// What was found.

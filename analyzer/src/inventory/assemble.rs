@@ -4,7 +4,7 @@ use super::device::{
     CertificateSeen, Device, DeviceId, Name, ObjectSeen, PeerSeen, RefusedLink, RoleSeen, SecuritySeen, ServiceSeen, Sighting,
     ViaSeen,
 };
-use super::groups::{Basis, Group, Groups, Refusal, Vertex, id_of};
+use super::groups::{Group, Groups, Refusal, Vertex, id_of};
 use super::table::{ASPECTS, NodeId, Stamp, Statement, What};
 use super::{Inventory, rank};
 use crate::signatures::conclusions::{self, Said};
@@ -135,10 +135,7 @@ impl Inventory {
                 links.push(RefusedLink {
                     name: self.table.node(groups.node(vertex)).key.to_string(),
                     other: self.table.node(refused.what.other).key.to_string(),
-                    basis: match refused.what.basis {
-                        Basis::Said(label) => self.table.label_text(label).into(),
-                        Basis::Rule(text) => text.into(),
-                    },
+                    basis: refused.what.basis.into(),
                     confidence: confidence_name(refused.what.confidence).into(),
                     reason: match refused.what.why {
                         Refusal::TwoOf(kind) => format!("each side has another {kind}, and a device has one"),

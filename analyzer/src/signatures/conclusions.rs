@@ -272,6 +272,8 @@ fn shown<'a>(device: &'a Device, fingerprints: &'a [(&'static str, String)]) -> 
             ("gwmp.desc", _) => shown.text("description", text),
             ("ha.component", _) => shown.value("ha_component", text),
             ("ha.device_class", _) => shown.value("ha_device_class", text),
+            // What the network's operator calls the kind of device says more than a word in some name.
+            (source, "model") if source.ends_with("profile_name") => shown.text("profile", text),
             (_, "name" | "hostname") => shown.text("name", text),
             (_, "model") => shown.text("model", text),
             (_, "product") => shown.text("product", text),

@@ -11,7 +11,7 @@ use crate::findings::{Answer, CheckSpec, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::{IdentityKey, OwnedCredential, OwnedFact, Seen};
 use crate::signatures::credentials::published_key;
 use citytap_sensor::observation::{Confidence, CredentialKind, Outcome, SecurityAspect};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use checks::ALL as CHECKS;
 
@@ -33,7 +33,7 @@ pub struct Credentials {
 #[derive(Default)]
 struct Client {
     /// Default pairs, by list and products.
-    listed: HashMap<(&'static str, &'static str), (Outcome, Evidence)>,
+    listed: BTreeMap<(&'static str, &'static str), (Outcome, Evidence)>,
     passwords: Evidence,
     cleartext: Evidence,
     cleartext_to: Option<IdentityKey>,

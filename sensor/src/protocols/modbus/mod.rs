@@ -19,6 +19,7 @@ use crate::flow::Direction;
 use crate::observation::{IdentityKind, IdentityScope, Lifetime, Strength};
 use crate::reader::Reader;
 use session::Session;
+use wire::MbapHeader;
 
 /// What the decoder is.
 pub static SPEC: DecoderSpec = DecoderSpec {
@@ -52,16 +53,21 @@ pub static UNIT: IdentityKind = IdentityKind {
     doc: "Unit identifier, 1 to 247, of a device behind a server's address (Messaging Guide §3.1.3).",
 };
 
-/// Content decides: an MBAP header whose length fits and a PDU of the right shape, or an RTU frame with a right CRC.
+/// Content decides: an MBAP header whose length fits and a PDU of the right shape, or an RTU frame with a right CRC. An RTU request for few
+/// registers from address 0 looks like the beginning of the first, so what is not whole is held against the second.
 fn probe(input: &ProbeInput<'_>) -> Probe {
-    match wire::MbapHeader::parse(&mut Reader::new(input.bytes)) {
-        Some(header) if header.protocol_id == 0 && header.is_plausible() => probe_mbap(input, &header),
-        None if input.bytes.len() < 4 && input.channel != Channel::Datagram => Probe::Incomplete,
-        _ => probe_rtu(input),
+    let header = MbapHeader::parse(&mut Reader::new(input.bytes));
+    if let Some(header) = header.filter(|header| header.protocol_id == 0 && header.is_plausible()) {
+        let rtu = if input.bytes.len() < header.adu_length() { probe_rtu(input) } else { Probe::No };
+        return if rtu == Probe::No { probe_mbap(input, &header) } else { rtu };
+    }
+    match probe_rtu(input) {
+        Probe::No if header.is_none() && input.channel != Channel::Datagram => Probe::Incomplete,
+        answer => answer,
     }
 }
 
-fn probe_mbap(input: &ProbeInput<'_>, header: &wire::MbapHeader) -> Probe {
+fn probe_mbap(input: &ProbeInput<'_>, header: &MbapHeader) -> Probe {
     let Some(pdu) = input.bytes.get(wire::MBAP_LENGTH..).map(|rest| rest.get(..header.pdu_length()).unwrap_or(rest)) else {
         return Probe::No;
     };
@@ -77,6 +83,8 @@ fn probe_mbap(input: &ProbeInput<'_>, header: &wire::MbapHeader) -> Probe {
         (true, false) => Probe::Strong(Some(Direction::ToServer)),
         (false, true) => Probe::Strong(Some(Direction::ToClient)),
         (true, true) => Probe::Strong(None),
+        // Codes from 128 on are reserved for exception responses (V1.1b3 §4.1), whatever the rest looks like.
+        (false, false) if pdu.first().is_some_and(|code| code & 0x80 != 0) => Probe::Weak(Some(Direction::ToClient)),
         (false, false) => Probe::Weak(None),
     }
 }

@@ -73,9 +73,17 @@ impl Decoder for Session {
             return Step::Consumed(input.bytes.len());
         }
         if self.framing == Framing::Unknown {
-            let mbap = MbapHeader::parse(&mut Reader::new(input.bytes));
-            self.framing = match mbap {
-                Some(header) if header.protocol_id == 0 && header.is_plausible() => Framing::Mbap,
+            // An RTU request for few registers from address 0 reads as an MBAP header whose message is not all there.
+            let header = MbapHeader::parse(&mut Reader::new(input.bytes));
+            let plausible = header.filter(|header| header.protocol_id == 0 && header.is_plausible());
+            let whole = plausible.is_some_and(|header| input.bytes.len() >= header.adu_length());
+            let rtu = !whole && wire::begins_with_rtu_frame(input.bytes, input.direction);
+            let stream = input.channel != Channel::Datagram;
+            self.framing = match (header, plausible) {
+                (_, Some(_)) if whole => Framing::Mbap,
+                _ if rtu => Framing::Rtu,
+                (None, _) | (_, Some(_)) if stream => return Step::Need(input.bytes.len() + 1),
+                (_, Some(_)) => Framing::Mbap,
                 _ => Framing::Rtu,
             };
         }

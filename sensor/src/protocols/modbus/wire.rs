@@ -597,6 +597,12 @@ fn unknown_frame(bytes: &[u8]) -> Option<RtuFrame<'_>> {
     Some(RtuFrame { length, pdu: bytes.get(..length).and_then(checked_pdu) })
 }
 
+/// Whether `bytes` begin with a whole RTU frame of a known function with a right CRC.
+pub fn begins_with_rtu_frame(bytes: &[u8], direction: Direction) -> bool {
+    let known = bytes.get(1).is_some_and(|code| has_shape(code & 0x7f));
+    known && rtu_frame(bytes, direction).is_some_and(|frame| frame.pdu.is_some())
+}
+
 /// Whether `bytes` are exactly one RTU frame of a public function: what a probe can trust.
 pub fn is_rtu_frame(bytes: &[u8], direction: Direction) -> bool {
     let known = bytes.get(1).is_some_and(|code| has_shape(code & 0x7f));

@@ -101,6 +101,7 @@ impl Session {
             Err(_) if self.agreed => {
                 self.to_server.head_read = true;
                 self.to_server.astray = true;
+                cx.count(Counter::Desynchronised, 1);
                 return self.frame(input, cx);
             }
             Err(_) => return Step::GiveUp,
@@ -129,6 +130,7 @@ impl Session {
             Err(_) if self.asked.is_some() => {
                 self.to_client.head_read = true;
                 self.to_client.astray = true;
+                cx.count(Counter::Desynchronised, 1);
                 return self.frame(input, cx);
             }
             Err(_) => return Step::GiveUp,
