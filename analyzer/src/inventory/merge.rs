@@ -98,8 +98,13 @@ impl Index {
     }
 }
 
-/// Says of each new device which known devices are the same one. Known devices that belong together come together here.
-pub fn assign(known: &BTreeMap<DeviceId, Device>, new: &BTreeMap<DeviceId, Device>) -> BTreeMap<DeviceId, Vec<DeviceId>> {
+/// Says of each new device which known devices are the same one. Known devices that belong together come together here, unless
+/// `told_apart` says that a run saw both of them: a run that sees less may take for one what another run knows to be two.
+pub fn assign(
+    known: &BTreeMap<DeviceId, Device>,
+    new: &BTreeMap<DeviceId, Device>,
+    told_apart: impl Fn(&Device, &Device) -> bool,
+) -> BTreeMap<DeviceId, Vec<DeviceId>> {
     let index = Index::new(known);
     let mut pairs: Vec<(Reverse<Fit>, DeviceId, DeviceId)> = Vec::new();
     for device in new.values() {
@@ -115,7 +120,7 @@ pub fn assign(known: &BTreeMap<DeviceId, Device>, new: &BTreeMap<DeviceId, Devic
         }
         let others = assigned.entry(id).or_default();
         let agrees = |other: &DeviceId| match (known.get(other), known.get(&old)) {
-            (Some(other), Some(old)) => !contradict(other, old),
+            (Some(other), Some(old)) => !contradict(other, old) && !told_apart(other, old),
             _ => false,
         };
         if others.iter().all(agrees) {
@@ -359,7 +364,7 @@ fn order(name: &Name) -> (Reverse<Option<u8>>, Timestamp, NameKey) {
 }
 
 /// Whether a name stays with its device beyond a session, and says which device it is.
-fn lasts(name: &Name) -> bool {
+pub fn lasts(name: &Name) -> bool {
     kind(&name.kind).is_some_and(|kind| kind.lifetime != Lifetime::Session && kind.strength != Strength::Path)
 }
 
