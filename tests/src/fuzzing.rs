@@ -3,12 +3,14 @@
 //! An input for a decoder is a schedule. Its first byte chooses the transport and the port; then come steps of three bytes and a payload:
 //! what to do and which way, and the length. [`seed`] writes a recorded conversation so, which is where fuzzing starts.
 
-use crate::contract;
-use crate::streams::{Conversation, Event, play};
+use crate::streams::{Conversation, Event, play, record};
+use crate::{cases, contract};
 use citytap_sensor::flow::{Direction, Transport};
 use citytap_sensor::protocols::{Channel, DecoderSpec, ProbeInput};
 use citytap_sensor::reader::Reader;
 use citytap_sensor::testing::Bench;
+use std::collections::BTreeMap;
+use std::fs;
 
 /// The body of a target: must not panic, whatever the bytes.
 pub type Body = fn(&[u8]);
@@ -20,6 +22,52 @@ pub const OTHERS: &[(&str, Body)] = &[
     ("fragments", citytap_sensor::net::fragments::fuzz_fragments),
     ("reassembly", citytap_sensor::transport::reassembly::fuzz_reassembly),
 ];
+
+/// A fuzz target.
+pub enum Target {
+    /// All that a decoder can be shown.
+    Decoder(&'static DecoderSpec),
+    /// A body beside the code that it tests.
+    Other(Body),
+}
+
+impl Target {
+    /// Must not panic, whatever the bytes.
+    pub fn run(&self, bytes: &[u8]) {
+        match self {
+            Target::Decoder(spec) => decoder(spec, bytes),
+            Target::Other(body) => body(bytes),
+        }
+    }
+}
+
+/// The target of a name: a decoder's, or one of [`OTHERS`].
+pub fn target(name: &str) -> Option<Target> {
+    let decoder = contract::decoders().iter().find(|spec| spec.name == name).map(|spec| Target::Decoder(spec));
+    decoder.or_else(|| OTHERS.iter().find(|(other, _)| *other == name).map(|(_, body)| Target::Other(*body)))
+}
+
+/// Largest input that fuzzing starts from; long ones only slow it down.
+const LONGEST_SEED: usize = 8192;
+
+/// Inputs for each target, from `pcaps/`: conversations for decoders, the captures themselves for the rest.
+pub fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
+    let names = contract::decoders().iter().map(|spec| spec.name).chain(OTHERS.iter().map(|(name, _)| *name));
+    let mut seeds: BTreeMap<&'static str, Vec<Vec<u8>>> = names.map(|name| (name, Vec::new())).collect();
+    for case in cases::cases() {
+        for conversation in record(&case.capture) {
+            let mut schedule = seed(&conversation);
+            schedule.truncate(LONGEST_SEED);
+            seeds.entry(conversation.protocol).or_default().push(schedule);
+        }
+        let mut bytes = fs::read(&case.capture).unwrap_or_else(|error| panic!("{}: {error}", case.capture.display()));
+        bytes.truncate(LONGEST_SEED);
+        for (name, _) in OTHERS {
+            seeds.entry(name).or_default().push(bytes.clone());
+        }
+    }
+    seeds
+}
 
 /// Shows a schedule to a wrapped decoder, which checks every answer.
 pub fn decoder(spec: &'static DecoderSpec, schedule: &[u8]) {
