@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
-# Runs every fuzz target: run.sh FOLDER-OF-PROGRAMS. FUZZ_SECONDS for each (60), FUZZ_TARGETS to choose some.
+# Runs every fuzz target: run.sh PROGRAM SEEDS, a folder for each target in SEEDS. FUZZ_SECONDS for each (60), FUZZ_TARGETS to choose some.
 set -euo pipefail
-programs=$(cd "$1" && pwd)
+program=$(realpath "$1")
+seeds=$(realpath "$2")
 cd "$(dirname "$0")"
-seeds=target/seeds
-rm -rf "$seeds"
 mkdir -p artifacts
-names=$("$programs/seeds" "$seeds")
+names=$(ls "$seeds")
 failed=()
 for name in ${FUZZ_TARGETS:-$names}; do
     mkdir -p "target/corpus/$name"
     log=target/$name.log
-    if CITYTAP_FUZZ=$name "$programs/target" "target/corpus/$name" "$seeds/$name" -max_total_time="${FUZZ_SECONDS:-60}" \
+    if CITYTAP_FUZZ=$name "$program" "target/corpus/$name" "$seeds/$name" -max_total_time="${FUZZ_SECONDS:-60}" \
         -timeout=5 -rss_limit_mb=2048 -max_len=16384 -artifact_prefix="artifacts/$name-" >"$log" 2>&1; then
         printf '%-18s %s\n' "$name" "$(grep -E '^Done' "$log" || tail -n 1 "$log")"
     else

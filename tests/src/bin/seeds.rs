@@ -1,4 +1,4 @@
-//! Writes the inputs that fuzzing starts from, and prints the targets' names: `seeds FOLDER`.
+//! Writes the inputs that fuzzing starts from, a folder for each target: `seeds FOLDER`.
 
 use citytap_tests::fuzzing;
 use std::fs;
@@ -12,7 +12,6 @@ fn main() -> std::io::Result<()> {
         for (number, input) in inputs.iter().enumerate() {
             fs::write(own.join(format!("seed-{number}")), input)?;
         }
-        println!("{name}");
     }
     Ok(())
 }
