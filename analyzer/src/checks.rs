@@ -2,8 +2,14 @@
 
 use crate::detectors;
 use crate::findings::CheckSpec;
+use crate::keys::Keys;
 
 /// All checks, in the order of the stages.
 pub fn all() -> impl Iterator<Item = &'static CheckSpec> {
-    detectors::credentials::CHECKS.iter().copied()
+    Keys::CHECKS.iter().chain(detectors::credentials::CHECKS).copied()
+}
+
+/// The check of an id; `None` for one of another version.
+pub fn by_id(id: &str) -> Option<&'static CheckSpec> {
+    all().find(|check| check.id == id)
 }

@@ -3,10 +3,11 @@
 use crate::detectors::{self, Detector};
 use crate::findings::actions::{Action, actions};
 use crate::findings::judge::{Judgement, judge};
-use crate::hot::owned::{FlowSummary, Seen};
+use crate::hot::owned::{FlowSummary, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes};
 use crate::inventory::{Device, DeviceId};
 use crate::inventory::{Inventory, InventoryConfig};
+use crate::keys::{Budget, KeyConfig, Keys};
 use crate::signatures;
 use citytap_sensor::capture::CaptureSource;
 use citytap_sensor::counters::Counters;
@@ -89,7 +90,7 @@ impl Coverage {
 pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, citytap_sensor::capture::CaptureError> {
     let started = Instant::now();
     let mut cold = Cold::new(setup);
-    let wishes = Wishes::new(setup.sensor.decoders, &cold.interests(), signatures::look_up).unwrap_or_else(|error| {
+    let wishes = Wishes::new(setup.sensor.decoders, Keys::INTERESTS, signatures::look_up).unwrap_or_else(|error| {
         // The interests are ours and tested against the decoders.
         debug_assert!(false, "{error}");
         Wishes::nothing(signatures::look_up)
@@ -114,6 +115,7 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
 /// The cold half: takes epochs whole.
 struct Cold {
     inventory: Inventory,
+    keys: Keys,
     detectors: Vec<Box<dyn Detector>>,
     coverage: Coverage,
 }
@@ -122,13 +124,10 @@ impl Cold {
     fn new(setup: &Setup) -> Self {
         Self {
             inventory: Inventory::new(InventoryConfig::new(&setup.site)),
+            keys: Keys::new(KeyConfig::default(), Budget::default()),
             detectors: detectors::all(),
             coverage: Coverage::default(),
         }
-    }
-
-    fn interests(&self) -> Vec<crate::hot::owned::Interest> {
-        Vec::new()
     }
 
     fn epoch(&mut self, epoch: EpochEnd<Batch>) {
@@ -152,17 +151,26 @@ impl Cold {
         for (seen, _, change) in changes {
             match change {
                 Change::Fact(fact) => {
-                    self.detectors.iter_mut().for_each(|detector| detector.fact(&fact, seen));
-                    self.inventory.apply(&fact, seen);
+                    self.keys.fact(&fact);
+                    self.fact(&fact, seen);
                 }
-                Change::Event(_) => {}
+                Change::Event(event) => self.keys.observe(&event),
             }
         }
+        self.keys.work(epoch.now, epoch.last);
+        for (seen, fact) in self.keys.take_facts() {
+            self.fact(&fact, seen);
+        }
+    }
+
+    fn fact(&mut self, fact: &OwnedFact, seen: Seen) {
+        self.detectors.iter_mut().for_each(|detector| detector.fact(fact, seen));
+        self.inventory.apply(fact, seen);
     }
 
     fn report(mut self) -> Report {
         let began = Instant::now();
-        let verdicts = self.detectors.iter().flat_map(|detector| detector.verdicts()).collect();
+        let verdicts = self.detectors.iter().flat_map(|detector| detector.verdicts()).chain(self.keys.verdicts()).collect();
         let (judgement, homeless) = judge(verdicts, &self.inventory);
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {

@@ -4,6 +4,7 @@
 //! - [`keys`] proves candidate keys on LoRaWAN frames and links sessions to devices.
 //! - [`inventory`] makes devices of facts.
 //! - [`signatures`] is the data: credentials, keys, vendors, fingerprints, classes.
+//! - [`store`] is what outlives the process.
 //! - [`findings`] judges: checks with three answers, findings with evidence, actions.
 
 pub mod checks;
@@ -18,3 +19,4 @@ pub mod inventory;
 pub mod keys;
 pub mod screen;
 pub mod signatures;
+pub mod store;

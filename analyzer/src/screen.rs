@@ -100,7 +100,7 @@ fn checks(text: &mut String, checks: &[Check], findings: &[crate::findings::judg
         if count(Outcome::Untested) > 0 {
             parts.push(format!("{} could not test ({})", grouped(count(Outcome::Untested)), reasons(&checks)));
         }
-        writeln!(text, "  {title}: {}", parts.join(" · "))?;
+        paragraph(text, "  ", &format!("{title}: {}", parts.join(" · ")))?;
     }
     Ok(())
 }
@@ -125,8 +125,9 @@ fn actions(text: &mut String, report: &Report) -> std::fmt::Result {
     }
     for action in report.actions.iter().take(ACTIONS_SHOWN) {
         let (severity, confidence) = (action.severity.name(), action.confidence);
-        writeln!(text, "ACT  {}  [{severity}, {confidence}]", action.title)?;
-        writeln!(text, "     do: {}", action.remedy)?;
+        paragraph(text, "ACT  ", &format!("{}  [{severity}, {confidence}]", action.title))?;
+        let (first, _) = action.remedy.split_once(". ").unwrap_or((action.remedy.trim_end_matches('.'), ""));
+        paragraph(text, "     do: ", &format!("{first}."))?;
     }
     let more = report.actions.len().saturating_sub(ACTIONS_SHOWN);
     if more > 0 {
@@ -135,9 +136,31 @@ fn actions(text: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
+/// Columns of the screen: what a terminal has at least, beside another window.
+const WIDTH: usize = 100;
+
+/// A sentence over as many lines as it needs, those after the first indented under its beginning.
+fn paragraph(text: &mut String, head: &str, sentence: &str) -> std::fmt::Result {
+    let mut line = head.to_owned();
+    let indent = head.chars().count();
+    let mut empty = true;
+    for word in sentence.split_whitespace() {
+        if !empty && line.chars().count() + word.chars().count() + 1 > WIDTH {
+            writeln!(text, "{line}")?;
+            line = " ".repeat(indent);
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    writeln!(text, "{line}")
+}
+
 /// Joins pieces into indented lines of a terminal's width.
 fn wrap(text: &mut String, pieces: impl Iterator<Item = String>) -> std::fmt::Result {
-    const WIDTH: usize = 100;
     let mut line = String::new();
     for piece in pieces {
         if !line.is_empty() && line.len() + piece.len() + 3 > WIDTH {

@@ -348,7 +348,8 @@ def score(data, device):
                 if any(re.search(e["matches"], v) for v in device.get(attribute, [])):
                     if e["kind"] == "word":
                         slot = (e["class"], attribute)
-                        words[slot] = max(words.get(slot, 0), e["points"])
+                        bonus = data["scoring"]["profile_bonus"] if attribute == "profile" else 0
+                        words[slot] = max(words.get(slot, 0), e["points"] + bonus)
                     else:
                         points[e["class"]] += e["points"]
                         break

@@ -72,7 +72,8 @@ fn pretty(value: &Value) -> String {
     text
 }
 
-fn coverage(report: &Report) -> Value {
+/// What was seen and what was not, as `coverage.json` says it.
+pub(crate) fn coverage(report: &Report) -> Value {
     let coverage = &report.coverage;
     let counters: BTreeMap<&str, u64> =
         coverage.counters.iter().filter(|(_, count)| *count > 0).map(|(counter, count)| (counter.name(), count)).collect();
@@ -95,7 +96,8 @@ fn coverage(report: &Report) -> Value {
     })
 }
 
-fn manifest(report: &Report, captures: &[CaptureInfo], digests: &[Option<String>], site: &str) -> Value {
+/// What made this run, as `manifest.json` says it.
+pub(crate) fn manifest(report: &Report, captures: &[CaptureInfo], digests: &[Option<String>], site: &str) -> Value {
     let captures: Vec<Value> = captures
         .iter()
         .enumerate()

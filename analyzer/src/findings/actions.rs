@@ -7,6 +7,7 @@ use crate::inventory::{Device, DeviceId};
 use citytap_sensor::observation::Confidence;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What a person should do about the findings that share a cause.
@@ -41,7 +42,7 @@ pub fn actions(findings: &[Finding], devices: &BTreeMap<DeviceId, Device>) -> Ve
             check: finding.check,
             severity: finding.severity,
             confidence: finding.sureness(),
-            arguments: arguments.map(|(name, value)| (*name, value.clone())).collect(),
+            arguments: arguments.map(|(name, value)| (name.clone(), value.clone())).collect(),
         };
         groups.entry(cause).or_default().push(finding);
     }
@@ -59,7 +60,7 @@ struct Cause {
     check: &'static str,
     severity: Severity,
     confidence: Confidence,
-    arguments: Vec<(&'static str, String)>,
+    arguments: Vec<(Cow<'static, str>, String)>,
 }
 
 fn action(cause: &Cause, group: &[&Finding], devices: &BTreeMap<DeviceId, Device>) -> Action {
@@ -67,12 +68,14 @@ fn action(cause: &Cause, group: &[&Finding], devices: &BTreeMap<DeviceId, Device
     let mut ids: Vec<DeviceId> = group.iter().map(|finding| finding.device).collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut arguments = cause.arguments.clone();
-    arguments.push(("devices", name_devices(&ids, devices)));
+    // A line has room for the first sentence of an explanation; the findings have it whole.
+    let first = |text: &str| text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.').to_owned();
+    let mut arguments: Vec<_> = cause.arguments.iter().map(|(name, value)| (name.clone(), first(value))).collect();
+    arguments.push(("devices".into(), name_devices(&ids, devices)));
     let mut hash = Sha256::new();
     hash.update(cause.check);
     cause.arguments.iter().for_each(|(name, value)| {
-        hash.update(name);
+        hash.update(name.as_bytes());
         hash.update([0]);
         hash.update(value);
         hash.update([0]);
@@ -134,6 +137,8 @@ pub fn name_device(device: &Device) -> String {
     let class = device.class.as_ref().and_then(|class| class_words(&class.id)).map_or("device", |(one, _)| one);
     let founding = device.identities.first().map(|name| name.value.as_str());
     let address = device.identities.iter().find(|name| name.kind == "ip").map(|name| name.value.as_str());
-    let called = device.name.as_deref().or(address).or(founding).unwrap_or("without a name");
+    // A hardware address says nothing to a person; an address on the network tells where to look.
+    let founding = founding.filter(|_| device.identities.first().is_some_and(|name| name.kind != "mac"));
+    let called = device.name.as_deref().or(founding).or(address).unwrap_or("without a name");
     format!("{class} {called}")
 }

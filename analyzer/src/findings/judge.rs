@@ -8,8 +8,9 @@ use crate::hot::owned::IdentityKey;
 use crate::inventory::{DeviceId, Inventory};
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A check's answer that matters, about one device.
@@ -30,7 +31,7 @@ pub struct Finding {
     /// What was found, as a sentence.
     pub message: String,
     /// The arguments of the sentence.
-    pub arguments: BTreeMap<&'static str, String>,
+    pub arguments: BTreeMap<Cow<'static, str>, String>,
     /// What the owner should do.
     pub remedy: &'static str,
     /// Why it matters.
@@ -49,7 +50,7 @@ pub struct Finding {
     #[serde(skip)]
     pub spec: &'static CheckSpec,
     #[serde(skip)]
-    sureness: Confidence,
+    pub(super) sureness: Confidence,
 }
 
 impl Finding {
@@ -67,11 +68,11 @@ pub struct Place {
     /// Its time stamp.
     pub time: Timestamp,
     /// The field that shows it.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
 }
 
 /// One of the three answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Tested, and it is not so.
@@ -131,26 +132,27 @@ pub fn judge(verdicts: Vec<Verdict>, inventory: &Inventory) -> (Judgement, u64) 
 fn judge_device(device: DeviceId, verdicts: Vec<Verdict>, judgement: &mut Judgement) {
     let Some(spec) = verdicts.first().map(|verdict| verdict.check) else { return };
     let mut found: BTreeMap<Key, (IdentityKey, Evidence)> = BTreeMap::new();
-    let mut answer: Option<(Outcome, String)> = None;
+    let mut answer: Option<(u8, Outcome, String)> = None;
     for verdict in verdicts {
-        let (outcome, reason) = match verdict.answer {
+        let (weight, outcome, reason) = match verdict.answer {
             Answer::Found(one) => {
                 let key = (std::cmp::Reverse(one.severity), std::cmp::Reverse(one.confidence), one.arguments);
                 let reason = render(spec.finding, &key.2);
                 let (_, evidence) = found.entry(key).or_insert_with(|| (verdict.subject, Evidence::default()));
                 evidence.merge(&one.evidence);
-                (Outcome::Found, reason)
+                (3, Outcome::Found, reason)
             }
-            Answer::Clear(reason) => (Outcome::Clear, reason),
-            Answer::Untested(reason) => (Outcome::Untested, reason),
+            Answer::Untested(reason) => (2, Outcome::Untested, reason),
+            Answer::Clear(reason) => (1, Outcome::Clear, reason),
+            Answer::Otherwise(reason) => (0, Outcome::Untested, reason.to_owned()),
         };
-        if answer.as_ref().is_none_or(|(before, _)| outcome > *before) {
-            answer = Some((outcome, reason));
+        if answer.as_ref().is_none_or(|(before, ..)| weight > *before) {
+            answer = Some((weight, outcome, reason));
         }
     }
     let findings = found.into_iter().map(|(key, (subject, evidence))| finding(spec, device, key, &subject, &evidence));
     judgement.findings.extend(findings);
-    if let Some((outcome, reason)) = answer {
+    if let Some((_, outcome, reason)) = answer {
         judgement.checks.push(Check { check: spec.id, device, outcome, reason, spec });
     }
 }
@@ -159,16 +161,7 @@ type Key = (std::cmp::Reverse<Severity>, std::cmp::Reverse<Confidence>, Vec<(&'s
 
 fn finding(spec: &'static CheckSpec, device: DeviceId, key: Key, subject: &IdentityKey, evidence: &Evidence) -> Finding {
     let (severity, sureness, arguments) = (key.0.0, key.1.0, key.2);
-    let mut hash = Sha256::new();
-    hash.update(spec.id);
-    hash.update(device.0.to_be_bytes());
-    arguments.iter().filter(|(name, _)| !COUNTS.contains(name)).for_each(|(name, value)| {
-        hash.update(name);
-        hash.update([0]);
-        hash.update(value);
-        hash.update([0]);
-    });
-    let id = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let id = finding_id(spec.id, device, arguments.iter().map(|(name, value)| (*name, value.as_str())));
     Finding {
         id,
         check: spec.id,
@@ -177,7 +170,7 @@ fn finding(spec: &'static CheckSpec, device: DeviceId, key: Key, subject: &Ident
         severity,
         confidence: crate::inventory::confidence_name(sureness),
         message: render(spec.finding, &arguments),
-        arguments: arguments.into_iter().collect(),
+        arguments: arguments.into_iter().map(|(name, value)| (name.into(), value)).collect(),
         remedy: spec.remedy,
         why: spec.why,
         references: spec.references,
@@ -186,17 +179,31 @@ fn finding(spec: &'static CheckSpec, device: DeviceId, key: Key, subject: &Ident
         count: evidence.count,
         evidence: evidence
             .pointers()
-            .map(|pointer| Place { frame: pointer.seen.place.frame, time: pointer.seen.time, field: pointer.field })
+            .map(|pointer| Place { frame: pointer.seen.place.frame, time: pointer.seen.time, field: pointer.field.into() })
             .collect(),
         spec,
         sureness,
     }
 }
 
+/// The id of a finding: a hash of check, device and arguments, those that only count left out.
+pub fn finding_id<'a>(check: &str, device: DeviceId, arguments: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(check);
+    hash.update(device.0.to_be_bytes());
+    for (name, value) in arguments.filter(|(name, _)| !COUNTS.contains(name)) {
+        hash.update(name);
+        hash.update([0]);
+        hash.update(value);
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Arguments that grow while a finding stays the same.
 const COUNTS: &[&str] = &["clients"];
 
 /// Puts arguments into a sentence.
-pub(super) fn render(sentence: &str, arguments: &[(&'static str, String)]) -> String {
-    arguments.iter().fold(sentence.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+pub(super) fn render(sentence: &str, arguments: &[(impl AsRef<str>, String)]) -> String {
+    arguments.iter().fold(sentence.to_owned(), |text, (name, value)| text.replace(&format!("{{{}}}", name.as_ref()), value))
 }

@@ -4,13 +4,14 @@
 
 pub mod actions;
 pub mod judge;
+pub mod kept;
 
 use crate::hot::owned::{IdentityKey, Seen};
 use citytap_sensor::observation::Confidence;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Good to know.
@@ -78,7 +79,7 @@ pub struct Verdict {
     pub answer: Answer,
 }
 
-/// The three answers.
+/// The three answers, and the one that stands where none was given: silence never reads as safe.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// It is so.
@@ -87,6 +88,8 @@ pub enum Answer {
     Clear(String),
     /// It could not be tested; the text says why.
     Untested(String),
+    /// It could not be tested, unless another answer about the device says more; the text says why.
+    Otherwise(&'static str),
 }
 
 /// What was found.

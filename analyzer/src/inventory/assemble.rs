@@ -4,7 +4,7 @@ use super::device::{
     CertificateSeen, Device, DeviceId, Name, ObjectSeen, PeerSeen, RefusedLink, RoleSeen, SecuritySeen, ServiceSeen, Sighting,
     ViaSeen,
 };
-use super::groups::{Basis, Group, Groups, Refusal, Vertex, id_of};
+use super::groups::{Group, Groups, Refusal, Vertex, id_of};
 use super::table::{ASPECTS, NodeId, Stamp, Statement, What};
 use super::{Inventory, rank};
 use crate::signatures::conclusions::{self, Said};
@@ -135,10 +135,7 @@ impl Inventory {
                 links.push(RefusedLink {
                     name: self.table.node(groups.node(vertex)).key.to_string(),
                     other: self.table.node(refused.what.other).key.to_string(),
-                    basis: match refused.what.basis {
-                        Basis::Said(label) => self.table.label_text(label).into(),
-                        Basis::Rule(text) => text.into(),
-                    },
+                    basis: refused.what.basis.into(),
                     confidence: confidence_name(refused.what.confidence).into(),
                     reason: match refused.what.why {
                         Refusal::TwoOf(kind) => format!("each side has another {kind}, and a device has one"),
@@ -170,7 +167,7 @@ impl Inventory {
             What::Via { other } => self.via(groups, group, groups.vertex_at(other, statement.last), seen, device),
             What::Role(role) => device.roles.push(RoleSeen { role: role_name(role).into(), seen }),
             What::Attribute { name, field, value } => {
-                let field = self.table.label_text(field);
+                let field = self.table.label_text(field).into();
                 said.push(Said { name, field, value: text(value), confidence: statement.confidence, seen });
             }
             What::Service { protocol, port, protected } => {
@@ -316,9 +313,9 @@ fn widen(kept: &mut Sighting, other: Sighting) {
 
 /// Adds what follows from the signatures, and chooses each attribute's value.
 fn conclude(device: &mut Device, mut said: Vec<Said>) {
-    said.sort_by(|a, b| (a.name, a.field, &a.value).cmp(&(b.name, b.field, &b.value)));
+    said.sort_by(|a, b| (a.name, &a.field, &a.value).cmp(&(b.name, &b.field, &b.value)));
     said.dedup_by(|later, kept| {
-        let same = (later.name, later.field, &later.value) == (kept.name, kept.field, &kept.value);
+        let same = (later.name, &later.field, &later.value) == (kept.name, &kept.field, &kept.value);
         if same {
             kept.confidence = kept.confidence.max(later.confidence);
             widen(&mut kept.seen, later.seen);

@@ -13,7 +13,8 @@
 //!
 //! # Which names are one device
 //!
-//! Links of at least [`Confidence::Likely`] join, the strongest first, then the latest seen, unless
+//! Links of at least [`Confidence::Likely`] join: those between addresses and their MACs, then the others, the strongest first, then the latest seen;
+//! unless
 //!
 //! 1. two different names of a kind that a device has one of (made by the maker, or permanent) would meet: the link stays, *refused*, with its reason;
 //! 2. **addresses and MACs**: evidence (`SameAs` between the two: ARP, NDP, DHCP) joins. Without evidence a MAC joins the one address that it speaks for,
@@ -45,11 +46,12 @@ mod changes;
 mod counters;
 mod device;
 mod groups;
+pub mod merge;
 mod prefixes;
 mod table;
 #[cfg(test)]
 mod tests;
-mod when;
+pub(crate) mod when;
 
 pub use assemble::{attribute_name, confidence_name, role_name};
 pub use changes::{Change, ChangeKind};
@@ -58,6 +60,7 @@ pub use device::{
     AttributeSeen, CertificateSeen, Class, Device, DeviceId, Name, ObjectSeen, PeerSeen, RefusedLink, RoleSeen, SecuritySeen,
     ServiceSeen, Sighting, ViaSeen,
 };
+pub use merge::confidence_named;
 pub use prefixes::Prefix;
 
 use crate::hot::owned::{FlowSummary, IdentityKey, OwnedFact, Seen};
@@ -87,6 +90,8 @@ pub struct InventoryConfig {
     pub prefixes: Vec<Prefix>,
     /// How much is remembered.
     pub bounds: Bounds,
+    /// Seed of the hash tables: fixed in replay, random live. Nothing that leaves the inventory depends on it.
+    pub hash_seed: u64,
 }
 
 /// What the inventory holds at most. Each bound is counted when it is hit ([`Inventory::counters`]).
@@ -137,7 +142,7 @@ impl Default for Bounds {
 impl InventoryConfig {
     /// A site with the usual bounds and no prefixes of its own.
     pub fn new(site: &str) -> Self {
-        Self { site: site.into(), prefixes: Vec::new(), bounds: Bounds::default() }
+        Self { site: site.into(), prefixes: Vec::new(), bounds: Bounds::default(), hash_seed: 0 }
     }
 }
 
@@ -156,7 +161,7 @@ impl Inventory {
     pub fn new(config: InventoryConfig) -> Self {
         Self {
             ours: Ours::new(&config.prefixes),
-            table: Table::new(config.bounds),
+            table: Table::new(config.bounds, config.hash_seed),
             changes: Changes::new(config.bounds.changes),
             counters: Counters::default(),
             groups: OnceLock::new(),
@@ -330,6 +335,11 @@ impl Inventory {
     /// What changed, the oldest first; bounded.
     pub fn changes(&self) -> impl Iterator<Item = &Change> + '_ {
         self.changes.iter()
+    }
+
+    /// What changed about the names of a device while they were its own, the oldest first.
+    pub fn changes_of(&self, device: DeviceId) -> impl Iterator<Item = &Change> + '_ {
+        self.changes.iter().filter(move |change| self.device_at(&change.subject, change.seen) == Some(device))
     }
 
     /// What was dropped at bounds, by name, with its meaning in plain words.

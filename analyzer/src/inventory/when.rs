@@ -4,7 +4,7 @@ use citytap_sensor::time::{SECOND, Timestamp};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 /// Writes a time.
-pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     let text = time.to_string();
     match (time.0 % 1000, text.strip_suffix('Z')) {
         (nanos @ 1.., Some(text)) => serializer.collect_str(&format_args!("{text}{nanos:03}Z")),
@@ -13,9 +13,28 @@ pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Resul
 }
 
 /// Reads a time.
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse(&text).ok_or_else(|| D::Error::custom(format_args!("`{text}` is no time in UTC as in 2026-11-20T06:00:00.000000Z")))
+}
+
+/// Times that may be absent.
+pub(crate) mod maybe {
+    use super::{Deserialize, Deserializer, Error, Serializer, Timestamp};
+
+    /// Writes a time or nothing.
+    pub(crate) fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => super::serialize(time, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads a time or nothing.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+        super::parse(&text).map(Some).ok_or_else(|| D::Error::custom(format_args!("`{text}` is no time in UTC")))
+    }
 }
 
 fn parse(text: &str) -> Option<Timestamp> {

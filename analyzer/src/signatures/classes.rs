@@ -2,9 +2,10 @@
 
 use super::fingerprints::Pattern;
 use super::{CLASSES, File, PackError};
+use regex::RegexSet;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 use toml::Spanned;
 
 static PACK: LazyLock<Pack> = LazyLock::new(|| read(CLASSES).unwrap_or_default());
@@ -67,15 +68,37 @@ struct Pack {
     number: HashMap<String, usize>,
     rows: Vec<EvidenceToml>,
     /// Rows that ask for a value, by kind and value.
-    by_value: HashMap<(String, String), Vec<usize>>,
-    /// Rows with a pattern.
-    patterns: Vec<(usize, Pattern)>,
-    kinds: BTreeMap<String, Vec<String>>,
+    by_value: HashMap<String, HashMap<String, Vec<usize>>>,
+    kinds: Vec<PatternKind>,
     publish_at: u8,
     largest: u32,
+    profile_bonus: u32,
     #[cfg(test)]
     examples: BTreeMap<String, ExampleToml>,
 }
+
+/// A kind of evidence that reads texts.
+#[derive(Default)]
+struct PatternKind {
+    /// Whether its rows are words, of which each attribute counts one a class.
+    words: bool,
+    /// The attributes that it reads.
+    attributes: Vec<String>,
+    /// Row, class and pattern.
+    rows: Vec<(usize, usize, Pattern)>,
+    /// All its patterns as one, compiled when first needed.
+    set: OnceLock<Option<RegexSet>>,
+}
+
+impl PatternKind {
+    fn set(&self) -> Option<&RegexSet> {
+        let build = || RegexSet::new(self.rows.iter().map(|(_, _, pattern)| pattern.source.get_ref())).ok();
+        self.set.get_or_init(build).as_ref()
+    }
+}
+
+/// The attribute that holds what the network's operator calls a kind of device.
+const PROFILE: &str = "profile";
 
 /// A row that counts: the class, the points, the reason.
 struct Counted {
@@ -117,7 +140,7 @@ impl Pack {
         let mut counted = Vec::new();
         let mut rows: Vec<usize> = Vec::new();
         for &(kind, value) in &shown.values {
-            rows.extend(self.by_value.get(&(kind.to_owned(), value.to_owned())).into_iter().flatten());
+            rows.extend(self.rows_for(kind, value));
         }
         rows.sort_unstable();
         rows.dedup();
@@ -128,9 +151,8 @@ impl Pack {
         }
         let mut by_fingerprint: Vec<(usize, usize)> = Vec::new();
         for (confidence, class) in &shown.fingerprints {
-            let key = ("fingerprint".to_owned(), (*confidence).to_owned());
-            let rows = self.by_value.get(&key).into_iter().flatten();
-            by_fingerprint.extend(rows.filter_map(|&row| Some((row, *self.number.get(class)?))));
+            let class = self.number.get(class);
+            by_fingerprint.extend(self.rows_for("fingerprint", confidence).filter_map(|row| Some((row, *class?))));
         }
         by_fingerprint.sort_unstable();
         by_fingerprint.dedup();
@@ -143,32 +165,48 @@ impl Pack {
         counted
     }
 
+    fn rows_for(&self, kind: &str, value: &str) -> impl Iterator<Item = usize> {
+        self.by_value.get(kind).and_then(|rows| rows.get(value)).into_iter().flatten().copied()
+    }
+
     /// Rows with a pattern: one counts once; of the words in one attribute, a class counts the one with the most points.
     fn words(&self, shown: &Shown<'_>, counted: &mut Vec<Counted>) {
-        let mut words: BTreeMap<(usize, &str), Counted> = BTreeMap::new();
-        for (number, pattern) in &self.patterns {
-            let Some(row) = self.rows.get(*number) else { continue };
-            let Some(attributes) = self.kinds.get(row.kind.get_ref()) else { continue };
-            let Some(&class) = self.number.get(row.class.get_ref()) else { continue };
-            let read = || shown.texts.iter().filter(|(attribute, _)| attributes.iter().any(|known| known == attribute));
-            if read().next().is_none() || !row.fits(shown) {
+        for kind in &self.kinds {
+            let read = |(attribute, _): &&(&str, &str)| kind.attributes.iter().any(|known| known == attribute);
+            let texts: Vec<(&str, &str)> = shown.texts.iter().filter(read).copied().collect();
+            if texts.is_empty() {
                 continue;
             }
-            let Some(regex) = pattern.regex() else { continue };
-            let is_word = row.kind.get_ref() == "word";
-            for (attribute, text) in read().filter(|(_, text)| regex.is_match(text)) {
-                let one = Counted { class, points: row.points, reason: format!("{}: {attribute} “{text}”", row.reason) };
-                if !is_word {
-                    counted.push(one);
-                    break;
+            let mut words: BTreeMap<(usize, &str), Counted> = BTreeMap::new();
+            // One pass over each text finds all patterns that match it.
+            let mut matches: Vec<(usize, usize)> = Vec::new();
+            for (number, (_, text)) in texts.iter().enumerate() {
+                matches.extend(kind.set().into_iter().flat_map(|set| set.matches(text)).map(|row| (row, number)));
+            }
+            matches.sort_unstable();
+            let mut counted_row = None;
+            for (at, number) in matches {
+                let (Some((row, class, _)), Some((attribute, text))) = (kind.rows.get(at), texts.get(number)) else { continue };
+                let Some(row) = self.rows.get(*row).filter(|row| row.fits(shown)) else { continue };
+                let bonus = if kind.words && *attribute == PROFILE { self.profile_bonus } else { 0 };
+                let one = || Counted {
+                    class: *class,
+                    points: row.points + bonus,
+                    reason: format!("{}: {attribute} “{text}”", row.reason),
+                };
+                if !kind.words {
+                    if counted_row.replace(at) != Some(at) {
+                        counted.push(one());
+                    }
+                    continue;
                 }
-                match words.get(&(class, attribute)) {
-                    Some(known) if known.points >= one.points => {}
-                    _ => drop(words.insert((class, attribute), one)),
+                match words.get(&(*class, attribute)) {
+                    Some(known) if known.points >= row.points + bonus => {}
+                    _ => drop(words.insert((*class, attribute), one())),
                 }
             }
+            counted.extend(words.into_values());
         }
-        counted.extend(words.into_values());
     }
 }
 
@@ -219,6 +257,7 @@ impl EvidenceToml {
 struct ScoringToml {
     publish_at: u8,
     largest: u32,
+    profile_bonus: u32,
 }
 
 #[derive(Deserialize)]
@@ -246,18 +285,22 @@ fn read(file: File) -> Result<Pack, PackError> {
             return Err(at(parent, "no class is called"));
         }
     }
-    let mut by_value: HashMap<(String, String), Vec<usize>> = HashMap::new();
-    let mut patterns = Vec::new();
+    let mut by_value: HashMap<String, HashMap<String, Vec<usize>>> = HashMap::new();
+    let mut kinds: BTreeMap<&str, PatternKind> = BTreeMap::new();
+    for (kind, attributes) in &toml.kinds {
+        kinds.insert(kind, PatternKind { words: kind == "word", attributes: attributes.clone(), ..Default::default() });
+    }
     for (row, evidence) in toml.evidence.iter().enumerate() {
         let kind = evidence.kind.get_ref();
-        if evidence.class.get_ref() != "*" && !number.contains_key(evidence.class.get_ref()) {
-            return Err(at(&evidence.class, "no class is called"));
-        }
-        match (&evidence.value, &evidence.matches) {
-            (Some(value), None) if VALUE_KINDS.contains(&kind.as_str()) => {
-                by_value.entry((kind.clone(), value.clone())).or_default().push(row);
+        // The star stands for the class that the fingerprint set.
+        let any = evidence.class.get_ref() == "*" && kind == "fingerprint";
+        let class = number.get(evidence.class.get_ref()).copied();
+        match (&evidence.value, &evidence.matches, kinds.get_mut(kind.as_str()), class) {
+            (_, _, _, None) if !any => return Err(at(&evidence.class, "no class is called")),
+            (Some(value), None, None, _) if VALUE_KINDS.contains(&kind.as_str()) => {
+                by_value.entry(kind.clone()).or_default().entry(value.clone()).or_default().push(row);
             }
-            (None, Some(pattern)) if toml.kinds.contains_key(kind) => patterns.push((row, Pattern::new(pattern.clone()))),
+            (None, Some(pattern), Some(kind), Some(class)) => kind.rows.push((row, class, Pattern::new(pattern.clone()))),
             _ => return Err(at(&evidence.kind, "a value or a pattern does not fit the kind")),
         }
     }
@@ -266,10 +309,10 @@ fn read(file: File) -> Result<Pack, PackError> {
         number,
         rows: toml.evidence,
         by_value,
-        patterns,
-        kinds: toml.kinds,
+        kinds: kinds.into_values().collect(),
         publish_at: toml.scoring.publish_at,
         largest: toml.scoring.largest,
+        profile_bonus: toml.scoring.profile_bonus,
         #[cfg(test)]
         examples: toml.example,
     })
@@ -278,7 +321,8 @@ fn read(file: File) -> Result<Pack, PackError> {
 /// Reads the pack whole and compiles every pattern; the ids of the classes come back.
 pub(super) fn check() -> Result<Vec<String>, Vec<PackError>> {
     let pack = read(CLASSES).map_err(|error| vec![error])?;
-    let errors: Vec<PackError> = pack.patterns.iter().filter_map(|(_, pattern)| pattern.check(CLASSES).err()).collect();
+    let patterns = pack.kinds.iter().flat_map(|kind| &kind.rows);
+    let errors: Vec<PackError> = patterns.filter_map(|(_, _, pattern)| pattern.check(CLASSES).err()).collect();
     if errors.is_empty() { Ok(pack.classes.iter().map(|class| class.id.get_ref().clone()).collect()) } else { Err(errors) }
 }
 
@@ -321,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_name_that_no_class_has_is_an_error_with_its_line() {
-        let file = File { name: "classes.toml", bytes: b"class = []\nevidence = [\n  { kind = 'role', value = 'x', class = 'lamp', points = 10, reason = '', source = '' },\n]\n[scoring]\npublish_at = 50\nlargest = 100\n[kinds]\n[example]\n" };
+        let file = File { name: "classes.toml", bytes: b"class = []\nevidence = [\n  { kind = 'role', value = 'x', class = 'lamp', points = 10, reason = '', source = '' },\n]\n[scoring]\npublish_at = 50\nlargest = 100\nprofile_bonus = 30\n[kinds]\n[example]\n" };
         let error = read(file).err().expect("is an error");
         assert_eq!(error.to_string(), "signatures/classes.toml:3: no class is called `lamp`");
     }

@@ -9,6 +9,7 @@ use super::fingerprints::{self, About, Conclusion, Input, Set};
 use super::vendors;
 use crate::inventory::{AttributeSeen, Class, Device, Sighting, attribute_name, confidence_name};
 use citytap_sensor::observation::{Attribute, Confidence};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 /// Topics that class patterns read, of each device: they are alike.
@@ -20,7 +21,7 @@ pub struct Said {
     /// What is said.
     pub name: Attribute,
     /// The field it was read from.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// Its value.
     pub value: String,
     /// How sure it is.
@@ -76,7 +77,7 @@ impl Candidate {
         Self {
             name: said.name,
             value,
-            source: said.field.into(),
+            source: said.field.clone().into_owned(),
             by: None,
             confidence: said.confidence,
             rank,
@@ -95,7 +96,7 @@ fn conclude_by_rules(device: &Device, said: &[Said], candidates: &mut Vec<Candid
         seen.push(sighting);
     };
     for said in said {
-        add(said.field, said.value.as_str(), said.seen);
+        add(&said.field, said.value.as_str(), said.seen);
     }
     for name in &device.identities {
         if let Some((_, attribute)) = NAMES.iter().find(|(kind, _)| *kind == name.kind) {
@@ -195,7 +196,7 @@ fn conclude_by_prefix(device: &Device, said: &[Said], candidates: &mut Vec<Candi
     }
     for said in said.iter().filter(|said| said.name == Attribute::JoinEui) {
         let vendor = u64::from_str_radix(&said.value, 16).ok().and_then(vendors::by_join_eui);
-        add(vendor, said.field, 2, "known JoinEUI", said.seen);
+        add(vendor, &said.field, 2, "known JoinEUI", said.seen);
     }
 }
 
@@ -271,6 +272,8 @@ fn shown<'a>(device: &'a Device, fingerprints: &'a [(&'static str, String)]) -> 
             ("gwmp.desc", _) => shown.text("description", text),
             ("ha.component", _) => shown.value("ha_component", text),
             ("ha.device_class", _) => shown.value("ha_device_class", text),
+            // What the network's operator calls the kind of device says more than a word in some name.
+            (source, "model") if source.ends_with("profile_name") => shown.text("profile", text),
             (_, "name" | "hostname") => shown.text("name", text),
             (_, "model") => shown.text("model", text),
             (_, "product") => shown.text("product", text),

@@ -67,8 +67,11 @@ fn told() -> impl Strategy<Value = Told> {
     prop_oneof![3 => fact().prop_map(Told::Fact), 1 => flow.prop_map(Told::Flow)]
 }
 
+/// Facts with the second of each.
+type InOrder = Vec<(u64, Told)>;
+
 /// The facts with their places, in the order of time and in another one.
-fn two_orders() -> impl Strategy<Value = (Vec<(u64, Told)>, Vec<(u64, Told)>)> {
+fn two_orders() -> impl Strategy<Value = (InOrder, InOrder)> {
     let told = prop::collection::vec(told(), 1..60);
     let in_order = told.prop_map(|told| told.into_iter().zip(1u64..).map(|(told, second)| (second, told)).collect::<Vec<_>>());
     in_order.prop_flat_map(|told| (Just(told.clone()), Just(told).prop_shuffle()))
@@ -89,7 +92,7 @@ fn devices(told: &[(u64, Told)]) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn devices_do_not_depend_on_the_order_of_facts((in_order, shuffled) in two_orders()) {

@@ -242,6 +242,18 @@ fn clients_at_one_time_with_something_to_say_are_devices_behind_their_address() 
 }
 
 #[test]
+fn a_client_of_two_brokers_is_one_device() {
+    let mut world = World::new();
+    for round in [0, 100] {
+        for broker in ["10.0.0.5", "10.0.0.4"] {
+            let name = client(broker, "gateway-17");
+            world.tell(round, connects(&name, "10.0.0.6")).tell(round + 5, [object(&name, "mqtt.topic", "readings")]);
+        }
+    }
+    assert_eq!(world.names(), ["10.0.0.6 gateway-17 gateway-17"]);
+}
+
+#[test]
 fn names_made_up_for_a_connection_are_names_of_the_address() {
     let mut world = World::new();
     for round in [0, 100] {
@@ -333,6 +345,9 @@ fn foreign_addresses_are_peers_and_not_devices() {
     // Where no network is configured, one that serves a decoded protocol may be ours.
     world.tell(10, [proved(&ip("203.0.113.9")), service(&ip("203.0.113.9"), "mqtt", 1883)]);
     assert!(world.0.device_of(&ip("203.0.113.9")).is_some());
+    // So may one that is beside us on the wire.
+    world.tell(12, [arp(&mac(7), &ip("203.0.113.11")), identity(&ip("203.0.113.11"), Presence::Sent)]);
+    assert!(world.0.device_of(&ip("203.0.113.11")).is_some());
     let config = InventoryConfig { prefixes: vec!["10.0.0.0/8".parse().expect("is one")], ..InventoryConfig::new("testville") };
     let mut strict = World(Inventory::new(config));
     strict.tell(10, [proved(&ip("203.0.113.9")), service(&ip("203.0.113.9"), "mqtt", 1883), proved(&ip("192.168.1.1"))]);

@@ -59,6 +59,7 @@ fn an_update_leaves_the_earlier_version_as_history_and_a_change() {
     assert_eq!(history, [("1.3", true, 90), ("1.2", false, 1)]);
     let change = world.0.changes().find(|change| matches!(change.kind, ChangeKind::Value { .. })).expect("is noted");
     assert_eq!(change.seen, seen(90));
+    assert!(world.0.changes_of(device.id).any(|other| other == change));
     assert!(matches!(&change.kind, ChangeKind::Value { from, to, .. } if (&**from, &**to) == ("1.2", "1.3")));
 }
 

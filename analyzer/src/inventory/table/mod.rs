@@ -1,14 +1,19 @@
 //! Names and what was said about them, small. Everything here commutes: times are least and greatest, counts are sums.
 
+mod room;
+mod texts;
+
 use super::counters::Counters;
-use super::{Bounds, InventoryCounter, is_path};
+use super::{Bounds, is_path};
 use crate::hot::owned::{IdentityKey, Seen};
 use citytap_sensor::observation::identity::IP;
 use citytap_sensor::observation::{Attribute, Confidence, Place, Presence, Role, SecurityAspect};
 use citytap_sensor::time::Timestamp;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use room::make_place;
 use std::hash::BuildHasher;
+use texts::{Labels, Symbols};
 
 /// Number of a name in the table; changes when names are forgotten.
 pub(super) type NodeId = u32;
@@ -148,6 +153,7 @@ impl<'a> Certificate<'a> {
 /// The names.
 pub(super) struct Table {
     bounds: Bounds,
+    hasher: FixedState,
     nodes: Vec<Node>,
     index: HashTable<NodeId>,
     provisional: usize,
@@ -156,14 +162,16 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    pub(super) fn new(bounds: Bounds, hash_seed: u64) -> Self {
+        let hasher = FixedState::with_seed(hash_seed);
         Self {
             bounds,
+            hasher: hasher.clone(),
             nodes: Vec::new(),
             index: HashTable::new(),
             provisional: 0,
             labels: Labels::default(),
-            symbols: Symbols::default(),
+            symbols: Symbols::new(hasher),
         }
     }
 
@@ -181,7 +189,7 @@ impl Table {
     }
 
     pub(super) fn find(&self, key: &IdentityKey) -> Option<NodeId> {
-        self.index.find(hash(key), |&id| self.node(id).key == *key).copied()
+        self.index.find(self.hasher.hash_one(key), |&id| self.node(id).key == *key).copied()
     }
 
     pub(super) fn label(&mut self, text: &'static str) -> Label {
@@ -219,7 +227,7 @@ impl Table {
 
     /// The node of a name, made where it is new; its times and presence widened.
     pub(super) fn enter(&mut self, key: &IdentityKey, [first, last]: [Stamp; 2], presence: Option<Presence>) -> NodeId {
-        let hash = hash(key);
+        let hash = self.hasher.hash_one(key);
         let presence = presence.unwrap_or(Presence::Mentioned);
         let id = match self.index.find(hash, |&id| self.nodes[id as usize].key == *key) {
             Some(&id) => id,
@@ -237,7 +245,7 @@ impl Table {
                     statements: Vec::new(),
                 });
                 self.provisional += 1;
-                self.index.insert_unique(hash, id, |&id| self::hash(&self.nodes[id as usize].key));
+                self.index.insert_unique(hash, id, |&id| self.hasher.hash_one(&self.nodes[id as usize].key));
                 id
             }
         };
@@ -277,7 +285,7 @@ impl Table {
         let Some(place) = make_place(statements, &new, place, &self.bounds, counters) else { return false };
         // Small vectors grow by little: most names have few statements, and there are a million of them.
         if statements.len() == statements.capacity() {
-            statements.reserve_exact((statements.len() / 4).max(2));
+            statements.reserve_exact((statements.len() / 4).max(1));
         }
         statements.insert(place, new);
         true
@@ -311,257 +319,5 @@ impl Table {
             What::Attribute { value: before, .. } if before != value && latest.last < stamp => Some(before),
             _ => None,
         }
-    }
-
-    /// Forgets names where there is no room for those that one fact or flow can bring.
-    pub(super) fn make_room(&mut self, counters: &mut Counters) {
-        const BROUGHT: usize = 4;
-        let full = self.nodes.len() + BROUGHT > self.bounds.identities.max(2 * BROUGHT);
-        if full || self.provisional + BROUGHT > self.bounds.provisional.max(2 * BROUGHT) {
-            self.sweep(full, counters);
-        }
-        if self.symbols.is_wasteful() {
-            self.collect_symbols();
-        }
-    }
-
-    /// Forgets an eighth: provisional names, the longest silent first; where all room is taken, others after them.
-    fn sweep(&mut self, full: bool, counters: &mut Counters) {
-        self.vouch();
-        let mut order: Vec<NodeId> =
-            (0..self.nodes.len() as NodeId).filter(|&id| full || self.nodes[id as usize].provisional).collect();
-        let bound = if full { self.bounds.identities } else { self.bounds.provisional };
-        let excess = order.len().saturating_sub(bound - bound / 8).max(usize::from(full)).min(order.len());
-        if excess == 0 {
-            return;
-        }
-        let rank = |&id: &NodeId| {
-            let node = &self.nodes[id as usize];
-            (!node.provisional, node.last, &node.key)
-        };
-        order.select_nth_unstable_by(excess - 1, |a, b| rank(a).cmp(&rank(b)));
-        order.truncate(excess);
-        for &id in &order {
-            let counter = match self.nodes[id as usize].provisional {
-                true => InventoryCounter::ProvisionalEvicted,
-                false => InventoryCounter::IdentitiesEvicted,
-            };
-            counters.add(counter, 1);
-        }
-        self.forget(&order);
-    }
-
-    /// A name that is one device with a name that showed itself is not provisional: nor is a MAC that carried one's packets.
-    fn vouch(&mut self) {
-        for id in 0..self.nodes.len() {
-            for place in 0..self.nodes[id].statements.len() {
-                let other = match self.nodes[id].statements[place].what {
-                    What::Same { other, .. } | What::Carried { mac: other } => other as usize,
-                    What::Attribute { .. } | What::Object { .. } => {
-                        self.shown(id);
-                        continue;
-                    }
-                    _ => continue,
-                };
-                match (self.nodes[id].provisional, self.nodes[other].provisional) {
-                    (true, false) if !is_path(self.nodes[other].key.kind) => self.shown(id),
-                    (false, true) => self.shown(other),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    fn shown(&mut self, id: usize) {
-        if std::mem::replace(&mut self.nodes[id].provisional, false) {
-            self.provisional -= 1;
-        }
-    }
-
-    /// Removes nodes and everything that names them; the others get new numbers.
-    fn forget(&mut self, gone: &[NodeId]) {
-        const GONE: NodeId = NodeId::MAX;
-        let mut number = vec![0; self.nodes.len()];
-        for &id in gone {
-            number[id as usize] = GONE;
-        }
-        let mut next = 0;
-        for slot in &mut number {
-            if *slot != GONE {
-                *slot = next;
-                next += 1;
-            }
-        }
-        let mut id = 0;
-        self.nodes.retain(|_| {
-            id += 1;
-            number[id - 1] != GONE
-        });
-        for node in &mut self.nodes {
-            node.statements.retain_mut(|statement| {
-                let other = match &mut statement.what {
-                    What::Same { other, .. } | What::Via { other } | What::Peer { other, .. } | What::Carried { mac: other } => {
-                        other
-                    }
-                    _ => return true,
-                };
-                *other = number[*other as usize];
-                *other != GONE
-            });
-            // Numbers keep their order, so the statements stay sorted.
-        }
-        self.provisional = self.nodes.iter().filter(|node| node.provisional).count();
-        self.index.clear();
-        for (id, node) in self.nodes.iter().enumerate() {
-            self.index.insert_unique(hash(&node.key), id as NodeId, |&id| hash(&self.nodes[id as usize].key));
-        }
-    }
-
-    fn collect_symbols(&mut self) {
-        let mut used = vec![false; self.symbols.texts.len()];
-        let mut mark = |symbol: Symbol| used[symbol as usize] = true;
-        for statement in self.nodes.iter().flat_map(|node| &node.statements) {
-            match statement.what {
-                What::Attribute { value, .. } | What::Security { value, .. } | What::Certificate(value) => mark(value),
-                What::Object { name, .. } => mark(name),
-                _ => {}
-            }
-        }
-        self.symbols.keep(&used);
-    }
-}
-
-/// The bound of a statement's family, what of the family counts against it, and the counter.
-fn family(what: &What, bounds: &Bounds) -> (usize, InventoryCounter) {
-    match what {
-        What::Same { .. } => (bounds.links, InventoryCounter::LinksDropped),
-        What::Via { .. } => (bounds.vias, InventoryCounter::ViasDropped),
-        What::Attribute { .. } => (bounds.attributes, InventoryCounter::AttributesDropped),
-        What::Peer { .. } => (bounds.peers, InventoryCounter::PeersDropped),
-        What::Object { .. } => (bounds.objects, InventoryCounter::ObjectsDropped),
-        What::Carried { .. }
-        | What::Role(_)
-        | What::Service { .. }
-        | What::Security { .. }
-        | What::Certificate(_)
-        | What::Vlan(_) => (bounds.others, InventoryCounter::OthersDropped),
-    }
-}
-
-/// Where to insert the new statement, after dropping another one where the bound asks for it; `None` where the new one is dropped.
-fn make_place(
-    statements: &mut Vec<Statement>,
-    new: &Statement,
-    place: usize,
-    bounds: &Bounds,
-    counters: &mut Counters,
-) -> Option<usize> {
-    let (bound, counter) = family(&new.what, bounds);
-    let kin = |statement: &Statement| std::mem::discriminant(&statement.what) == std::mem::discriminant(&new.what);
-    let start = statements[..place].iter().rposition(|statement| !kin(statement)).map_or(0, |before| before + 1);
-    let end = statements[place..].iter().position(|statement| !kin(statement)).map_or(statements.len(), |after| place + after);
-    let mut dropped = None;
-    if let What::Attribute { name, field, .. } = new.what {
-        let values = |statement: &Statement| matches!(statement.what, What::Attribute { name: n, field: f, .. } if n == name && f == field);
-        let from =
-            statements[start..place].iter().rposition(|statement| !values(statement)).map_or(start, |before| start + before + 1);
-        let to = statements[place..end].iter().position(|statement| !values(statement)).map_or(end, |after| place + after);
-        if to - from >= bounds.values {
-            dropped = Some(weakest(statements, from, to));
-        }
-    }
-    if dropped.is_none() && end - start >= bound {
-        dropped = match new.what {
-            // A name goes through leases, sessions and values: the old ones make room. Of peers, objects and the rest the first are kept,
-            // since a flood of them must not push out what was there.
-            What::Same { .. } | What::Attribute { .. } => Some(weakest(statements, start, end)),
-            _ => None,
-        };
-        if dropped.is_none() {
-            counters.add(counter, 1);
-            return None;
-        }
-    }
-    let Some(dropped) = dropped else { return Some(place) };
-    counters.add(counter, 1);
-    if (statements[dropped].confidence, statements[dropped].last) > (new.confidence, new.last) {
-        return None;
-    }
-    statements.remove(dropped);
-    Some(if dropped < place { place - 1 } else { place })
-}
-
-fn weakest(statements: &[Statement], from: usize, to: usize) -> usize {
-    (from..to).min_by_key(|&at| (statements[at].confidence, statements[at].last, statements[at].what)).unwrap_or(from)
-}
-
-fn hash(key: &IdentityKey) -> u64 {
-    FixedState::default().hash_one(key)
-}
-
-/// Texts of the program: few, and never forgotten.
-#[derive(Default)]
-struct Labels(Vec<&'static str>);
-
-impl Labels {
-    fn label(&mut self, text: &'static str) -> Label {
-        // The same literal is mostly at the same address: comparing it is cheap, and there are some dozens of texts.
-        let found =
-            self.0.iter().position(|known| std::ptr::eq(*known, text)).or_else(|| self.0.iter().position(|known| *known == text));
-        found.unwrap_or_else(|| {
-            self.0.push(text);
-            self.0.len() - 1
-        }) as Label
-    }
-
-    fn text(&self, label: Label) -> &'static str {
-        self.0.get(usize::from(label)).copied().unwrap_or_default()
-    }
-}
-
-/// Texts of the wire, each kept once.
-#[derive(Default)]
-struct Symbols {
-    texts: Vec<Box<str>>,
-    free: Vec<Symbol>,
-    index: HashTable<Symbol>,
-    /// Texts in use after the last collection.
-    kept: usize,
-}
-
-impl Symbols {
-    fn symbol(&mut self, text: &str) -> Symbol {
-        let hash = |text: &str| FixedState::default().hash_one(text);
-        let texts = &mut self.texts;
-        if let Some(&symbol) = self.index.find(hash(text), |&symbol| *texts[symbol as usize] == *text) {
-            return symbol;
-        }
-        let symbol = self.free.pop().unwrap_or(texts.len() as Symbol);
-        match texts.get_mut(symbol as usize) {
-            Some(slot) => *slot = text.into(),
-            None => texts.push(text.into()),
-        }
-        self.index.insert_unique(hash(text), symbol, |&symbol| hash(&texts[symbol as usize]));
-        symbol
-    }
-
-    fn text(&self, symbol: Symbol) -> &str {
-        self.texts.get(symbol as usize).map_or("", |text| text)
-    }
-
-    fn is_wasteful(&self) -> bool {
-        self.index.len() > 2 * self.kept + 65_536
-    }
-
-    fn keep(&mut self, used: &[bool]) {
-        self.index.retain(|symbol| used[*symbol as usize]);
-        self.free.clear();
-        for (symbol, text) in self.texts.iter_mut().enumerate() {
-            if !used.get(symbol).copied().unwrap_or(true) {
-                *text = "".into();
-                self.free.push(symbol as Symbol);
-            }
-        }
-        self.kept = self.index.len();
     }
 }

@@ -1,0 +1,268 @@
+//! Findings and checks as they outlive the run that made them, and how those of several runs come together.
+//!
+//! - A *finding* of the same id is one: first and last time, sum of counts, the first three and the last three places. What it says is the
+//!   latest run's.
+//! - A *check* keeps one answer for each device: an answer that rests on a test (found, or tested and clear) stands before one that does not;
+//!   of two tested answers that of the later run counts; of the same time, found. So a run that could not test leaves things as they were,
+//!   found stays found until a later run tests and finds it clear, and the order in which runs are added does not matter.
+//! - A finding is *open* as long as its check's answer is found; else it is *cleared*, and asks for no action.
+
+use super::judge::{Check, Finding, Outcome, Place, finding_id};
+use super::{CheckSpec, Severity};
+use crate::inventory::merge::Counting;
+use crate::inventory::{DeviceId, confidence_named, when};
+use citytap_sensor::observation::Confidence;
+use citytap_sensor::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Places kept at the beginning and at the end, as within a run.
+const KEPT: usize = 3;
+
+/// A finding of one or several runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptFinding {
+    /// Stable: a hash of check, device and arguments.
+    pub id: String,
+    /// Which check.
+    pub check: String,
+    /// Which device.
+    pub device: DeviceId,
+    /// The name of the device that it was seen on.
+    pub subject: String,
+    /// How bad.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: String,
+    /// What was found, as a sentence.
+    pub message: String,
+    /// The arguments of the sentence.
+    #[serde(default)]
+    pub arguments: BTreeMap<String, String>,
+    /// What the owner should do.
+    pub remedy: String,
+    /// Why it matters.
+    pub why: String,
+    /// CWE, CVE, ATT&CK, clauses.
+    #[serde(default)]
+    pub references: Vec<String>,
+    /// When it was first seen.
+    #[serde(default, with = "when::maybe")]
+    pub first_seen: Option<Timestamp>,
+    /// When it was last seen.
+    #[serde(default, with = "when::maybe")]
+    pub last_seen: Option<Timestamp>,
+    /// How often it was seen.
+    pub count: u64,
+    /// Where: the first three and the last three places.
+    #[serde(default)]
+    pub evidence: Vec<KeptPlace>,
+}
+
+/// A place in the captures of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPlace {
+    /// 1-based number of the packet over all captures of its run.
+    pub frame: u64,
+    /// Its time stamp.
+    #[serde(with = "when")]
+    pub time: Timestamp,
+    /// The field that shows it.
+    pub field: String,
+    /// The run; absent where there is but one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u32>,
+}
+
+impl KeptFinding {
+    /// A run's finding, about a device that the store may know by another id.
+    pub fn new(finding: &Finding, device: DeviceId, run: Option<u32>) -> Self {
+        let place = |place: &Place| KeptPlace { frame: place.frame, time: place.time, field: place.field.to_string(), run };
+        let mut kept = Self {
+            id: finding.id.clone(),
+            check: finding.check.into(),
+            device: finding.device,
+            subject: finding.subject.clone(),
+            severity: finding.severity,
+            confidence: finding.confidence.into(),
+            message: finding.message.clone(),
+            arguments: finding.arguments.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
+            remedy: finding.remedy.into(),
+            why: finding.why.into(),
+            references: finding.references.iter().map(ToString::to_string).collect(),
+            first_seen: finding.first_seen,
+            last_seen: finding.last_seen,
+            count: finding.count,
+            evidence: finding.evidence.iter().map(place).collect(),
+        };
+        kept.belongs_to(device);
+        kept
+    }
+
+    /// Hands the finding to the device that it turned out to be about.
+    pub fn belongs_to(&mut self, device: DeviceId) {
+        if self.device != device {
+            self.device = device;
+            let arguments = self.arguments.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            self.id = finding_id(&self.check, device, arguments);
+        }
+    }
+
+    /// Adds the same finding of another run.
+    pub fn merge(&mut self, other: KeptFinding, counting: Counting) {
+        let count = counting.add(self.count, other.count);
+        let first_seen = self.first_seen.into_iter().chain(other.first_seen).min();
+        let last_seen = self.last_seen.max(other.last_seen);
+        let mut evidence = std::mem::take(&mut self.evidence);
+        evidence.extend(other.evidence.iter().cloned());
+        evidence.sort_by(|a, b| (a.time, a.frame, &a.field, a.run).cmp(&(b.time, b.frame, &b.field, b.run)));
+        evidence.dedup_by(|a, b| (a.time, a.frame, &a.field) == (b.time, b.frame, &b.field));
+        if evidence.len() > 2 * KEPT {
+            evidence.drain(KEPT..evidence.len() - KEPT);
+        }
+        if (other.last_seen, other.first_seen) >= (self.last_seen, self.first_seen) {
+            *self = other;
+        }
+        *self = Self { count, first_seen, last_seen, evidence, ..std::mem::take(self) };
+    }
+
+    /// As a finding of the check that it answers, for grouping into actions.
+    pub fn as_finding(&self, spec: &'static CheckSpec) -> Finding {
+        let sureness = confidence_named(&self.confidence).unwrap_or(Confidence::Possible);
+        Finding {
+            id: self.id.clone(),
+            check: spec.id,
+            device: self.device,
+            subject: self.subject.clone(),
+            severity: self.severity,
+            confidence: crate::inventory::confidence_name(sureness),
+            message: self.message.clone(),
+            arguments: self.arguments.iter().map(|(name, value)| (name.clone().into(), value.clone())).collect(),
+            remedy: spec.remedy,
+            why: spec.why,
+            references: spec.references,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            count: self.count,
+            evidence: self
+                .evidence
+                .iter()
+                .map(|place| Place { frame: place.frame, time: place.time, field: place.field.clone().into() })
+                .collect(),
+            spec,
+            sureness,
+        }
+    }
+}
+
+impl Default for KeptFinding {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            check: String::new(),
+            device: DeviceId(0),
+            subject: String::new(),
+            severity: Severity::Info,
+            confidence: String::new(),
+            message: String::new(),
+            arguments: BTreeMap::new(),
+            remedy: String::new(),
+            why: String::new(),
+            references: Vec::new(),
+            first_seen: None,
+            last_seen: None,
+            count: 0,
+            evidence: Vec::new(),
+        }
+    }
+}
+
+/// The answer to one check about one device, over several runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptCheck {
+    /// Which check.
+    pub check: String,
+    /// Which device.
+    pub device: DeviceId,
+    /// The answer.
+    pub outcome: Outcome,
+    /// On what it was tested, or why it could not be; for a finding, the sentence.
+    pub reason: String,
+    /// Time of the last packet of the run that answered.
+    #[serde(default, with = "when::maybe")]
+    pub as_of: Option<Timestamp>,
+}
+
+impl KeptCheck {
+    /// A run's answer, about a device that the store may know by another id.
+    pub fn new(check: &Check, device: DeviceId, as_of: Option<Timestamp>) -> Self {
+        Self { check: check.check.into(), device, outcome: check.outcome, reason: check.reason.clone(), as_of }
+    }
+
+    /// Adds the answer of another run.
+    pub fn merge(&mut self, other: KeptCheck) {
+        let rank = |check: &KeptCheck| {
+            (check.outcome != Outcome::Untested, check.as_of, check.outcome == Outcome::Found, check.reason.clone())
+        };
+        if rank(&other) > rank(self) {
+            *self = other;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(outcome: Outcome, at: u64) -> KeptCheck {
+        KeptCheck {
+            check: "a-check".into(),
+            device: DeviceId(1),
+            outcome,
+            reason: format!("{outcome:?} at {at}"),
+            as_of: Some(Timestamp(at)),
+        }
+    }
+
+    #[test]
+    fn found_stays_found_until_a_later_run_tests_and_finds_it_clear() {
+        use Outcome::{Clear, Found, Untested};
+        let runs = [
+            (vec![(Found, 1), (Untested, 2)], Found),
+            (vec![(Found, 1), (Clear, 2)], Clear),
+            (vec![(Found, 2), (Clear, 1)], Found),
+            (vec![(Found, 2), (Clear, 2)], Found),
+            (vec![(Clear, 1), (Untested, 2)], Clear),
+            (vec![(Clear, 1), (Untested, 2), (Found, 3)], Found),
+            (vec![(Found, 1), (Clear, 2), (Untested, 3)], Clear),
+        ];
+        for (answers, wanted) in runs {
+            for order in [answers.clone(), answers.iter().rev().copied().collect()] {
+                let kept = order.iter().map(|&(outcome, at)| answer(outcome, at)).reduce(|mut kept, other| {
+                    kept.merge(other);
+                    kept
+                });
+                assert_eq!(kept.map(|kept| kept.outcome), Some(wanted), "{order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn places_of_two_runs_leave_the_first_three_and_the_last_three() {
+        let places = |from: u64, run| {
+            (from..from + 4)
+                .map(|at| KeptPlace { frame: at, time: Timestamp(at * 1_000), field: "a.b".into(), run: Some(run) })
+                .collect()
+        };
+        let mut early = KeptFinding { count: 4, evidence: places(1, 1), message: "early".into(), ..KeptFinding::default() };
+        early.last_seen = Some(Timestamp(4));
+        let mut late = KeptFinding { count: 6, evidence: places(11, 2), message: "late".into(), ..KeptFinding::default() };
+        late.last_seen = Some(Timestamp(14));
+        let mut both = late.clone();
+        both.merge(early.clone(), Counting::Sum);
+        early.merge(late, Counting::Sum);
+        assert_eq!(both, early);
+        assert_eq!(both.evidence.iter().map(|place| place.frame).collect::<Vec<_>>(), [1, 2, 3, 12, 13, 14]);
+        assert_eq!((both.count, both.message.as_str()), (10, "late"));
+    }
+}

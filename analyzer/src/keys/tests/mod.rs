@@ -1,0 +1,6 @@
+//! Situations, and the oracles.
+
+mod air;
+mod joins;
+mod oracles;
+mod sessions;

@@ -1,0 +1,227 @@
+//! A store in use: opened, checked, read into memory, added to.
+
+use super::contents::{Added, Changed, Contents, Run};
+use super::journal::{self, Recovered, Write};
+use super::on_disk::OnDisk;
+use super::record::{seal, unseal};
+use super::{STORE_VERSION, Store, StoreError, Tree};
+use crate::engine::Report;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Bytes that a store may take: a million devices of some 2 KB each, times three for the engine's own room.
+pub const MAX_BYTES: u64 = 8 << 30;
+
+/// Damaged records that are named; further ones are counted.
+pub const DAMAGED_NAMED: usize = 20;
+
+/// Bytes of the digest key.
+const DIGEST_KEY: usize = 32;
+
+const ABOUT: &[u8] = b"about";
+const KEY: &[u8] = b"digest_key";
+
+/// What a store is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// Version of the layout.
+    pub store_version: u32,
+    /// The site.
+    pub site: String,
+    /// Version of the program that made it.
+    pub created_by: String,
+    /// Who writes it: `replay`, or `appliance`.
+    pub owner: String,
+}
+
+/// A record that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedRecord {
+    /// Its tree.
+    pub tree: Tree,
+    /// Its key, in hex where it is no text.
+    pub key: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// A store that is open.
+pub struct City {
+    path: PathBuf,
+    store: Box<dyn Store>,
+    about: About,
+    contents: Contents,
+    damaged: Vec<DamagedRecord>,
+    damaged_count: u64,
+    recovered: Recovered,
+    limit: u64,
+}
+
+impl City {
+    /// Opens a store that exists.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::read(path, Box::new(OnDisk::open(path)?), None, MAX_BYTES)
+    }
+
+    /// Opens a store to add to it, or makes one. `site`: where it is said; a new store needs one.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn open_or_make(path: &Path, site: Option<&str>, default_site: &str) -> Result<Self, StoreError> {
+        let city = Self::read(path, Box::new(OnDisk::open_or_make(path)?), Some(site.unwrap_or(default_site)), MAX_BYTES)?;
+        if city.about.owner != "replay" {
+            return Err(StoreError::Appliance(path.into()));
+        }
+        match site {
+            Some(wanted) if wanted != city.about.site => {
+                Err(StoreError::Site { path: path.into(), is: city.about.site, wanted: wanted.into() })
+            }
+            _ => Ok(city),
+        }
+    }
+
+    /// Reads a store of any backend. `new_site`: what a store that is empty is about.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn read(path: &Path, mut store: Box<dyn Store>, new_site: Option<&str>, limit: u64) -> Result<Self, StoreError> {
+        let mut damaged = Damaged::default();
+        let about = match store.get(Tree::Meta, ABOUT)? {
+            Some(sealed) => unseal::<About>(Tree::Meta, ABOUT, &sealed)
+                .map_err(|damage| StoreError::Damaged { path: path.into(), what: format!("meta record 'about': {damage}") })?,
+            None => {
+                let site = new_site.unwrap_or("city");
+                begin(store.as_mut(), site)?
+            }
+        };
+        if about.store_version > STORE_VERSION {
+            return Err(StoreError::Newer { path: path.into(), version: about.store_version, by: about.created_by });
+        }
+        let recovered = journal::recover(store.as_mut())?;
+        if let Recovered::Partly { damaged: count } = recovered {
+            damaged.count += count;
+        }
+        let store_ref = store.as_ref();
+        let mut contents = Contents::default();
+        each(store_ref, Tree::Runs, &mut damaged, |run: Run| {
+            contents.runs.insert(run.number, run);
+        })?;
+        each(store_ref, Tree::Devices, &mut damaged, |device: crate::inventory::Device| {
+            contents.devices.insert(device.id, device);
+        })?;
+        each(store_ref, Tree::Findings, &mut damaged, |finding: crate::findings::kept::KeptFinding| {
+            contents.findings.insert(finding.id.clone(), finding);
+        })?;
+        each(store_ref, Tree::Checks, &mut damaged, |check: crate::findings::kept::KeptCheck| {
+            contents.checks.insert((check.device, check.check.clone()), check);
+        })?;
+        let (damaged_count, damaged) = (damaged.count, damaged.named);
+        Ok(Self { path: path.into(), store, about, contents, damaged, damaged_count, recovered, limit })
+    }
+
+    /// What the store is.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// What it knows.
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
+    /// Records that could not be used: the first of them, and how many in all.
+    pub fn damaged(&self) -> (&[DamagedRecord], u64) {
+        (&self.damaged, self.damaged_count)
+    }
+
+    /// What the last process left under way.
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
+    }
+
+    /// The backend, to hand it on.
+    pub fn into_store(self) -> Box<dyn Store> {
+        self.store
+    }
+
+    /// Adds a run: whole, or not at all.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn add(&mut self, report: &Report, run: Run) -> Result<Added, StoreError> {
+        let mut contents = std::mem::take(&mut self.contents);
+        let added = contents.add(report, run);
+        let writes = writes(&contents, added.run, &added.changed);
+        self.contents = contents;
+        // The journal holds each value a second time.
+        let bytes: u64 = writes.iter().filter_map(|write| write.value.as_ref()).map(|value| 2 * value.len() as u64).sum();
+        let size = self.store.size()?.saturating_add(bytes);
+        if size > self.limit {
+            return Err(StoreError::Full { path: self.path.clone(), size, limit: self.limit });
+        }
+        journal::write(self.store.as_mut(), &writes)?;
+        Ok(added)
+    }
+}
+
+/// Makes what every store has.
+fn begin(store: &mut dyn Store, site: &str) -> Result<About, StoreError> {
+    let mut key = [0; DIGEST_KEY];
+    getrandom::fill(&mut key).map_err(|error| StoreError::Random(error.to_string()))?;
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    store.put(Tree::Meta, KEY, &seal(Tree::Meta, KEY, &key))?;
+    let about = About {
+        store_version: STORE_VERSION,
+        site: site.into(),
+        created_by: env!("CARGO_PKG_VERSION").into(),
+        owner: "replay".into(),
+    };
+    store.put(Tree::Meta, ABOUT, &seal(Tree::Meta, ABOUT, &about))?;
+    store.flush()?;
+    Ok(about)
+}
+
+fn writes(contents: &Contents, run: u32, changed: &Changed) -> Vec<Write> {
+    fn write<T: Serialize>(tree: Tree, key: Vec<u8>, value: Option<&T>) -> Write {
+        let value = value.map(|value| seal(tree, &key, value));
+        Write { tree, key, value }
+    }
+    let runs = [write(Tree::Runs, run.to_be_bytes().to_vec(), contents.runs.get(&run))];
+    let devices =
+        changed.devices.iter().map(|id| write(Tree::Devices, id.0.to_be_bytes().to_vec(), contents.devices.get(id)));
+    let findings = changed.findings.iter().map(|id| write(Tree::Findings, id.as_bytes().to_vec(), contents.findings.get(id)));
+    let checks = changed.checks.iter().map(|key| {
+        let (device, check) = key;
+        write(Tree::Checks, format!("{device}/{check}").into_bytes(), contents.checks.get(key))
+    });
+    runs.into_iter().chain(devices).chain(findings).chain(checks).collect()
+}
+
+#[derive(Default)]
+struct Damaged {
+    named: Vec<DamagedRecord>,
+    count: u64,
+}
+
+fn each<T: DeserializeOwned>(store: &dyn Store, tree: Tree, damaged: &mut Damaged, mut take: impl FnMut(T)) -> Result<(), StoreError> {
+    store.each(tree, &mut |key, sealed| match unseal::<T>(tree, key, sealed) {
+        Ok(value) => take(value),
+        Err(damage) => {
+            damaged.count += 1;
+            if damaged.named.len() < DAMAGED_NAMED {
+                damaged.named.push(DamagedRecord { tree, key: key_text(tree, key), what: damage.to_string() });
+            }
+        }
+    })
+}
+
+fn key_text(tree: Tree, key: &[u8]) -> String {
+    match std::str::from_utf8(key) {
+        Ok(text) if matches!(tree, Tree::Findings | Tree::Checks | Tree::Meta) => text.to_owned(),
+        _ => key.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}

@@ -1,0 +1,272 @@
+//! What a store says, in memory, and how a run is added to it. No input or output here: [`super::city`] reads and writes.
+
+use crate::checks;
+use crate::engine::Report;
+use crate::export::run_folder;
+use crate::findings::actions::{Action, actions};
+use crate::findings::judge::{Finding, Outcome};
+use crate::findings::kept::{KeptCheck, KeptFinding};
+use crate::inventory::merge::{self, Counting};
+use crate::inventory::{Device, DeviceId, when};
+use citytap_sensor::capture::CaptureInfo;
+use citytap_sensor::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// All that a store knows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contents {
+    /// The devices, by id.
+    pub devices: BTreeMap<DeviceId, Device>,
+    /// What was found, by id; see [`Contents::is_open`].
+    pub findings: BTreeMap<String, KeptFinding>,
+    /// The answer to each check about each device.
+    pub checks: BTreeMap<(DeviceId, String), KeptCheck>,
+    /// What was added, by number.
+    pub runs: BTreeMap<u32, Run>,
+}
+
+/// A run that was added: what it read, what it saw, what made it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// 1 for the first.
+    pub number: u32,
+    /// Whether its packets were counted by an earlier run already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+    /// The captures, in the order of the command line.
+    pub captures: Vec<RunCapture>,
+    /// Time of the first packet.
+    #[serde(default, with = "when::maybe")]
+    pub first_packet: Option<Timestamp>,
+    /// Time of the last packet.
+    #[serde(default, with = "when::maybe")]
+    pub last_packet: Option<Timestamp>,
+    /// The run's `manifest.json`.
+    pub manifest: Value,
+    /// The run's `coverage.json`.
+    pub coverage: Value,
+}
+
+/// A capture of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunCapture {
+    /// Base name of the file.
+    pub name: String,
+    /// Packets read.
+    pub packets: u64,
+    /// SHA-256 of the file, in hex; `None` where it could not be read twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+impl Run {
+    /// A run by its report; the number is given when it is added.
+    pub fn new(report: &Report, captures: &[CaptureInfo], digests: &[Option<String>], site: &str, again: bool) -> Self {
+        let capture = |(at, capture): (usize, &CaptureInfo)| RunCapture {
+            name: capture.name.clone(),
+            packets: capture.packets,
+            sha256: digests.get(at).cloned().flatten(),
+        };
+        Self {
+            number: 0,
+            again,
+            captures: captures.iter().enumerate().map(capture).collect(),
+            first_packet: report.coverage.span.map(|(first, _)| first),
+            last_packet: report.coverage.span.map(|(_, last)| last),
+            manifest: run_folder::manifest(report, captures, digests, site),
+            coverage: run_folder::coverage(report),
+        }
+    }
+
+    /// Names of its captures.
+    pub fn names(&self) -> String {
+        self.captures.iter().map(|capture| capture.name.as_str()).collect::<Vec<_>>().join(" + ")
+    }
+}
+
+/// What adding a run did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Number of the run.
+    pub run: u32,
+    /// Devices that were not known.
+    pub new_devices: usize,
+    /// Devices that were.
+    pub known_devices: usize,
+    /// Known devices that turned out to be part of another.
+    pub joined_devices: usize,
+    /// Findings that were not known.
+    pub new_findings: usize,
+    /// Findings that were.
+    pub known_findings: usize,
+    /// Findings that were open, and that this run tested and found clear.
+    pub cleared_findings: usize,
+    /// Entries of devices' lists dropped for want of room.
+    pub dropped: usize,
+    /// Keys that changed.
+    pub changed: Changed,
+}
+
+/// Keys that changed: what stands there now is to be written, and what stands there no more is to be removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Devices.
+    pub devices: BTreeSet<DeviceId>,
+    /// Findings.
+    pub findings: BTreeSet<String>,
+    /// Answers.
+    pub checks: BTreeSet<(DeviceId, String)>,
+}
+
+impl Contents {
+    /// The run that a capture was read in, by the capture's digest.
+    pub fn run_of(&self, sha256: &str) -> Option<&Run> {
+        self.runs.values().find(|run| run.captures.iter().any(|capture| capture.sha256.as_deref() == Some(sha256)))
+    }
+
+    /// Whether a finding still stands: no later run tested it and found it clear.
+    pub fn is_open(&self, finding: &KeptFinding) -> bool {
+        let check = self.checks.get(&(finding.device, finding.check.clone()));
+        check.is_none_or(|check| check.outcome == Outcome::Found)
+    }
+
+    /// The findings that stand, the gravest first.
+    pub fn open_findings(&self) -> Vec<&KeptFinding> {
+        let mut open: Vec<&KeptFinding> = self.findings.values().filter(|finding| self.is_open(finding)).collect();
+        open.sort_by(|a, b| {
+            b.severity.cmp(&a.severity).then_with(|| (&a.check, a.device, &a.id).cmp(&(&b.check, b.device, &b.id)))
+        });
+        open
+    }
+
+    /// What to do, the most urgent first.
+    pub fn actions(&self) -> Vec<Action> {
+        let with_check = |finding: &&KeptFinding| Some(finding.as_finding(checks::by_id(&finding.check)?));
+        let findings: Vec<Finding> = self.open_findings().iter().filter_map(with_check).collect();
+        actions(&findings, &self.devices)
+    }
+
+    /// The answers about one device.
+    pub fn checks_of(&self, device: DeviceId) -> impl Iterator<Item = &KeptCheck> {
+        self.checks.range((device, String::new())..).take_while(move |((of, _), _)| *of == device).map(|(_, check)| check)
+    }
+
+    /// A device by its id or by an id that it had.
+    pub fn device(&self, id: DeviceId) -> Option<&Device> {
+        self.devices.get(&id).or_else(|| self.devices.values().find(|device| device.aliases.contains(&id)))
+    }
+
+    /// Where a packet was seen: the captures of the run whose time it lies in.
+    pub fn source_of(&self, time: Timestamp) -> Option<String> {
+        let within = |run: &&Run| run.first_packet <= Some(time) && Some(time) <= run.last_packet && !run.again;
+        let runs: Vec<&Run> = self.runs.values().filter(within).collect();
+        (!runs.is_empty()).then(|| runs.iter().map(|run| run.names()).collect::<Vec<_>>().join(" or "))
+    }
+
+    /// Adds a run.
+    pub fn add(&mut self, report: &Report, mut run: Run) -> Added {
+        let counting = if run.again { Counting::Greatest } else { Counting::Sum };
+        run.number = self.runs.last_key_value().map_or(1, |(last, _)| last + 1);
+        let mut added = Added { run: run.number, ..Added::default() };
+        let now = self.add_devices(&report.devices, counting, &mut added);
+        self.move_answers(&now, &mut added);
+        let device = |id: DeviceId| now.get(&id).copied().unwrap_or(id);
+        let open: BTreeSet<String> = self.open_findings().iter().map(|finding| finding.id.clone()).collect();
+        for check in &report.judgement.checks {
+            self.add_check(KeptCheck::new(check, device(check.device), run.last_packet), &mut added);
+        }
+        for finding in &report.judgement.findings {
+            let kept = KeptFinding::new(finding, device(finding.device), Some(run.number));
+            *(if self.findings.contains_key(&kept.id) { &mut added.known_findings } else { &mut added.new_findings }) += 1;
+            self.add_finding(kept, counting, &mut added);
+        }
+        let still_open: BTreeSet<String> = self.open_findings().iter().map(|finding| finding.id.clone()).collect();
+        added.cleared_findings = open.difference(&still_open).filter(|id| self.findings.contains_key(*id)).count();
+        self.runs.insert(run.number, run);
+        added
+    }
+
+    /// Adds devices; answers which id became which, of the run and of the store.
+    fn add_devices(
+        &mut self,
+        new: &BTreeMap<DeviceId, Device>,
+        counting: Counting,
+        added: &mut Added,
+    ) -> HashMap<DeviceId, DeviceId> {
+        let assigned = merge::assign(&self.devices, new);
+        let mut now: HashMap<DeviceId, DeviceId> = HashMap::new();
+        let mut merged: Vec<Device> = Vec::with_capacity(new.len());
+        for device in new.values() {
+            let mut olds = assigned.get(&device.id).into_iter().flatten().filter_map(|id| self.devices.remove(id));
+            let Some(mut one) = olds.next() else {
+                added.new_devices += 1;
+                added.changed.devices.insert(device.id);
+                merged.push(device.clone());
+                continue;
+            };
+            let mut ids = vec![one.id, device.id];
+            for old in olds {
+                ids.push(old.id);
+                added.joined_devices += 1;
+                added.dropped += merge::merge(&mut one, &old, Counting::Sum);
+            }
+            added.known_devices += 1;
+            added.dropped += merge::merge(&mut one, device, counting);
+            added.changed.devices.extend(ids.iter().copied().chain([one.id]));
+            now.extend(ids.into_iter().filter(|id| *id != one.id).map(|id| (id, one.id)));
+            merged.push(one);
+        }
+        self.devices.extend(merged.into_iter().map(|device| (device.id, device)));
+        if !now.is_empty() {
+            for device in self.devices.values_mut() {
+                if merge::refer(device, &now) {
+                    added.changed.devices.insert(device.id);
+                }
+            }
+        }
+        now
+    }
+
+    /// Hands findings and answers over where their device has another id now.
+    fn move_answers(&mut self, now: &HashMap<DeviceId, DeviceId>, added: &mut Added) {
+        let moved = |id: &DeviceId| now.contains_key(id);
+        let checks: Vec<_> = self.checks.keys().filter(|(device, _)| moved(device)).cloned().collect();
+        for key in checks {
+            let Some(mut check) = self.checks.remove(&key) else { continue };
+            check.device = now.get(&key.0).copied().unwrap_or(key.0);
+            added.changed.checks.insert(key);
+            self.add_check(check, added);
+        }
+        let findings: Vec<String> =
+            self.findings.iter().filter(|(_, finding)| moved(&finding.device)).map(|(id, _)| id.clone()).collect();
+        for id in findings {
+            let Some(mut finding) = self.findings.remove(&id) else { continue };
+            finding.belongs_to(now.get(&finding.device).copied().unwrap_or(finding.device));
+            added.changed.findings.insert(id);
+            self.add_finding(finding, Counting::Sum, added);
+        }
+    }
+
+    fn add_check(&mut self, check: KeptCheck, added: &mut Added) {
+        let key = (check.device, check.check.clone());
+        added.changed.checks.insert(key.clone());
+        match self.checks.get_mut(&key) {
+            Some(known) => known.merge(check),
+            None => {
+                self.checks.insert(key, check);
+            }
+        }
+    }
+
+    fn add_finding(&mut self, finding: KeptFinding, counting: Counting, added: &mut Added) {
+        added.changed.findings.insert(finding.id.clone());
+        match self.findings.get_mut(&finding.id) {
+            Some(known) => known.merge(finding, counting),
+            None => {
+                self.findings.insert(finding.id.clone(), finding);
+            }
+        }
+    }
+}
