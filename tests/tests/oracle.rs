@@ -100,7 +100,7 @@ fn agree(compared: &Compared, names: &[&str]) {
         cases().into_iter().map(|case| (format!("pcaps/{}", case.name), case.capture)).collect();
     let shared = shared();
     let has_shared = shared.is_some();
-    for (top, files) in shared {
+    if let Some((top, files)) = shared {
         captures.extend(files.into_iter().map(|file| (format!("captures/{}", relative(&file, &top)), file)));
     }
     captures.retain(|(name, _)| names.iter().any(|part| name.contains(part)));
@@ -135,7 +135,9 @@ fn ours(compared: &Compared, path: &Path) -> Sums {
 fn theirs(compared: &Compared, path: &Path) -> Sums {
     let mut command = Command::new("tshark");
     command.args(["-n", "-T", "fields", "-E", "separator=;", "-E", "aggregator=|", "-Y", compared.name, "-r"]).arg(path);
-    compared.fields.iter().for_each(|(field, _)| drop(command.args(["-e", field])));
+    for (field, _) in compared.fields {
+        command.args(["-e", field]);
+    }
     let output = command.output().expect("tshark runs");
     assert!(output.status.success(), "tshark {}: {}", path.display(), String::from_utf8_lossy(&output.stderr));
     let mut sums = Sums::new();
