@@ -12,7 +12,7 @@ use citytap_sensor::counters::Counter;
 use citytap_sensor::time::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use text::wrapped;
+use text::{WIDTH, wrapped};
 
 /// Actions shown; the rest is counted, and `--out` has them all.
 const ACTIONS_SHOWN: usize = 25;
@@ -148,9 +148,6 @@ fn actions(text: &mut String, actions: &[Action], shown: usize, rest: &str) -> s
     }
     Ok(())
 }
-
-/// Columns of the screen: what a terminal has at least, beside another window.
-const WIDTH: usize = 100;
 
 /// Joins pieces into indented lines of a terminal's width.
 fn wrap(text: &mut String, pieces: impl Iterator<Item = String>) -> std::fmt::Result {
