@@ -12,7 +12,7 @@ export CARGO_TERM_COLOR ?= auto
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 NEXTEST_VERSION := 0.9.143
 DENY_VERSION := 0.20.2
-FUZZ_SECONDS ?= 60
+export FUZZ_SECONDS ?= 60
 CITY := $(wildcard pcaps/city/*/capture.pcap*)
 
 # need COMMAND,PACKAGE ...: installs Debian packages where the command is missing.
@@ -71,8 +71,11 @@ SANCOV := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-
 	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
 fuzz: rust
 	@$(call need,g++,build-essential)
+	cargo build --quiet -p citytap-tests --bin seeds
 	cd tests/fuzz && RUSTFLAGS='--cfg fuzzing $(SANCOV)' cargo build --quiet --release --target $(HOST)
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh tests/fuzz/target/$(HOST)/release
+	@rm -rf tests/fuzz/target/seeds
+	@target/debug/seeds tests/fuzz/target/seeds
+	@tests/fuzz/run.sh tests/fuzz/target/$(HOST)/release/citytap-fuzz tests/fuzz/target/seeds
 
 # A C compiler links Rust programs and builds zstd.
 rust:

@@ -108,7 +108,10 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
     cold.coverage.counters = outcome.counters;
     cold.coverage.span = outcome.span;
     let mut report = cold.report();
-    report.stages.splice(0..0, [("capture, flows, decoders, observers", whole.saturating_sub(in_cold)), ("inventory, detectors", in_cold)]);
+    report.stages.splice(
+        0..0,
+        [("capture, flows, decoders, observers", whole.saturating_sub(in_cold)), ("inventory, detectors", in_cold)],
+    );
     Ok(report)
 }
 
@@ -150,7 +153,10 @@ impl Cold {
         changes.sort_by_key(|(seen, ..)| seen.place);
         for (seen, _, change) in changes {
             match change {
-                Change::Fact(fact) => self.fact(&fact, seen),
+                Change::Fact(fact) => {
+                    self.keys.fact(&fact);
+                    self.fact(&fact, seen);
+                }
                 Change::Event(event) => self.keys.observe(&event),
             }
         }

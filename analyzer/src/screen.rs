@@ -12,7 +12,7 @@ use citytap_sensor::counters::Counter;
 use citytap_sensor::time::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use text::wrapped;
+use text::{WIDTH, wrapped};
 
 /// Actions shown; the rest is counted, and `--out` has them all.
 const ACTIONS_SHOWN: usize = 25;
@@ -105,7 +105,7 @@ fn checks(text: &mut String, checks: &[Check], findings: &[crate::findings::judg
         if count(Outcome::Untested) > 0 {
             parts.push(format!("{} could not test ({})", grouped(count(Outcome::Untested)), reasons(&checks)));
         }
-        writeln!(text, "  {title}: {}", parts.join(" · "))?;
+        text.push_str(&wrapped("  ", &format!("{title}: {}", parts.join(" · "))));
     }
     Ok(())
 }
@@ -138,8 +138,9 @@ fn actions(text: &mut String, actions: &[Action], shown: usize, rest: &str) -> s
     }
     for action in actions.iter().take(shown) {
         let (severity, confidence) = (action.severity.name(), action.confidence);
-        text.push_str(&wrapped("ACT  ", &format!("{} [{severity}, {confidence}]", action.title)));
-        text.push_str(&wrapped("     do: ", action.remedy));
+        text.push_str(&wrapped("ACT  ", &format!("{}  [{severity}, {confidence}]", action.title)));
+        let (first, _) = action.remedy.split_once(". ").unwrap_or((action.remedy.trim_end_matches('.'), ""));
+        text.push_str(&wrapped("     do: ", &format!("{first}.")));
     }
     let more = actions.len().saturating_sub(shown);
     if more > 0 {
@@ -150,7 +151,6 @@ fn actions(text: &mut String, actions: &[Action], shown: usize, rest: &str) -> s
 
 /// Joins pieces into indented lines of a terminal's width.
 fn wrap(text: &mut String, pieces: impl Iterator<Item = String>) -> std::fmt::Result {
-    const WIDTH: usize = 100;
     let mut line = String::new();
     for piece in pieces {
         if !line.is_empty() && line.len() + piece.len() + 3 > WIDTH {

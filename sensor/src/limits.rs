@@ -8,7 +8,7 @@ pub const SHARDS: usize = 64;
 /// Packets after which an epoch ends even if no second of packet time has passed: keeps the work between two epochs bounded.
 pub const EPOCH_PACKETS: u64 = 8_192;
 
-/// Length of an epoch in packet time.
+/// Length of an epoch in packet time: what people and sinks see is at most this old, and timers need be no finer.
 pub const EPOCH_LENGTH: Nanos = SECOND;
 
 /// Tunnels within tunnels that are peeled: SPAN over ERSPAN over a carrier's GRE and a VXLAN inside is four.

@@ -27,8 +27,28 @@ pub struct Conversation {
 pub enum Event {
     /// A datagram, or the bytes that a segment brought.
     Bytes(Direction, Vec<u8>),
+    /// A payload inside another protocol, and what its carrier says of it.
+    Carried(Direction, String, Vec<u8>),
     /// Bytes were missing.
     Gap(Direction, Option<u64>),
+}
+
+impl Event {
+    /// The bytes of it.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Event::Bytes(_, bytes) | Event::Carried(_, _, bytes) => bytes,
+            Event::Gap(..) => &[],
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn bytes_mut(&mut self) -> Option<&mut Vec<u8>> {
+        match self {
+            Event::Bytes(_, bytes) | Event::Carried(_, _, bytes) => Some(bytes),
+            Event::Gap(..) => None,
+        }
+    }
 }
 
 /// How a conversation is cut into pieces. Only bytes of streams are cut, and only before a gap: after it a segment's start means something.
@@ -126,7 +146,7 @@ impl Conversation {
 
     /// All payload bytes.
     pub fn length(&self) -> usize {
-        self.events.iter().map(|event| if let Event::Bytes(_, bytes) = event { bytes.len() } else { 0 }).sum()
+        self.events.iter().map(|event| event.bytes().len()).sum()
     }
 }
 
@@ -134,6 +154,11 @@ impl Conversation {
 pub fn play(bench: &mut Bench, event: &Event) -> bool {
     let alive = match event {
         Event::Bytes(direction, bytes) => bench.show(*direction, bytes),
+        Event::Carried(direction, hint, bytes) => {
+            let kinds = bench.spec().hooks.carried;
+            kinds.iter().any(|kind| bench.carry(kind, hint, *direction, bytes).is_some());
+            true
+        }
         Event::Gap(direction, missing) => bench.lose(*direction, *missing),
     };
     let (held, most) = (bench.held(), bench.spec().max_message);
@@ -153,6 +178,12 @@ pub fn record(capture: &Path) -> Vec<Conversation> {
     recorded.into_iter().filter(|conversation| !conversation.events.is_empty()).collect()
 }
 
+/// Whether a decoder is shown nothing but what others carry.
+pub fn is_carried_only(spec: &DecoderSpec) -> bool {
+    let all = [Transport::Tcp, Transport::Udp, Transport::Icmpv6, Transport::Link];
+    !spec.hooks.carried.is_empty() && !all.into_iter().any(|transport| spec.runs_over(transport))
+}
+
 thread_local! {
     static RECORDING: RefCell<Option<Vec<Conversation>>> = const { RefCell::new(None) };
 }
@@ -160,7 +191,8 @@ thread_local! {
 /// Skipped bodies beyond this end a recording: nobody has their bytes, and zeros stand for them.
 const LONGEST_SKIP: u64 = 1 << 20;
 
-/// Keeps what one decoder is shown, while a recording runs on this thread. Carried payloads are not kept: their carrier's bytes are.
+/// Keeps what one decoder is shown, while a recording runs on this thread. Of protocols that have a transport of their own, carried payloads are
+/// not kept: their carrier's bytes are.
 pub(crate) struct Recorder {
     spec: &'static DecoderSpec,
     number: Option<usize>,
@@ -178,6 +210,10 @@ impl Recorder {
 
     pub(crate) fn message(&mut self, input: &Input<'_>, step: Step, cx: &mut Cx<'_>) {
         let side = input.direction.index();
+        if cx.carrier().is_some() && is_carried_only(self.spec) {
+            let event = Event::Carried(input.direction, cx.hint().to_owned(), input.bytes.to_vec());
+            return self.keep(event, cx.flow());
+        }
         let new = input.bytes.get(self.kept[side]..).unwrap_or_default();
         if !new.is_empty() && cx.carrier().is_none() {
             let mut bytes = vec![0; self.skipped[side].min(LONGEST_SKIP) as usize];

@@ -100,7 +100,7 @@ fn agree(compared: &Compared, names: &[&str]) {
         cases().into_iter().map(|case| (format!("pcaps/{}", case.name), case.capture)).collect();
     let shared = shared();
     let has_shared = shared.is_some();
-    for (top, files) in shared {
+    if let Some((top, files)) = shared {
         captures.extend(files.into_iter().map(|file| (format!("captures/{}", relative(&file, &top)), file)));
     }
     captures.retain(|(name, _)| names.iter().any(|part| name.contains(part)));
@@ -135,7 +135,9 @@ fn ours(compared: &Compared, path: &Path) -> Sums {
 fn theirs(compared: &Compared, path: &Path) -> Sums {
     let mut command = Command::new("tshark");
     command.args(["-n", "-T", "fields", "-E", "separator=;", "-E", "aggregator=|", "-Y", compared.name, "-r"]).arg(path);
-    compared.fields.iter().for_each(|(field, _)| drop(command.args(["-e", field])));
+    for (field, _) in compared.fields {
+        command.args(["-e", field]);
+    }
     let output = command.output().expect("tshark runs");
     assert!(output.status.success(), "tshark {}: {}", path.display(), String::from_utf8_lossy(&output.stderr));
     let mut sums = Sums::new();
@@ -181,7 +183,9 @@ fn settle(protocol: &str, found: BTreeMap<String, String>, has_shared: bool) {
             let _ = writeln!(table, "{capture}\t{figures}\t{reason}");
         }
         fs::write(&file, table).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        reasons.extend(rows.keys().filter(|capture| !known.contains_key(*capture)).map(|capture| (capture.clone(), UNEXPLAINED.to_owned())));
+        reasons.extend(
+            rows.keys().filter(|capture| !known.contains_key(*capture)).map(|capture| (capture.clone(), UNEXPLAINED.to_owned())),
+        );
     } else {
         known.retain(|capture, _| has_shared || !capture.starts_with("captures/"));
         let wrong: Vec<String> = found

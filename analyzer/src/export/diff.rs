@@ -125,7 +125,7 @@ fn pair(a: &Snapshot, b: &Snapshot) -> BTreeMap<DeviceId, DeviceId> {
     let was = |device: &Device| device.aliases.iter().copied().find(|alias| a.devices.contains_key(alias));
     let became = |device: &Device| by_alias.get(&device.id).copied();
     // The surest way first, over all devices, so that no device is taken by a weaker match.
-    let ways: [&dyn Fn(&Device) -> Option<DeviceId>; 4] = [&same, &named, &was, &became];
+    let ways: [Way<'_>; 4] = [&same, &named, &was, &became];
     for way in ways {
         for device in b.devices.values() {
             if pairs.contains_key(&device.id) {
@@ -174,3 +174,6 @@ fn changes(a: &Device, b: &Device) -> Vec<FieldChange> {
     };
     FIELDS.iter().filter_map(change).collect()
 }
+
+/// A way to find a device of one side on the other.
+type Way<'w> = &'w dyn Fn(&Device) -> Option<DeviceId>;

@@ -70,7 +70,9 @@ fn action(cause: &Cause, group: &[&Finding], devices: &BTreeMap<DeviceId, Device
     let mut ids: Vec<DeviceId> = group.iter().map(|finding| finding.device).collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut arguments = cause.arguments.clone();
+    // A line has room for the first sentence of an explanation; the findings have it whole.
+    let first = |text: &str| text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.').to_owned();
+    let mut arguments: Vec<_> = cause.arguments.iter().map(|(name, value)| (name.clone(), first(value))).collect();
     arguments.push(("devices".into(), name_devices(&ids, devices)));
     let mut hash = Sha256::new();
     hash.update(cause.check);
@@ -107,7 +109,7 @@ fn agree(sentence: &str, count: usize) -> String {
 /// `22 parking sensors`, `broker 10.20.0.5`, `30 devices (22 parking sensors, 8 street lights)`.
 fn name_devices(ids: &[DeviceId], devices: &BTreeMap<DeviceId, Device>) -> String {
     if let [one] = ids {
-        return devices.get(one).map_or_else(|| format!("device {one}"), |device| name_device(device));
+        return devices.get(one).map_or_else(|| format!("device {one}"), name_device);
     }
     let mut counts: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     for id in ids {
@@ -115,7 +117,7 @@ fn name_devices(ids: &[DeviceId], devices: &BTreeMap<DeviceId, Device>) -> Strin
         *counts.entry(class).or_insert(0) += 1;
     }
     let name = |class: Option<&str>, count: usize| {
-        let names = class.and_then(|class| class_words(class));
+        let names = class.and_then(class_words);
         match (names, count) {
             (Some((one, _)), 1) => format!("1 {one}"),
             (Some((_, many)), count) => format!("{count} {many}"),
@@ -139,6 +141,8 @@ pub fn name_device(device: &Device) -> String {
     let class = device.class.as_ref().and_then(|class| class_words(&class.id)).map_or("device", |(one, _)| one);
     let founding = device.identities.first().map(|name| name.value.as_str());
     let address = device.identities.iter().find(|name| name.kind == "ip").map(|name| name.value.as_str());
-    let called = device.name.as_deref().or(address).or(founding).unwrap_or("without a name");
+    // A hardware address says nothing to a person; an address on the network tells where to look.
+    let founding = founding.filter(|_| device.identities.first().is_some_and(|name| name.kind != "mac"));
+    let called = device.name.as_deref().or(founding).or(address).unwrap_or("without a name");
     format!("{class} {called}")
 }

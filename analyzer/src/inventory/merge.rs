@@ -190,7 +190,7 @@ pub fn merge(known: &mut Device, new: &Device, counting: Counting) -> usize {
     known.aliases.truncate(ENTRIES);
     (known.id, known.network) = (id, network);
     let mut dropped = join(&mut known.identities, &new.identities, counting);
-    known.identities.sort_by(|a, b| order(a).cmp(&order(b)));
+    known.identities.sort_by_key(order);
     dropped += join(&mut known.roles, &new.roles, counting);
     dropped += join(&mut known.services, &new.services, counting);
     dropped += join(&mut known.peers, &new.peers, counting);
@@ -223,8 +223,8 @@ pub fn refer(device: &mut Device, now: &HashMap<DeviceId, DeviceId>) -> bool {
         }
         _ => false,
     };
-    let peers = device.peers.iter_mut().fold(false, |any, peer| rename(&mut peer.device) || any);
-    let vias = device.via.iter_mut().fold(false, |any, via| rename(&mut via.device) || any);
+    let peers = device.peers.iter_mut().filter_map(|peer| rename(&mut peer.device).then_some(())).count() > 0;
+    let vias = device.via.iter_mut().filter_map(|via| rename(&mut via.device).then_some(())).count() > 0;
     if peers {
         join(&mut device.peers, &[], Counting::Sum);
     }

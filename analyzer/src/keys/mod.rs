@@ -244,19 +244,22 @@ impl Keys {
 
     fn join_accept(&mut self, phy: &PhyPayload<'_>, passed: Passed, seen: Seen) {
         let Some((requests, only)) = self.links.accepted(phy.bytes, passed, seen) else { return };
-        let mut opened = Vec::new();
-        for request in requests {
-            let roots = self.config.root_keys(request.dev_eui, request.join_eui).map(configured).unwrap_or_default();
-            let by_owner = roots.iter().find_map(|(root, app)| Some((derive::open(root, &request, phy.bytes)?, root, app)));
-            if let Some((accept, root, app)) = by_owner {
-                let opened = Opened { request, network: passed.network, seen, accept, root: root.clone() };
-                self.open_session(opened, app.as_ref());
-                self.devices.accept(request, passed.network, seen, phy.bytes);
-                self.devices.answered(&request);
-                return;
-            }
-            opened.extend(self.devices.accept(request, passed.network, seen, phy.bytes));
+        // A 1.0 join-accept names no device, and devices that share a key all seem to be meant: time and place decide, or the owner's
+        // keys where just one of them opens it.
+        let meant: Vec<Request> = only.map_or(requests, |request| vec![request]);
+        let mut by_owner = meant.iter().filter_map(|request| self.open_by_owner(request, passed.network, phy.bytes, seen));
+        if let (Some((opened, app_key)), None) = (by_owner.next(), by_owner.next()) {
+            drop(by_owner);
+            let request = opened.request;
+            self.open_session(opened, app_key.as_ref());
+            self.devices.accept(request, passed.network, seen, phy.bytes);
+            self.devices.answered(&request);
+            return;
         }
+        let one_device = meant.windows(2).all(|pair| matches!(pair, [a, b] if a.dev_eui == b.dev_eui));
+        let alone = meant.into_iter().filter(|_| one_device);
+        let opened: Vec<Opened> =
+            alone.flat_map(|request| self.devices.accept(request, passed.network, seen, phy.bytes)).collect();
         if let Some(request) = only {
             self.devices.answered(&request);
             if opened.is_empty() {
@@ -265,6 +268,16 @@ impl Keys {
             }
         }
         opened.into_iter().for_each(|opened| self.open_session(opened, None));
+    }
+
+    /// What a configured key of the device makes of a join-accept, and the AppKey that goes with it.
+    fn open_by_owner(&self, request: &Request, network: NetworkId, bytes: &[u8], seen: Seen) -> Option<(Opened, Option<Key>)> {
+        let roots = self.config.root_keys(request.dev_eui, request.join_eui).map(configured)?;
+        let opened = |(root, app_key): (Key, Option<Key>)| {
+            let accept = derive::open(&root, request, bytes)?;
+            Some((Opened { request: *request, network, seen, accept, root }, app_key))
+        };
+        roots.into_iter().find_map(opened)
     }
 
     /// A key opened a join-accept: the session is the device's, and its keys follow.

@@ -194,7 +194,8 @@ impl Contents {
         counting: Counting,
         added: &mut Added,
     ) -> HashMap<DeviceId, DeviceId> {
-        let seen = |device: &Device, run: &Run| run.first_packet <= Some(device.last_seen) && Some(device.first_seen) <= run.last_packet;
+        let seen =
+            |device: &Device, run: &Run| run.first_packet <= Some(device.last_seen) && Some(device.first_seen) <= run.last_packet;
         let told_apart = |a: &Device, b: &Device| self.runs.values().any(|run| seen(a, run) && seen(b, run));
         let assigned = merge::assign(&self.devices, new, told_apart);
         let mut now: HashMap<DeviceId, DeviceId> = HashMap::new();
