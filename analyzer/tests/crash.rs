@@ -99,7 +99,8 @@ fn what_was_acknowledged_survives_kill_9() {
 fn a_run_is_added_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let cases = ["tasmota_twelve_devices", "zigbee2mqtt_twelve_devices", "home_assistant_discovery", "sparkplug_b", "homie_3_and_4"];
+    let cases =
+        ["tasmota_twelve_devices", "zigbee2mqtt_twelve_devices", "home_assistant_discovery", "sparkplug_b", "homie_3_and_4"];
     let captures = cases.map(|case| capture(&format!("mqtt/{case}")));
     let replay = |store: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_citytap"));

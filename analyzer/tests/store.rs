@@ -305,7 +305,11 @@ fn a_full_store_takes_nothing_more_and_says_what_to_do() {
 
 #[test]
 fn a_reader_that_closes_the_pipe_is_no_error() {
-    for arguments in [&["schema"][..], &["decode", &capture("mqtt/big_publishes")], &["replay", &capture("mqtt/big_publishes"), "--format", "json"]] {
+    for arguments in [
+        &["schema"][..],
+        &["decode", &capture("mqtt/big_publishes")],
+        &["replay", &capture("mqtt/big_publishes"), "--format", "json"],
+    ] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_citytap"))
             .args(arguments)
             .stdout(Stdio::piped())

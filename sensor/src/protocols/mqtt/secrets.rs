@@ -9,7 +9,8 @@ const HIDDEN: &str = "***";
 
 /// Marks of signed or bearer access in text: Azure shared access signatures, AWS custom authorizers, query parameters of many brokers, API
 /// keys of The Things Stack (`NNSXS.<id>.<secret>`).
-const MARKS: [&str; 9] = ["nnsxs.", "sharedaccesssignature", "sig=", "token=", "apikey=", "api_key=", "password=", "secret=", "signature="];
+const MARKS: [&str; 9] =
+    ["nnsxs.", "sharedaccesssignature", "sig=", "token=", "apikey=", "api_key=", "password=", "secret=", "signature="];
 
 /// Whether the text says itself that it is or holds a token: a JSON Web Token, a shared access signature, a named key.
 pub(super) fn holds_token(text: &str) -> bool {
