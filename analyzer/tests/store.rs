@@ -34,6 +34,13 @@ fn a_city_is_kept_and_asked() {
     };
     let devices = json(&["devices", "--store", &store, "--format", "json", "--provisional"]);
     assert_eq!(devices.as_array().unwrap(), &lines("devices.jsonl"));
+    // What is concluded from a stored device is what its run concluded.
+    for device in devices.as_array().unwrap() {
+        let device: citytap_analyzer::inventory::Device = serde_json::from_value(device.clone()).unwrap();
+        let mut again = device.clone();
+        citytap_analyzer::inventory::merge::conclude(&mut again);
+        assert_eq!(again, device);
+    }
     let mut findings = json(&["findings", "--store", &store, "--format", "json"]);
     for finding in findings.as_array_mut().unwrap() {
         assert_eq!(finding.as_object_mut().unwrap().remove("state"), Some("open".into()));
@@ -181,9 +188,9 @@ fn what_changed_between_two_runs_is_told() {
 fn a_wrong_word_gets_the_nearest_right_one() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
-    done(&["replay", &city(), "--store", &store]);
+    done(&["replay", &capture("mqtt/default_credentials_accepted"), "--store", &store]);
     let cases: &[(&[&str], i32, &str)] = &[
-        (&["devices", "--class", "gatewya"], 2, "Did you mean 'gateway'?"),
+        (&["devices", "--class", "brokre"], 2, "Did you mean 'broker'?"),
         (&["devices", "show", "10.20.0.500"], 2, "Did you mean '10.20."),
         (&["devices", "show", "nothing-like-it-at-all"], 2, "lists them"),
         (&["findings", "--check", "anonymus-accepted"], 2, "Did you mean 'anonymous-accepted'?"),
@@ -199,9 +206,11 @@ fn a_wrong_word_gets_the_nearest_right_one() {
     let (code, told) = refused(&["device"]);
     assert!(code == 2 && told.contains("'devices'"), "{told}");
 
-    // Several that fit are listed.
-    let (code, told) = refused(&["devices", "show", "00", "--store", &store]);
-    assert!(code == 2 && (told.contains("fits") || told.contains("no device")), "{told}");
+    // Several that fit are listed: in the second capture only one unit of the server was seen, so it is a name of the server.
+    done(&["replay", &capture("modbus/units_behind_a_gateway"), "--store", &store]);
+    done(&["replay", &capture("modbus/every_public_function"), "--store", &store]);
+    let (code, told) = refused(&["devices", "show", "modbus_unit:1", "--store", &store]);
+    assert!(code == 2 && told.contains("fits 2 devices; say which by its id"), "{told}");
 }
 
 #[test]
@@ -211,7 +220,7 @@ fn a_store_that_is_none_is_told_in_plain_words() {
     let (code, told) = refused(&["devices", "--store", &path("none")]);
     assert!(code == 3 && told.contains("there is no store at") && told.contains("citytap replay CAPTURE --store"), "{told}");
     std::fs::write(folder.path().join("notes.txt"), "x").unwrap();
-    let (code, told) = refused(&["replay", &city(), "--store", &folder.path().display().to_string()]);
+    let (code, told) = refused(&["replay", &capture("modbus/exceptions"), "--store", &folder.path().display().to_string()]);
     assert!(code == 3 && told.contains("no citytap store"), "{told}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 
@@ -226,7 +235,7 @@ fn a_store_that_is_none_is_told_in_plain_words() {
 
     let store = path("store");
     done(&["replay", &capture("modbus/exceptions"), "--store", &store, "--site", "harbour"]);
-    let (code, told) = refused(&["replay", &city(), "--store", &store, "--site", "airport"]);
+    let (code, told) = refused(&["replay", &capture("modbus/exceptions"), "--store", &store, "--site", "airport"]);
     assert!(code == 3 && told.contains("is about the site 'harbour'"), "{told}");
     let meant = Command::new(env!("CARGO_BIN_EXE_citytap")).arg("devices").env("CITYTAP_STORE", &store).output().unwrap();
     assert!(meant.status.success());
@@ -270,9 +279,37 @@ fn a_damaged_record_costs_itself_alone() {
     assert_eq!(after.as_array().unwrap().as_slice(), &before.as_array().unwrap()[1..]);
 }
 
+fn report(capture: &str) -> (citytap_analyzer::engine::Report, Vec<citytap_sensor::capture::CaptureInfo>) {
+    use citytap_analyzer::engine;
+    use citytap_sensor::capture::CaptureSource;
+    let mut source = citytap_sensor::capture::open(Path::new(capture)).unwrap();
+    let setup = engine::Setup { threads: 1, site: "city".into(), sensor: Default::default() };
+    let report = engine::replay(&mut source, &setup).unwrap();
+    (report, source.describe())
+}
+
+#[test]
+fn a_full_store_takes_nothing_more_and_says_what_to_do() {
+    use citytap_analyzer::store::in_memory::InMemory;
+    use citytap_analyzer::store::{City, Run};
+    let (report, captures) = report(&capture("modbus/exceptions"));
+    let mut city = City::read(Path::new("small"), Box::new(InMemory::default()), Some("city"), 1_000).unwrap();
+    let run = Run::new(&report, &captures, &[], "city", false);
+    let error = city.add(&report, run.clone()).unwrap_err().to_string();
+    assert!(error.contains("may take 1000") && error.contains("export inventory"), "{error}");
+    let mut city = City::read(Path::new("small"), city.into_store(), None, 1 << 30).unwrap();
+    assert_eq!(city.contents().devices.len(), 0);
+    city.add(&report, run).unwrap();
+    assert_eq!(city.contents().devices, report.devices);
+}
+
 #[test]
 fn a_reader_that_closes_the_pipe_is_no_error() {
-    for arguments in [&["schema"][..], &["decode", &city()], &["replay", &city(), "--format", "json"]] {
+    for arguments in [
+        &["schema"][..],
+        &["decode", &capture("mqtt/big_publishes")],
+        &["replay", &capture("mqtt/big_publishes"), "--format", "json"],
+    ] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_citytap"))
             .args(arguments)
             .stdout(Stdio::piped())

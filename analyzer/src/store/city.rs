@@ -151,7 +151,7 @@ impl City {
     /// Adds a run: whole, or not at all.
     ///
     /// # Errors
-    /// Why not, and what to do.
+    /// Why not, and what to do. What stands in memory then is no more what stands in the store, which is to be opened again.
     pub fn add(&mut self, report: &Report, run: Run) -> Result<Added, StoreError> {
         let mut contents = std::mem::take(&mut self.contents);
         let added = contents.add(report, run);

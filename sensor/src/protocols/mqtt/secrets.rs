@@ -7,8 +7,10 @@ use std::borrow::Cow;
 /// What stands for a secret in a shown topic.
 const HIDDEN: &str = "***";
 
-/// Marks of signed or bearer access in text: Azure shared access signatures, AWS custom authorizers, query parameters of many brokers.
-const MARKS: [&str; 8] = ["sharedaccesssignature", "sig=", "token=", "apikey=", "api_key=", "password=", "secret=", "signature="];
+/// Marks of signed or bearer access in text: Azure shared access signatures, AWS custom authorizers, query parameters of many brokers, API
+/// keys of The Things Stack (`NNSXS.<id>.<secret>`).
+const MARKS: [&str; 9] =
+    ["nnsxs.", "sharedaccesssignature", "sig=", "token=", "apikey=", "api_key=", "password=", "secret=", "signature="];
 
 /// Whether the text says itself that it is or holds a token: a JSON Web Token, a shared access signature, a named key.
 pub(super) fn holds_token(text: &str) -> bool {
@@ -53,14 +55,35 @@ pub(super) fn shown_client_id(id: &str) -> Option<&str> {
     id.split_once('?').map(|(name, _)| name).filter(|name| !name.is_empty() && !holds_token(name))
 }
 
-/// The token in a topic: a level that says so itself, or ThingSpeak's key of 16 capitals and digits after `channels/<id>/`.
+/// Names of a level after which the next level is a secret, if it looks like one.
+const BEFORE_SECRET: [&str; 6] = ["key", "apikey", "api_key", "token", "secret", "password"];
+
+/// The token in a topic: a level that says so itself or stands after one that does, or ThingSpeak's key of 16 capitals and digits after
+/// `channels/<id>/`.
 pub(super) fn topic_token(topic: &str) -> Option<&str> {
     // Nearly no topic has any of these, and a look for them costs a few nanoseconds.
     let thing_speak = topic.starts_with("channels/");
-    if !thing_speak && memchr::memchr2(b'=', b'J', topic.as_bytes()).is_none() {
-        return None;
+    if thing_speak || memchr::memchr3(b'=', b'J', b'X', topic.as_bytes()).is_some() {
+        let token = topic.split('/').find(|level| holds_token(level) || (thing_speak && is_thing_speak_key(level)));
+        if token.is_some() {
+            return token;
+        }
     }
-    topic.split('/').find(|level| holds_token(level) || (thing_speak && is_thing_speak_key(level)))
+    let mut levels = topic.split('/');
+    let mut before = levels.next()?;
+    levels.find(|level| {
+        let named = BEFORE_SECRET.iter().any(|name| before.eq_ignore_ascii_case(name));
+        before = level;
+        named && looks_secret(level)
+    })
+}
+
+/// Long, one word, letters and digits mixed: not `state` or `pressed`.
+fn looks_secret(level: &str) -> bool {
+    level.len() >= 8
+        && level.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && level.bytes().any(|byte| byte.is_ascii_digit())
+        && level.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 fn is_thing_speak_key(level: &str) -> bool {
@@ -86,12 +109,16 @@ mod tests {
         assert_eq!(shown_topic("a/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln/b".into()), "a/***/b");
         assert_eq!(shown_topic("a/x?token=abc/b".into()), "a/***/b");
         assert_eq!(shown_topic("hall/Junction=7".into()), "hall/Junction=7");
+        assert_eq!(shown_topic("v3/NNSXS.AB12.CD34/up".into()), "v3/***/up");
+        assert_eq!(shown_topic("devices/key/q7W2e3R4t5/state".into()), "devices/key/***/state");
+        assert_eq!(shown_topic("home/key/pressed".into()), "home/key/pressed");
     }
 
     #[test]
     fn tokens_in_client_identifiers_are_hidden() {
         assert_eq!(shown_client_id("pump-7"), Some("pump-7"));
         assert_eq!(shown_client_id("pump-7?SharedAccessSignature sr=x"), Some("pump-7"));
+        assert_eq!(shown_client_id("NNSXS.AB12.CD34"), None);
         assert_eq!(shown_client_id("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"), None);
     }
 
