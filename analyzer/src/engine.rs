@@ -108,7 +108,10 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
     cold.coverage.counters = outcome.counters;
     cold.coverage.span = outcome.span;
     let mut report = cold.report();
-    report.stages.splice(0..0, [("capture, flows, decoders, observers", whole.saturating_sub(in_cold)), ("inventory, detectors", in_cold)]);
+    report.stages.splice(
+        0..0,
+        [("capture, flows, decoders, observers", whole.saturating_sub(in_cold)), ("inventory, detectors", in_cold)],
+    );
     Ok(report)
 }
 

@@ -120,14 +120,17 @@ impl Expectations {
         wanted.finding = findings
             .into_iter()
             .map(|((check, severity), count)| {
-                Spanned::new(0..0, WantedFinding {
-                    check: check.into(),
-                    severity: Some(severity.into()),
-                    confidence: None,
-                    identity: None,
-                    count: Some(count),
-                    absent: false,
-                })
+                Spanned::new(
+                    0..0,
+                    WantedFinding {
+                        check: check.into(),
+                        severity: Some(severity.into()),
+                        confidence: None,
+                        identity: None,
+                        count: Some(count),
+                        absent: false,
+                    },
+                )
             })
             .collect();
         Self { file: String::new(), text: String::new(), wanted }
@@ -135,7 +138,8 @@ impl Expectations {
 
     /// The file's text.
     pub fn to_text(&self) -> String {
-        let mut text = String::from("# Expectations of a replay, checked by `citytap replay CAPTURE --expect THIS`.\n\n[counts]\n");
+        let mut text =
+            String::from("# Expectations of a replay, checked by `citytap replay CAPTURE --expect THIS`.\n\n[counts]\n");
         for (name, value) in &self.wanted.counts {
             text.push_str(&format!("{} = {}\n", toml_key(name), value.get_ref()));
         }
@@ -193,7 +197,9 @@ impl Expectations {
         };
         match (matching.len(), wanted.absent, wanted.count) {
             (0, true, _) => None,
-            (found, true, _) => Some(format!("{place}: {} must not be found but is, {found} times (packets {}).", wanted.check, frames())),
+            (found, true, _) => {
+                Some(format!("{place}: {} must not be found but is, {found} times (packets {}).", wanted.check, frames()))
+            }
             (found, false, Some(count)) if found != count => {
                 let seen = if found > 0 { format!(" (packets {})", frames()) } else { String::new() };
                 Some(format!("{place}: {} is found {found} times, expected {count}{seen}.", wanted.check))
@@ -238,9 +244,10 @@ fn counts(report: &Report) -> impl Iterator<Item = (String, u64)> {
 impl WantedDevice {
     fn fits(&self, device: &Device) -> bool {
         let same = |wanted: &Option<String>, is: Option<&str>| wanted.as_deref().is_none_or(|wanted| is == Some(wanted));
-        let has_identity = self.identity.as_ref().is_none_or(|wanted| {
-            device.identities.iter().any(|name| *wanted == format!("{}:{}", name.kind, name.value))
-        });
+        let has_identity = self
+            .identity
+            .as_ref()
+            .is_none_or(|wanted| device.identities.iter().any(|name| *wanted == format!("{}:{}", name.kind, name.value)));
         has_identity
             && same(&self.id, Some(&device.id.to_string()))
             && same(&self.class, device.class.as_ref().map(|class| class.id.as_str()))

@@ -77,7 +77,15 @@ pub fn run<H: HotStage>(
             lanes.push(Lane { full, returned, bundle: Bundle::default() });
         }
         drop(results);
-        let mut threaded = Threaded::<H, _> { lanes, gathered, pending: Vec::new(), next: 0, counters: Counters::default(), cold: &mut cold, going: true };
+        let mut threaded = Threaded::<H, _> {
+            lanes,
+            gathered,
+            pending: Vec::new(),
+            next: 0,
+            counters: Counters::default(),
+            cold: &mut cold,
+            going: true,
+        };
         dispatch(source, networks, &mut threaded)
     })
 }
@@ -259,7 +267,9 @@ impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Threaded<'_, H, C> {
         if let Some(counters) = told.counters {
             self.counters.merge(&counters);
         }
-        while let Some(at) = self.pending.iter().position(|(mark, told, _)| mark.epoch == self.next + 1 && *told == self.lanes.len()) {
+        while let Some(at) =
+            self.pending.iter().position(|(mark, told, _)| mark.epoch == self.next + 1 && *told == self.lanes.len())
+        {
             let (mark, _, mut batches) = self.pending.swap_remove(at);
             batches.sort_unstable_by_key(|(shard, _)| *shard);
             let batches = batches.into_iter().map(|(_, batch)| batch).collect();

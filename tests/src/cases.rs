@@ -75,7 +75,8 @@ pub fn files(top: &Path) -> Vec<PathBuf> {
 
 fn entries(top: &Path, wanted: fn(&Path) -> bool) -> Vec<PathBuf> {
     let listed = fs::read_dir(top).unwrap_or_else(|error| panic!("{}: {error}", top.display()));
-    let mut found: Vec<PathBuf> = listed.map(|entry| entry.expect("a readable folder").path()).filter(|path| wanted(path)).collect();
+    let mut found: Vec<PathBuf> =
+        listed.map(|entry| entry.expect("a readable folder").path()).filter(|path| wanted(path)).collect();
     found.sort();
     found
 }

@@ -16,19 +16,8 @@ pub fn decoders() -> &'static [&'static DecoderSpec] {
             let DecoderSpec { name, title, documents, hooks, max_message, probe, .. } = **spec;
             let DecoderSpec { records, anomalies, identities, bounds, .. } = **spec;
             let create = *create;
-            let wrapped = DecoderSpec {
-                name,
-                title,
-                documents,
-                hooks,
-                max_message,
-                probe,
-                create,
-                records,
-                anomalies,
-                identities,
-                bounds,
-            };
+            let wrapped =
+                DecoderSpec { name, title, documents, hooks, max_message, probe, create, records, anomalies, identities, bounds };
             &*Box::leak(Box::new(wrapped))
         };
         DECODERS.iter().zip(&CREATE).map(wrap).collect()

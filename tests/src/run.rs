@@ -50,16 +50,23 @@ pub fn run(captures: &[PathBuf], threads: usize) -> Result {
 pub fn run_with(captures: &[PathBuf], threads: usize, config: SensorConfig) -> Result {
     let mut source = Merge::open(captures, Default::default());
     let (mut seen, mut flows) = (Vec::new(), [0; 2]);
-    let outcome = dispatch::run(&mut source, config, &NetworkMap::default(), threads, |_| Watch::default(), |epoch| {
-        let mut batch: Vec<Seen> = Vec::new();
-        for watch in epoch.batches {
-            batch.extend(watch.seen);
-            flows = [flows[0] + watch.flows[0], flows[1] + watch.flows[1]];
-        }
-        batch.sort_by_key(|seen| seen.place);
-        seen.extend(batch);
-        true
-    });
+    let outcome = dispatch::run(
+        &mut source,
+        config,
+        &NetworkMap::default(),
+        threads,
+        |_| Watch::default(),
+        |epoch| {
+            let mut batch: Vec<Seen> = Vec::new();
+            for watch in epoch.batches {
+                batch.extend(watch.seen);
+                flows = [flows[0] + watch.flows[0], flows[1] + watch.flows[1]];
+            }
+            batch.sort_by_key(|seen| seen.place);
+            seen.extend(batch);
+            true
+        },
+    );
     let outcome = outcome.unwrap_or_else(|error| panic!("{captures:?}: {error}"));
     let damage = source.damage().iter().map(|damage| damage.error.to_string()).collect();
     Result { seen, flows, counters: outcome.counters, damage }

@@ -134,12 +134,22 @@ mod tests {
     #[test]
     fn comments_and_strings() {
         let text = "let a = \"x // y\"; // z \"\nlet b = r#\"c \" d\"#; /* e\n f */ let c = '\"'; let d: &'a str = \"\\\"g\";";
-        assert_eq!(blank(text, false), "let a = \"x // y\";       \nlet b = r#\"c \" d\"#;     \n      let c = '\"'; let d: &'a str = \"\\\"g\";");
-        assert_eq!(blank(text, true), "let a =         ;       \nlet b = r         ;     \n      let c =    ; let d: &'a str =      ;");
+        assert_eq!(
+            blank(text, false),
+            "let a = \"x // y\";       \nlet b = r#\"c \" d\"#;     \n      let c = '\"'; let d: &'a str = \"\\\"g\";"
+        );
+        assert_eq!(
+            blank(text, true),
+            "let a =         ;       \nlet b = r         ;     \n      let c =    ; let d: &'a str =      ;"
+        );
     }
 
     #[test]
     fn words() {
-        assert!(has_word("use std::time::Instant;", "Instant") && !has_word("Instantly", "Instant") && !has_word("an_Instant", "Instant"));
+        assert!(
+            has_word("use std::time::Instant;", "Instant")
+                && !has_word("Instantly", "Instant")
+                && !has_word("an_Instant", "Instant")
+        );
     }
 }

@@ -181,7 +181,8 @@ fn coverage() {
             seen.extend(observation.anomalies);
         }
     }
-    let mut text = String::from("# What the captures in pcaps/ show of each protocol. May only rise; written by UPDATE_GOLDEN=1.\n");
+    let mut text =
+        String::from("# What the captures in pcaps/ show of each protocol. May only rise; written by UPDATE_GOLDEN=1.\n");
     for spec in DECODERS {
         let records: Vec<&str> = spec.records.iter().map(|kind| kind.name).collect();
         let anomalies: Vec<&str> = spec.anomalies.iter().map(|code| code.name).collect();
@@ -200,7 +201,9 @@ fn coverage() {
 
 /// Names that are not shown now and were before.
 fn lost_coverage(before: &str, now: &str) -> Vec<String> {
-    let names = |text: &str| -> BTreeSet<String> { text.lines().filter_map(|line| line.strip_prefix("  not shown: ")).map(str::to_owned).collect() };
+    let names = |text: &str| -> BTreeSet<String> {
+        text.lines().filter_map(|line| line.strip_prefix("  not shown: ")).map(str::to_owned).collect()
+    };
     let protocols: BTreeSet<&str> = before.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
     let figure = |text: &str, protocol: &str| -> usize {
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{protocol}: "))).unwrap_or_default();

@@ -93,7 +93,9 @@ fn unknown_protocol() {
 
 #[test]
 fn missing_file() {
-    COMMANDS.iter().for_each(|command| drop(check(&[command, "not/there.pcap"], UNREADABLE, &["not/there.pcap", "Check the name"])));
+    COMMANDS
+        .iter()
+        .for_each(|command| drop(check(&[command, "not/there.pcap"], UNREADABLE, &["not/there.pcap", "Check the name"])));
 }
 
 #[test]
@@ -159,7 +161,11 @@ fn empty_standard_input() {
 fn reader_that_stops_early() {
     for arguments in [["decode"], ["replay"]] {
         let city = capture("city/six_hours");
-        let mut child = citytap(&[arguments[0], text(&city)]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = citytap(&[arguments[0], text(&city)])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         let mut first = [0; 16];
         child.stdout.take().expect("a pipe").read_exact(&mut first).expect("sixteen bytes");
         let output = child.wait_with_output().expect("the program ends");

@@ -140,7 +140,7 @@ fn a_lost_segment_is_gap_and_resume() {
     let mut told: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
     for (case, conversation) in conversations() {
         let segments = conversation.events.len();
-        if conversation.flow.transport != Transport::Tcp || segments < 24 || segments > 4000 {
+        if conversation.flow.transport != Transport::Tcp || !(24..=4000).contains(&segments) {
             continue;
         }
         for lost in [segments / 4, segments / 3] {

@@ -183,7 +183,9 @@ fn settle(protocol: &str, found: BTreeMap<String, String>, has_shared: bool) {
             let _ = writeln!(table, "{capture}\t{figures}\t{reason}");
         }
         fs::write(&file, table).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        reasons.extend(rows.keys().filter(|capture| !known.contains_key(*capture)).map(|capture| (capture.clone(), UNEXPLAINED.to_owned())));
+        reasons.extend(
+            rows.keys().filter(|capture| !known.contains_key(*capture)).map(|capture| (capture.clone(), UNEXPLAINED.to_owned())),
+        );
     } else {
         known.retain(|capture, _| has_shared || !capture.starts_with("captures/"));
         let wrong: Vec<String> = found

@@ -14,7 +14,10 @@ use std::process::Command;
 
 /// What the product compiles below these folders.
 fn product(folders: &[&str]) -> Vec<Source> {
-    sources().into_iter().filter(|source| !source.is_test() && folders.iter().any(|folder| source.path.starts_with(folder))).collect()
+    sources()
+        .into_iter()
+        .filter(|source| !source.is_test() && folders.iter().any(|folder| source.path.starts_with(folder)))
+        .collect()
 }
 
 /// Fails where something was found that is not excused, or excused and not found.
@@ -22,7 +25,8 @@ fn settle(what: &str, found: Vec<String>, excused: &[(&str, &str)]) {
     let is_excused = |line: &&String| excused.iter().any(|(part, _)| line.contains(part));
     let bad: Vec<&String> = found.iter().filter(|line| !is_excused(line)).collect();
     assert!(bad.is_empty(), "{what}:\n{}", bad.iter().map(|line| format!("  {line}\n")).collect::<String>());
-    let stale: Vec<&str> = excused.iter().map(|(part, _)| *part).filter(|part| !found.iter().any(|line| line.contains(part))).collect();
+    let stale: Vec<&str> =
+        excused.iter().map(|(part, _)| *part).filter(|part| !found.iter().any(|line| line.contains(part))).collect();
     assert!(stale.is_empty(), "{what}: excused and no longer there: {stale:?}");
 }
 
@@ -66,7 +70,8 @@ fn decoders_do_not_panic() {
     for source in product(&["sensor/src/protocols", "sensor/src/stream.rs"]) {
         for (line, number) in source.code.lines().zip(1..) {
             let calls = [".unwrap()", ".expect(", "panic!(", "unreachable!(", ".unwrap_err(", ".copy_from_slice("];
-            let asserts = ["assert!(", "assert_eq!("].iter().any(|call| has_word(line, call.trim_end_matches('('))) && !line.contains("debug_assert");
+            let asserts = ["assert!(", "assert_eq!("].iter().any(|call| has_word(line, call.trim_end_matches('(')))
+                && !line.contains("debug_assert");
             if calls.iter().any(|call| line.contains(call)) || asserts && !line.contains("const") || indexes(line) {
                 found.push(format!("{}:{number}: {}", source.path, line.trim()));
             }
@@ -91,7 +96,8 @@ fn indexes(line: &str) -> bool {
 
 #[test]
 fn sensor_does_not_transmit() {
-    let calls = ["UdpSocket", "TcpStream", "TcpListener", "UnixStream", "UnixDatagram", "sendto", "sendmsg", "sendpacket", "inject"];
+    let calls =
+        ["UdpSocket", "TcpStream", "TcpListener", "UnixStream", "UnixDatagram", "sendto", "sendmsg", "sendpacket", "inject"];
     settle("a path that could transmit", words(&["sensor"], &calls), &[]);
 }
 
@@ -100,8 +106,10 @@ fn sensor_has_no_heavy_dependencies() {
     let manifest = fs::read_to_string(root().join("sensor/Cargo.toml")).expect("a manifest");
     let table: toml::Table = manifest.parse().expect("TOML");
     let has = table["dependencies"].as_table().expect("a table");
-    let banned = ["tokio", "async-std", "rustls", "native-tls", "hyper", "axum", "reqwest", "sled", "redb", "rusqlite", "mio", "socket2"];
-    let found: Vec<String> = has.keys().filter(|name| banned.contains(&name.as_str()) || name.starts_with("citytap")).cloned().collect();
+    let banned =
+        ["tokio", "async-std", "rustls", "native-tls", "hyper", "axum", "reqwest", "sled", "redb", "rusqlite", "mio", "socket2"];
+    let found: Vec<String> =
+        has.keys().filter(|name| banned.contains(&name.as_str()) || name.starts_with("citytap")).cloned().collect();
     settle("TLS, HTTP, async, databases or another room in sensor", found, &[]);
 }
 
@@ -179,7 +187,8 @@ const NAMED: &[(&str, &str)] = &[];
 fn decoders_are_the_folders() {
     let table: BTreeSet<String> = DECODERS.iter().map(|spec| spec.name.to_owned()).collect();
     let found = folders(&root().join("sensor/src/protocols"));
-    let found: BTreeSet<String> = found.iter().map(|folder| folder.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect();
+    let found: BTreeSet<String> =
+        found.iter().map(|folder| folder.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect();
     assert_eq!(table, found, "DECODERS on the left, folders of sensor/src/protocols on the right");
 }
 
@@ -192,7 +201,8 @@ fn files_stay_readable() {
 #[test]
 fn no_test_is_skipped() {
     let marks = [concat!("#[", "ignore"), concat!("#[", "should_panic")];
-    let found = sources().into_iter().filter(|source| marks.iter().any(|mark| source.code.contains(mark))).map(|source| source.path);
+    let found =
+        sources().into_iter().filter(|source| marks.iter().any(|mark| source.code.contains(mark))).map(|source| source.path);
     settle("tests that are skipped or expect any panic", found.collect(), &[]);
 }
 
@@ -248,7 +258,8 @@ fn limits_have_reasons() {
 /// Anomaly codes that neither a capture of `pcaps/` nor a test of the sensor shows. The list may only shrink.
 #[test]
 fn anomalies_are_shown() {
-    let captured: BTreeSet<&str> = cases().iter().flat_map(|case| run_one(&case.capture).seen).flat_map(|seen| seen.anomalies).collect();
+    let captured: BTreeSet<&str> =
+        cases().iter().flat_map(|case| run_one(&case.capture).seen).flat_map(|seen| seen.anomalies).collect();
     let sources: Vec<Source> = sources().into_iter().filter(|source| source.path.starts_with("sensor/")).collect();
     let mut text = String::from("# Anomaly codes that no capture of pcaps/ and no test of the sensor shows. May only shrink.\n");
     for spec in DECODERS {
@@ -285,10 +296,13 @@ fn constant<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 #[test]
 fn licences() {
     let deny: toml::Table = fs::read_to_string(root().join("deny.toml")).expect("deny.toml").parse().expect("TOML");
-    let allowed: Vec<&str> = deny["licenses"]["allow"].as_array().expect("a list").iter().filter_map(toml::Value::as_str).collect();
-    let banned: Vec<&str> = deny["bans"]["deny"].as_array().expect("a list").iter().filter_map(|ban| ban["crate"].as_str()).collect();
+    let allowed: Vec<&str> =
+        deny["licenses"]["allow"].as_array().expect("a list").iter().filter_map(toml::Value::as_str).collect();
+    let banned: Vec<&str> =
+        deny["bans"]["deny"].as_array().expect("a list").iter().filter_map(|ban| ban["crate"].as_str()).collect();
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let arguments = ["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", "x86_64-unknown-linux-gnu"];
+    let arguments =
+        ["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", "x86_64-unknown-linux-gnu"];
     let output = Command::new(cargo).args(arguments).current_dir(root()).output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");

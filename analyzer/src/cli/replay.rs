@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 /// Read captures and print devices, checks and what to do.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  citytap replay monday.pcap tuesday.pcap.gz\n  citytap replay fixture.pcap --expect fixture.toml --fail-on high\n  \
-    citytap replay capture.pcapng --out results --threads 2")]
+#[command(
+    after_help = "Examples:\n  citytap replay monday.pcap tuesday.pcap.gz\n  citytap replay fixture.pcap --expect fixture.toml --fail-on high\n  \
+    citytap replay capture.pcapng --out results --threads 2"
+)]
 pub struct Replay {
     /// Capture files, pcap or pcapng, plain, gzip or zstd; - for standard input. Several are merged by time.
     #[arg(required = true, value_name = "CAPTURE")]
@@ -98,7 +100,9 @@ impl Replay {
         };
         let mut out = std::io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write to standard output: {error}").into()),
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(format!("cannot write to standard output: {error}").into())
+            }
             _ => Ok(()),
         }
     }

@@ -18,7 +18,13 @@ pub const SCHEMA_VERSION: u32 = 1;
 ///
 /// # Errors
 /// What the file system answers, with the path.
-pub fn write(folder: &Path, report: &Report, captures: &[CaptureInfo], digests: &[Option<String>], site: &str) -> Result<(), String> {
+pub fn write(
+    folder: &Path,
+    report: &Report,
+    captures: &[CaptureInfo],
+    digests: &[Option<String>],
+    site: &str,
+) -> Result<(), String> {
     let failed = |path: &Path, error: io::Error| format!("cannot write {}: {error}", path.display());
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     let files = [

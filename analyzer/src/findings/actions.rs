@@ -2,8 +2,8 @@
 
 use super::judge::{Finding, render};
 use super::{CheckSpec, Severity};
-use crate::signatures::classes::class_words;
 use crate::inventory::{Device, DeviceId};
+use crate::signatures::classes::class_words;
 use citytap_sensor::observation::Confidence;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -49,7 +49,9 @@ pub fn actions(findings: &[Finding], devices: &BTreeMap<DeviceId, Device>) -> Ve
     let mut actions: Vec<(Confidence, Action)> =
         groups.into_iter().map(|(cause, group)| (cause.confidence, action(&cause, &group, devices))).collect();
     actions.sort_by(|(sure_a, a), (sure_b, b)| {
-        let rank = |sure: &Confidence, action: &Action| (std::cmp::Reverse(action.severity), std::cmp::Reverse(*sure), std::cmp::Reverse(action.devices.len()));
+        let rank = |sure: &Confidence, action: &Action| {
+            (std::cmp::Reverse(action.severity), std::cmp::Reverse(*sure), std::cmp::Reverse(action.devices.len()))
+        };
         rank(sure_a, a).cmp(&rank(sure_b, b)).then_with(|| a.title.cmp(&b.title)).then_with(|| a.id.cmp(&b.id))
     });
     actions.into_iter().map(|(_, action)| action).collect()
@@ -99,7 +101,9 @@ fn agree(sentence: &str, count: usize) -> String {
     if count != 1 {
         return sentence.replace(" accepts ", " accept ");
     }
-    [(" use ", " uses "), (" are ", " is "), (" may uses ", " may use ")].iter().fold(sentence.to_owned(), |text, (many, one)| text.replacen(many, one, 1))
+    [(" use ", " uses "), (" are ", " is "), (" may uses ", " may use ")]
+        .iter()
+        .fold(sentence.to_owned(), |text, (many, one)| text.replacen(many, one, 1))
 }
 
 /// `22 parking sensors`, `broker 10.20.0.5`, `30 devices (22 parking sensors, 8 street lights)`.

@@ -124,7 +124,11 @@ pub fn judge(verdicts: Vec<Verdict>, inventory: &Inventory) -> (Judgement, u64) 
         judge_device(device, verdicts, &mut judgement);
     }
     judgement.findings.sort_by(|a, b| {
-        b.severity.cmp(&a.severity).then_with(|| a.check.cmp(b.check)).then_with(|| a.device.cmp(&b.device)).then_with(|| a.id.cmp(&b.id))
+        b.severity
+            .cmp(&a.severity)
+            .then_with(|| a.check.cmp(b.check))
+            .then_with(|| a.device.cmp(&b.device))
+            .then_with(|| a.id.cmp(&b.id))
     });
     (judgement, homeless)
 }

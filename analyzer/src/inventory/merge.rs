@@ -14,8 +14,8 @@
 //! alone cannot tell a router from a device that got a new address. Captures that are replayed together are judged together.
 
 use super::device::{
-    AttributeSeen, CertificateSeen, Device, DeviceId, Name, ObjectSeen, PeerSeen, RefusedLink, RoleSeen, SecuritySeen, ServiceSeen,
-    Sighting, ViaSeen,
+    AttributeSeen, CertificateSeen, Device, DeviceId, Name, ObjectSeen, PeerSeen, RefusedLink, RoleSeen, SecuritySeen,
+    ServiceSeen, Sighting, ViaSeen,
 };
 use super::{attribute_name, confidence_name, rank};
 use crate::signatures::conclusions::{self, Said};
@@ -150,7 +150,8 @@ pub fn fit(a: &Device, b: &Device) -> Option<Fit> {
             return true;
         }
         let Some(there) = other.identities.iter().find(|name| key(name) == key(founding)) else { return false };
-        let apart = there.seen.first_seen.since(founding.seen.last_seen).max(founding.seen.first_seen.since(there.seen.last_seen));
+        let apart =
+            there.seen.first_seen.since(founding.seen.last_seen).max(founding.seen.first_seen.since(there.seen.last_seen));
         apart <= SESSION_GAP
     };
     (founded(a, b) || founded(b, a)).then_some(Fit::Alias)
@@ -176,8 +177,7 @@ pub fn merge(known: &mut Device, new: &Device, counting: Counting) -> usize {
         (Some(mine), Some(theirs)) => order(theirs) < order(mine),
         (mine, _) => mine.is_none(),
     };
-    let (id, network, other) =
-        if stronger { (new.id, new.network, known.id) } else { (known.id, known.network, new.id) };
+    let (id, network, other) = if stronger { (new.id, new.network, known.id) } else { (known.id, known.network, new.id) };
     known.aliases.extend(new.aliases.iter().copied().chain([other]));
     known.aliases.sort_unstable();
     known.aliases.dedup();
@@ -237,7 +237,13 @@ pub fn conclude(device: &mut Device) {
         let wire = attribute.by.is_none() && attribute.origin == "observed";
         match (attribute_named(&attribute.name), confidence_named(&attribute.confidence)) {
             (Some(name), Some(confidence)) if wire => {
-                said.push(Said { name, field: attribute.source.into(), value: attribute.value, confidence, seen: attribute.seen });
+                said.push(Said {
+                    name,
+                    field: attribute.source.into(),
+                    value: attribute.value,
+                    confidence,
+                    seen: attribute.seen,
+                });
             }
             (Some(_), Some(_)) if attribute.origin == "observed" => {}
             // Of a newer version, or entered by a person: not ours to judge.

@@ -191,8 +191,7 @@ fn writes(contents: &Contents, run: u32, changed: &Changed) -> Vec<Write> {
         Write { tree, key, value }
     }
     let runs = [write(Tree::Runs, run.to_be_bytes().to_vec(), contents.runs.get(&run))];
-    let devices =
-        changed.devices.iter().map(|id| write(Tree::Devices, id.0.to_be_bytes().to_vec(), contents.devices.get(id)));
+    let devices = changed.devices.iter().map(|id| write(Tree::Devices, id.0.to_be_bytes().to_vec(), contents.devices.get(id)));
     let findings = changed.findings.iter().map(|id| write(Tree::Findings, id.as_bytes().to_vec(), contents.findings.get(id)));
     let checks = changed.checks.iter().map(|key| {
         let (device, check) = key;
@@ -207,7 +206,12 @@ struct Damaged {
     count: u64,
 }
 
-fn each<T: DeserializeOwned>(store: &dyn Store, tree: Tree, damaged: &mut Damaged, mut take: impl FnMut(T)) -> Result<(), StoreError> {
+fn each<T: DeserializeOwned>(
+    store: &dyn Store,
+    tree: Tree,
+    damaged: &mut Damaged,
+    mut take: impl FnMut(T),
+) -> Result<(), StoreError> {
     store.each(tree, &mut |key, sealed| match unseal::<T>(tree, key, sealed) {
         Ok(value) => take(value),
         Err(damage) => {

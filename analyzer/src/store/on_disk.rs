@@ -121,7 +121,11 @@ fn check_label(path: &Path) -> Result<(), StoreError> {
         Ok(text) => text,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             let empty = fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none());
-            return Err(if empty && !path.is_file() { StoreError::Missing(path.into()) } else { StoreError::Foreign(path.into()) });
+            return Err(if empty && !path.is_file() {
+                StoreError::Missing(path.into())
+            } else {
+                StoreError::Foreign(path.into())
+            });
         }
         Err(error) => return Err(StoreError::Io { path: file, error }),
     };

@@ -109,7 +109,8 @@ impl<O: Observer> Shard<O> {
         };
         let Some(whole) = self.fragments.add(packet.now, fragment, &mut self.counters) else { return };
         // A tunnel may have been cut in fragments: what it carries is handled here, in the shard of its outer addresses.
-        let layers = link::peel_datagram(&packet.layers, whole.protocol, &whole.payload, &mut self.counters, &NetworkMap::default());
+        let layers =
+            link::peel_datagram(&packet.layers, whole.protocol, &whole.payload, &mut self.counters, &NetworkMap::default());
         let Some(layers) = layers.filter(|layers| !matches!(layers.content, Content::Fragment(_))) else { return };
         let inner = PacketInfo { layers, ..*packet };
         self.content(&inner, layers.content, layers.payload(&whole.payload));

@@ -158,7 +158,10 @@ impl Client {
             CredentialKind::PskIdentity => {
                 self.psk.add(seen, "credential.psk_identity");
                 if let Some((list, origin)) = credential.listed {
-                    self.known_psk.get_or_insert_with(|| (list, origin, Evidence::default())).2.add(seen, "credential.psk_identity");
+                    self.known_psk
+                        .get_or_insert_with(|| (list, origin, Evidence::default()))
+                        .2
+                        .add(seen, "credential.psk_identity");
                 }
             }
             CredentialKind::Token | CredentialKind::Anonymous => {}
@@ -178,7 +181,10 @@ impl Client {
             say(&checks::DEFAULT_PASSWORD, found(severity, Confidence::Seen, arguments, evidence));
         }
         if self.passwords.count > 0 && self.listed.is_empty() {
-            let tested = format!("its password is not on our lists ({} pairs)", crate::signatures::credentials::CredentialList::embedded().len());
+            let tested = format!(
+                "its password is not on our lists ({} pairs)",
+                crate::signatures::credentials::CredentialList::embedded().len()
+            );
             say(&checks::DEFAULT_PASSWORD, Answer::Clear(tested));
         }
         if self.cleartext.count > 0 {

@@ -57,7 +57,8 @@ fn the_latest_firmware_is_shown_whichever_run_comes_first() {
     merge(&mut back, &monday, Counting::Sum);
     assert_eq!(forth, back);
     assert_eq!(forth.firmware.as_deref(), Some("2.0"));
-    let values: Vec<_> = forth.attributes.iter().filter(|seen| seen.name == "firmware").map(|seen| (&*seen.value, seen.current)).collect();
+    let values: Vec<_> =
+        forth.attributes.iter().filter(|seen| seen.name == "firmware").map(|seen| (&*seen.value, seen.current)).collect();
     assert_eq!(values, [("2.0", true), ("1.0", false)]);
     assert_eq!((forth.first_seen, forth.last_seen), (monday.first_seen, tuesday.last_seen));
     assert_eq!((forth.messages, forth.packets, forth.bytes), (6, 10, 14));
