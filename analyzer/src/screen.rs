@@ -1,13 +1,18 @@
 //! What the screen shows after a replay: what was read and what was not seen, devices by class, checks with their three answers, and what
 //! to do.
 
+pub mod device;
+pub mod text;
+
 use crate::engine::Report;
+use crate::findings::actions::Action;
 use crate::findings::judge::{Check, Outcome};
 use crate::inventory::Device;
 use citytap_sensor::counters::Counter;
 use citytap_sensor::time::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use text::{WIDTH, wrapped};
 
 /// Actions shown; the rest is counted, and `--out` has them all.
 const ACTIONS_SHOWN: usize = 25;
@@ -19,7 +24,7 @@ pub fn replay(report: &Report, damaged: usize) -> String {
     let _ = read(&mut text, report, damaged);
     let _ = devices(&mut text, report.devices.values());
     let _ = checks(&mut text, &report.judgement.checks, &report.judgement.findings);
-    let _ = actions(&mut text, report);
+    let _ = actions(&mut text, &report.actions, ACTIONS_SHOWN, "--out DIR writes them all to actions.jsonl");
     text
 }
 
@@ -100,7 +105,7 @@ fn checks(text: &mut String, checks: &[Check], findings: &[crate::findings::judg
         if count(Outcome::Untested) > 0 {
             parts.push(format!("{} could not test ({})", grouped(count(Outcome::Untested)), reasons(&checks)));
         }
-        paragraph(text, "  ", &format!("{title}: {}", parts.join(" · ")))?;
+        text.push_str(&wrapped("  ", &format!("{title}: {}", parts.join(" · "))));
     }
     Ok(())
 }
@@ -119,44 +124,29 @@ fn reasons(checks: &[&Check]) -> String {
     }
 }
 
-fn actions(text: &mut String, report: &Report) -> std::fmt::Result {
-    if report.actions.is_empty() {
-        return writeln!(text, "ACT  nothing was found. What could not be tested stands above.");
-    }
-    for action in report.actions.iter().take(ACTIONS_SHOWN) {
-        let (severity, confidence) = (action.severity.name(), action.confidence);
-        paragraph(text, "ACT  ", &format!("{}  [{severity}, {confidence}]", action.title))?;
-        let (first, _) = action.remedy.split_once(". ").unwrap_or((action.remedy.trim_end_matches('.'), ""));
-        paragraph(text, "     do: ", &format!("{first}."))?;
-    }
-    let more = report.actions.len().saturating_sub(ACTIONS_SHOWN);
-    if more > 0 {
-        writeln!(text, "and {more} more actions: see actions.jsonl of --out")?;
-    }
-    Ok(())
+/// Actions as lines: at most `shown` of them, the rest is counted.
+pub fn act(actions: &[Action], shown: usize, rest: &str) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = self::actions(&mut text, actions, shown, rest);
+    text
 }
 
-/// Columns of the screen: what a terminal has at least, beside another window.
-const WIDTH: usize = 100;
-
-/// A sentence over as many lines as it needs, those after the first indented under its beginning.
-fn paragraph(text: &mut String, head: &str, sentence: &str) -> std::fmt::Result {
-    let mut line = head.to_owned();
-    let indent = head.chars().count();
-    let mut empty = true;
-    for word in sentence.split_whitespace() {
-        if !empty && line.chars().count() + word.chars().count() + 1 > WIDTH {
-            writeln!(text, "{line}")?;
-            line = " ".repeat(indent);
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
+fn actions(text: &mut String, actions: &[Action], shown: usize, rest: &str) -> std::fmt::Result {
+    if actions.is_empty() {
+        return writeln!(text, "ACT  nothing was found. What could not be tested stands above.");
     }
-    writeln!(text, "{line}")
+    for action in actions.iter().take(shown) {
+        let (severity, confidence) = (action.severity.name(), action.confidence);
+        text.push_str(&wrapped("ACT  ", &format!("{}  [{severity}, {confidence}]", action.title)));
+        let (first, _) = action.remedy.split_once(". ").unwrap_or((action.remedy.trim_end_matches('.'), ""));
+        text.push_str(&wrapped("     do: ", &format!("{first}.")));
+    }
+    let more = actions.len().saturating_sub(shown);
+    if more > 0 {
+        writeln!(text, "and {more} more actions: {rest}")?;
+    }
+    Ok(())
 }
 
 /// Joins pieces into indented lines of a terminal's width.
@@ -187,8 +177,13 @@ fn span(first: Timestamp, last: Timestamp) -> String {
     }
 }
 
+/// Day and minute of a time, in UTC.
+pub fn moment(time: Timestamp) -> String {
+    time.to_string().get(..16).unwrap_or_default().replacen('T', " ", 1)
+}
+
 /// Digits in groups of three.
-fn grouped(number: impl TryInto<u64>) -> String {
+pub fn grouped(number: impl TryInto<u64>) -> String {
     let digits = number.try_into().unwrap_or(u64::MAX).to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -35,8 +35,7 @@ impl Decode {
     /// Runs the command.
     pub fn run(self) -> Result<u8, Failure> {
         if let Some(unknown) = self.protocol.iter().find(|name| !DECODERS.iter().any(|spec| spec.name == **name)) {
-            let known = DECODERS.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", ");
-            eprintln!("citytap: no protocol is called '{unknown}'. Known are: {known}.");
+            eprintln!("citytap: {}", super::schema::unknown_protocol(unknown));
             return Ok(USAGE);
         }
         let mut source = Merge::open(&self.captures, Default::default());

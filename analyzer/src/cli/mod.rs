@@ -1,8 +1,19 @@
 //! What a person types: one file a subcommand. Exit codes are stable: 0 done, 1 an expectation or `--fail-on` failed, 2 wrong usage,
 //! 3 a file could not be read or written.
 
+mod actions;
+mod completions;
 mod decode;
+mod devices;
+mod diff;
+mod export;
+mod findings;
+mod out;
+mod progress;
 mod replay;
+mod schema;
+
+use crate::findings::Severity;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -32,6 +43,14 @@ struct Arguments {
 enum Command {
     Replay(replay::Replay),
     Decode(decode::Decode),
+    Devices(devices::Devices),
+    Findings(findings::Findings),
+    Actions(actions::Actions),
+    Export(export::Export),
+    Diff(diff::Diff),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+    Man(completions::Man),
 }
 
 /// Runs the command line of this process.
@@ -40,6 +59,14 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Replay(command) => command.run(),
         Command::Decode(command) => command.run(),
+        Command::Devices(command) => command.run(),
+        Command::Findings(command) => command.run(),
+        Command::Actions(command) => command.run(),
+        Command::Export(command) => command.run(),
+        Command::Diff(command) => command.run(),
+        Command::Schema(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -52,3 +79,11 @@ pub fn main() -> ExitCode {
 
 /// An error that a person reads: what is wrong, where, and what to do.
 pub type Failure = Box<dyn std::error::Error>;
+
+/// A severity by its name.
+fn severity(text: &str) -> Result<Severity, String> {
+    Severity::ALL
+        .into_iter()
+        .find(|severity| severity.name() == text)
+        .ok_or_else(|| "severities are info, low, medium, high and critical".into())
+}

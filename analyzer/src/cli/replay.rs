@@ -1,21 +1,23 @@
 //! `citytap replay`: captures in, an inventory with findings out.
 
-use super::{DONE, FAILED, Failure, UNREADABLE, USAGE};
+use super::out::{counted, print, tell_damage};
+use super::progress::Progress;
+use super::{DONE, FAILED, Failure, UNREADABLE, USAGE, severity};
 use crate::engine::{self, Report, Setup};
 use crate::expect::Expectations;
 use crate::export::run_folder;
 use crate::findings::Severity;
 use crate::screen;
-use citytap_sensor::capture::{CaptureInfo, CaptureSource, Merge, digest_file};
+use crate::store::{Added, City, Run};
+use citytap_sensor::capture::{CaptureInfo, CaptureSource, Merge, ReadOptions, digest_file};
 use citytap_sensor::pipeline::SensorConfig;
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Read captures and print devices, checks and what to do.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  citytap replay monday.pcap tuesday.pcap.gz\n  citytap replay fixture.pcap --expect fixture.toml --fail-on high\n  \
-    citytap replay capture.pcapng --out results --threads 2"
+    citytap replay capture.pcapng --out results --threads 2\n  citytap replay monday.pcap --store city && citytap devices --store city"
 )]
 pub struct Replay {
     /// Capture files, pcap or pcapng, plain, gzip or zstd; - for standard input. Several are merged by time.
@@ -24,6 +26,12 @@ pub struct Replay {
     /// Write devices.jsonl, findings.jsonl, actions.jsonl, checks.jsonl, coverage.json and manifest.json into this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Add what is found to this store; it is made if need be. A capture that was added before is passed over.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// With --store: judge a capture again that was added before, without counting its packets twice.
+    #[arg(long, requires = "store")]
+    again: bool,
     /// Compare with a file of expectations; see --write-expect.
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
@@ -42,17 +50,13 @@ pub struct Replay {
     /// Tell on standard error how long each stage took.
     #[arg(long)]
     timings: bool,
-    /// Name of the site; part of every device's id.
-    #[arg(long, value_name = "NAME", default_value = "city")]
-    site: String,
+    /// Name of the site; part of every device's id. Without it: the store's, or city.
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
 }
 
-fn severity(text: &str) -> Result<Severity, String> {
-    Severity::ALL
-        .into_iter()
-        .find(|severity| severity.name() == text)
-        .ok_or_else(|| "severities are info, low, medium, high and critical".into())
-}
+/// The site where none is named.
+const SITE: &str = "city";
 
 impl Replay {
     /// Runs the command.
@@ -67,12 +71,32 @@ impl Replay {
             },
             None => None,
         };
-        let digests = self.out.is_some().then(|| digests(&self.captures));
-        let mut source = Merge::open(&self.captures, Default::default());
-        let setup = Setup { threads: self.threads, site: self.site.clone(), sensor: SensorConfig::default() };
-        let report = engine::replay(&mut source, &setup)?;
+        let mut city = match &self.store {
+            Some(path) => Some(City::open_or_make(path, self.site.as_deref(), SITE)?),
+            None => None,
+        };
+        let site = city.as_ref().map_or(self.site.as_deref().unwrap_or(SITE), |city| &city.about().site).to_owned();
+        if let Some(city) = &city {
+            tell_damage(city);
+            if let Some(code) = self.known_before(city) {
+                return Ok(code);
+            }
+        }
+        let digests = (self.out.is_some() || self.store.is_some()).then(|| digests(&self.captures));
+        // Standard input cannot be read a second time, so its digest is made while it is read.
+        let digest = self.captures.iter().any(|capture| capture.as_os_str() == "-");
+        let mut source = Progress::new(Merge::open(&self.captures, ReadOptions { digest, ..ReadOptions::default() }));
+        let setup = Setup { threads: self.threads, site: site.clone(), sensor: SensorConfig::default() };
+        let report = engine::replay(&mut source, &setup);
+        let source = source.into_inner();
+        let report = report?;
         let digests = digests.map(|thread| thread.join().unwrap_or_default());
         let captures = source.describe();
+        let mut digests = digests.unwrap_or_default();
+        digests.resize(captures.len(), None);
+        for (digest, capture) in digests.iter_mut().zip(&captures) {
+            *digest = digest.take().or(capture.digest.map(|digest| digest.to_string()));
+        }
         for damage in source.damage() {
             eprintln!("citytap: {}", damage.error);
         }
@@ -82,9 +106,13 @@ impl Replay {
         if self.timings {
             report.stages.iter().for_each(|(stage, took)| eprintln!("{:>10.3} s  {stage}", took.as_secs_f64()));
         }
-        self.print(&report, &captures, source.damage().len())?;
+        let added = match &mut city {
+            Some(city) => self.add(city, &report, &captures, &digests, &site)?,
+            None => None,
+        };
+        self.print(&report, &captures, source.damage().len(), added, &site)?;
         if let Some(folder) = &self.out {
-            run_folder::write(folder, &report, &captures, &digests.unwrap_or_default(), &self.site)?;
+            run_folder::write(folder, &report, &captures, &digests, &site)?;
         }
         if let Some(path) = &self.write_expect {
             write_new(path, &Expectations::of(&report).to_text())?;
@@ -92,19 +120,69 @@ impl Replay {
         Ok(self.verdict(&report, expectations))
     }
 
-    fn print(&self, report: &Report, captures: &[CaptureInfo], damaged: usize) -> Result<(), Failure> {
-        let text = if self.format == "json" {
-            run_folder::as_one_object(report, captures, &self.site)
-        } else {
-            screen::replay(report, damaged)
-        };
-        let mut out = std::io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(format!("cannot write to standard output: {error}").into())
-            }
-            _ => Ok(()),
+    /// Where captures are in the store already and are not to be judged again: tells so, and with which code to end.
+    fn known_before(&self, city: &City) -> Option<u8> {
+        if self.again || city.contents().runs.is_empty() {
+            return None;
         }
+        let digest = |path: &PathBuf| digest_file(path).ok().filter(|_| path.as_os_str() != "-").map(|digest| digest.to_string());
+        let runs = self.captures.iter().map(|path| (path, digest(path).and_then(|digest| city.contents().run_of(&digest))));
+        let (known, new): (Vec<_>, Vec<_>) = runs.partition(|(_, run)| run.is_some());
+        if known.is_empty() {
+            return None;
+        }
+        for (path, run) in &known {
+            let run = run.map_or(0, |run| run.number);
+            eprintln!(
+                "citytap: {} is in the store already (run {run}); nothing was added. --again judges it again.",
+                path.display()
+            );
+        }
+        if new.is_empty() {
+            return Some(DONE);
+        }
+        let new: Vec<String> = new.iter().map(|(path, _)| path.display().to_string()).collect();
+        eprintln!("citytap: leave it out to add the others: {}", new.join(" "));
+        Some(USAGE)
+    }
+
+    fn add(
+        &self,
+        city: &mut City,
+        report: &Report,
+        captures: &[CaptureInfo],
+        digests: &[Option<String>],
+        site: &str,
+    ) -> Result<Option<Added>, Failure> {
+        let before = |digest: &String| city.contents().run_of(digest);
+        let counted_before = digests.iter().flatten().any(|digest| before(digest).is_some());
+        if let (Some(run), false) = (digests.iter().flatten().find_map(before), self.again) {
+            eprintln!(
+                "citytap: what was read is in the store already (run {}); nothing was added. --again judges it again.",
+                run.number
+            );
+            return Ok(None);
+        }
+        let run = Run::new(report, captures, digests, site, self.again && counted_before);
+        Ok(Some(city.add(report, run)?))
+    }
+
+    fn print(
+        &self,
+        report: &Report,
+        captures: &[CaptureInfo],
+        damaged: usize,
+        added: Option<Added>,
+        site: &str,
+    ) -> Result<(), Failure> {
+        if self.format == "json" {
+            return print(&run_folder::as_one_object(report, captures, site));
+        }
+        let mut text = screen::replay(report, damaged);
+        if let (Some(added), Some(path)) = (added, &self.store) {
+            text.push_str(&stored(path, &added));
+        }
+        print(&text)
     }
 
     fn verdict(&self, report: &Report, expectations: Option<Expectations>) -> u8 {
@@ -137,4 +215,24 @@ fn digests(captures: &[PathBuf]) -> std::thread::JoinHandle<Vec<Option<String>>>
 
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+}
+
+/// What adding to a store did.
+fn stored(path: &Path, added: &Added) -> String {
+    let mut parts = vec![
+        format!("{} new and {} known before", counted(added.new_devices, "device", "devices"), added.known_devices),
+        format!("{} new and {} known before", counted(added.new_findings, "finding", "findings"), added.known_findings),
+    ];
+    if added.joined_devices > 0 {
+        parts.push(format!("{} turned out to be part of another", counted(added.joined_devices, "device", "devices")));
+    }
+    if added.cleared_findings > 0 {
+        parts.push(format!("{} found clear now", counted(added.cleared_findings, "finding", "findings")));
+    }
+    if added.dropped > 0 {
+        parts.push(format!("{} dropped for want of room", counted(added.dropped, "entry", "entries")));
+    }
+    let mut text = screen::text::wrapped("stored    ", &format!("run {} in {}: {}", added.run, path.display(), parts.join("; ")));
+    text.push_str(&screen::text::wrapped("          ", &format!("next: citytap devices --store {}", path.display())));
+    text
 }

@@ -1,4 +1,6 @@
 //! One-off snapshots of what a run or a store knows.
 
+pub mod diff;
 pub mod inventory;
 pub mod run_folder;
+pub mod schema;

@@ -109,7 +109,7 @@ fn agree(sentence: &str, count: usize) -> String {
 /// `22 parking sensors`, `broker 10.20.0.5`, `30 devices (22 parking sensors, 8 street lights)`.
 fn name_devices(ids: &[DeviceId], devices: &BTreeMap<DeviceId, Device>) -> String {
     if let [one] = ids {
-        return devices.get(one).map_or_else(|| format!("device {one}"), |device| name_device(device));
+        return devices.get(one).map_or_else(|| format!("device {one}"), name_device);
     }
     let mut counts: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     for id in ids {
@@ -117,7 +117,7 @@ fn name_devices(ids: &[DeviceId], devices: &BTreeMap<DeviceId, Device>) -> Strin
         *counts.entry(class).or_insert(0) += 1;
     }
     let name = |class: Option<&str>, count: usize| {
-        let names = class.and_then(|class| class_words(class));
+        let names = class.and_then(class_words);
         match (names, count) {
             (Some((one, _)), 1) => format!("1 {one}"),
             (Some((_, many)), count) => format!("{count} {many}"),

@@ -179,6 +179,14 @@ pub struct Name {
     pub seen: Sighting,
 }
 
+/// `kind:value` or `kind:value@server`.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind, self.value)?;
+        self.at.iter().try_for_each(|at| write!(f, "@{at}"))
+    }
+}
+
 /// A role of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleSeen {

@@ -98,8 +98,13 @@ impl Index {
     }
 }
 
-/// Says of each new device which known devices are the same one. Known devices that belong together come together here.
-pub fn assign(known: &BTreeMap<DeviceId, Device>, new: &BTreeMap<DeviceId, Device>) -> BTreeMap<DeviceId, Vec<DeviceId>> {
+/// Says of each new device which known devices are the same one. Known devices that belong together come together here, unless
+/// `told_apart` says that a run saw both of them: a run that sees less may take for one what another run knows to be two.
+pub fn assign(
+    known: &BTreeMap<DeviceId, Device>,
+    new: &BTreeMap<DeviceId, Device>,
+    told_apart: impl Fn(&Device, &Device) -> bool,
+) -> BTreeMap<DeviceId, Vec<DeviceId>> {
     let index = Index::new(known);
     let mut pairs: Vec<(Reverse<Fit>, DeviceId, DeviceId)> = Vec::new();
     for device in new.values() {
@@ -115,7 +120,7 @@ pub fn assign(known: &BTreeMap<DeviceId, Device>, new: &BTreeMap<DeviceId, Devic
         }
         let others = assigned.entry(id).or_default();
         let agrees = |other: &DeviceId| match (known.get(other), known.get(&old)) {
-            (Some(other), Some(old)) => !contradict(other, old),
+            (Some(other), Some(old)) => !contradict(other, old) && !told_apart(other, old),
             _ => false,
         };
         if others.iter().all(agrees) {
@@ -185,7 +190,7 @@ pub fn merge(known: &mut Device, new: &Device, counting: Counting) -> usize {
     known.aliases.truncate(ENTRIES);
     (known.id, known.network) = (id, network);
     let mut dropped = join(&mut known.identities, &new.identities, counting);
-    known.identities.sort_by(|a, b| order(a).cmp(&order(b)));
+    known.identities.sort_by_key(order);
     dropped += join(&mut known.roles, &new.roles, counting);
     dropped += join(&mut known.services, &new.services, counting);
     dropped += join(&mut known.peers, &new.peers, counting);
@@ -218,8 +223,8 @@ pub fn refer(device: &mut Device, now: &HashMap<DeviceId, DeviceId>) -> bool {
         }
         _ => false,
     };
-    let peers = device.peers.iter_mut().fold(false, |any, peer| rename(&mut peer.device) || any);
-    let vias = device.via.iter_mut().fold(false, |any, via| rename(&mut via.device) || any);
+    let peers = device.peers.iter_mut().filter_map(|peer| rename(&mut peer.device).then_some(())).count() > 0;
+    let vias = device.via.iter_mut().filter_map(|via| rename(&mut via.device).then_some(())).count() > 0;
     if peers {
         join(&mut device.peers, &[], Counting::Sum);
     }
@@ -359,7 +364,7 @@ fn order(name: &Name) -> (Reverse<Option<u8>>, Timestamp, NameKey) {
 }
 
 /// Whether a name stays with its device beyond a session, and says which device it is.
-fn lasts(name: &Name) -> bool {
+pub fn lasts(name: &Name) -> bool {
     kind(&name.kind).is_some_and(|kind| kind.lifetime != Lifetime::Session && kind.strength != Strength::Path)
 }
 

@@ -256,9 +256,10 @@ impl Keys {
             self.devices.answered(&request);
             return;
         }
-        let alone = if let [request] = meant.as_slice() { Some(*request) } else { None };
+        let one_device = meant.windows(2).all(|pair| matches!(pair, [a, b] if a.dev_eui == b.dev_eui));
+        let alone = meant.into_iter().filter(|_| one_device);
         let opened: Vec<Opened> =
-            alone.into_iter().flat_map(|request| self.devices.accept(request, passed.network, seen, phy.bytes)).collect();
+            alone.flat_map(|request| self.devices.accept(request, passed.network, seen, phy.bytes)).collect();
         if let Some(request) = only {
             self.devices.answered(&request);
             if opened.is_empty() {

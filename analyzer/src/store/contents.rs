@@ -158,11 +158,10 @@ impl Contents {
         self.devices.get(&id).or_else(|| self.devices.values().find(|device| device.aliases.contains(&id)))
     }
 
-    /// Where a packet was seen: the captures of the run whose time it lies in.
-    pub fn source_of(&self, time: Timestamp) -> Option<String> {
+    /// The runs whose packets were of this time.
+    pub fn runs_at(&self, time: Timestamp) -> Vec<&Run> {
         let within = |run: &&Run| run.first_packet <= Some(time) && Some(time) <= run.last_packet && !run.again;
-        let runs: Vec<&Run> = self.runs.values().filter(within).collect();
-        (!runs.is_empty()).then(|| runs.iter().map(|run| run.names()).collect::<Vec<_>>().join(" or "))
+        self.runs.values().filter(within).collect()
     }
 
     /// Adds a run.
@@ -195,7 +194,10 @@ impl Contents {
         counting: Counting,
         added: &mut Added,
     ) -> HashMap<DeviceId, DeviceId> {
-        let assigned = merge::assign(&self.devices, new);
+        let seen =
+            |device: &Device, run: &Run| run.first_packet <= Some(device.last_seen) && Some(device.first_seen) <= run.last_packet;
+        let told_apart = |a: &Device, b: &Device| self.runs.values().any(|run| seen(a, run) && seen(b, run));
+        let assigned = merge::assign(&self.devices, new, told_apart);
         let mut now: HashMap<DeviceId, DeviceId> = HashMap::new();
         let mut merged: Vec<Device> = Vec::with_capacity(new.len());
         for device in new.values() {

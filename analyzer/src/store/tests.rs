@@ -41,7 +41,7 @@ fn conforms(mut store: Box<dyn Store>, reopen: &dyn Fn(Box<dyn Store>) -> Box<dy
 
 #[test]
 fn the_store_in_memory_does_what_a_store_must() {
-    conforms(Box::new(InMemory::default()), &|store| store);
+    conforms(Box::<InMemory>::default(), &|store| store);
 }
 
 #[test]
@@ -120,12 +120,12 @@ fn a_damaged_record_is_named_and_passed_over() {
 #[test]
 fn a_store_keeps_its_digest_key() {
     let read = |store| City::read(Path::new("s"), store, Some("harbour"), 1 << 20).unwrap();
-    let first = read(Box::new(InMemory::default()));
+    let first = read(Box::<InMemory>::default());
     assert_eq!(first.about().site, "harbour");
     let store = first.into_store();
     let key = store.get(Tree::Meta, b"digest_key").unwrap().unwrap();
     let store = read(store).into_store();
     assert_eq!(store.get(Tree::Meta, b"digest_key").unwrap().unwrap(), key);
-    let other = read(Box::new(InMemory::default())).into_store();
+    let other = read(Box::<InMemory>::default()).into_store();
     assert_ne!(other.get(Tree::Meta, b"digest_key").unwrap().unwrap(), key);
 }

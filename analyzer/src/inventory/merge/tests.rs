@@ -114,7 +114,7 @@ fn what_one_run_told_apart_stays_apart() {
     let mut first = device(2, &["mac:020000000001", "ip:10.0.0.5"], (300, 400));
     let mut second = device(3, &["mac:020000000002", "ip:10.0.0.5"], (500, 600));
     (first.aliases, second.aliases) = (vec![DeviceId(1)], vec![DeviceId(1)]);
-    let assigned = assign(&known, &by_id([first, second]));
+    let assigned = assign(&known, &by_id([first, second]), |_, _| false);
     let taken: Vec<_> = assigned.values().flatten().collect();
     assert_eq!(taken, [&DeviceId(1)]);
 }
@@ -123,7 +123,9 @@ fn what_one_run_told_apart_stays_apart() {
 fn a_run_can_show_that_two_known_devices_are_one() {
     let known = by_id([device(1, &["dev_eui:0011223344556677"], (1, 2)), device(2, &["lwm2m_endpoint:lamp-7"], (1, 2))]);
     let new = device(1, &["dev_eui:0011223344556677", "lwm2m_endpoint:lamp-7"], (3, 4));
-    assert_eq!(assign(&known, &by_id([new]))[&DeviceId(1)], [DeviceId(1), DeviceId(2)]);
+    let new = by_id([new]);
+    assert_eq!(assign(&known, &new, |_, _| false)[&DeviceId(1)], [DeviceId(1), DeviceId(2)]);
+    assert_eq!(assign(&known, &new, |_, _| true)[&DeviceId(1)], [DeviceId(1)]);
 }
 
 #[test]

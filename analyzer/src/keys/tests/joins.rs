@@ -89,17 +89,19 @@ fn a_join_accept_of_1_1_and_a_rejoin_prove() {
     let version = tap.facts.iter().any(|fact| format!("{fact:?}").contains("ProtocolVersion, value: \"1.1\""));
     assert!(version, "{:?}", tap.facts);
 
+    // At another gateway: a join-accept names no device.
+    const ELSEWHERE: Option<u64> = Some(GATEWAY + 1);
     let other = Device { dev_eui: 7, ..DEVICE };
-    tap.hear(&other.join(&listed(), 1));
+    tap.hear_at(&other.join(&listed(), 1), ELSEWHERE, None);
     tap.epoch();
     assert_eq!(found(tap.known_key(7)).confidence, Confidence::Possible);
-    tap.hear(&other.rejoin(&own(), 1));
+    tap.hear_at(&other.rejoin(&own(), 1), ELSEWHERE, None);
     assert_eq!(found(tap.known_key(7)).confidence, Confidence::Possible);
-    tap.hear(&other.rejoin(&listed(), 1));
+    tap.hear_at(&other.rejoin(&listed(), 1), ELSEWHERE, None);
     let answer = found(tap.known_key(7));
     assert_eq!((answer.confidence, argument(&answer, "_proof")), (Confidence::Proved, "the codes of a join and a rejoin"));
     // What answers a rejoin is encrypted with a key of its own.
-    tap.hear(&other.accept_1_1(&listed(), 1, 1, 6, 0x2601_0002));
+    tap.hear_at(&other.accept_1_1(&listed(), 1, 1, 6, 0x2601_0002), ELSEWHERE, None);
     tap.epoch();
     assert!(tap.links().contains(&"dev_eui:0000000000000007 = dev_addr:26010002: join accept Proved".into()));
 }

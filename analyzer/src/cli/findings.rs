@@ -1,0 +1,97 @@
+//! `citytap findings`: what was found, and where it stands.
+
+use super::devices::Told;
+use super::out::{Asked, counted, nearest, print, print_json};
+use super::{DONE, Failure, USAGE, severity};
+use crate::checks;
+use crate::findings::Severity;
+use crate::findings::actions::name_device;
+use crate::findings::kept::KeptFinding;
+use crate::screen::moment;
+use crate::screen::text::{Columns, wrapped};
+use std::collections::BTreeSet;
+
+/// List the findings of a store, the gravest first.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  citytap findings --store demo\n  citytap findings --store demo --severity high\n  \
+    citytap findings --store demo --check default-password-accepted --format json")]
+pub struct Findings {
+    #[command(flatten)]
+    asked: Asked,
+    /// Only findings of this severity or above: info, low, medium, high, critical.
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    severity: Option<Severity>,
+    /// Only findings of this check; `citytap schema` lists the checks.
+    #[arg(long, value_name = "CHECK")]
+    check: Option<String>,
+    /// List also findings that a later run tested and found clear.
+    #[arg(long)]
+    cleared: bool,
+}
+
+impl Findings {
+    /// Runs the command.
+    pub fn run(self) -> Result<u8, Failure> {
+        let city = self.asked.open()?;
+        let contents = city.contents();
+        if let Some(wanted) = &self.check {
+            let known: BTreeSet<&str> = checks::all()
+                .map(|check| check.id)
+                .chain(contents.findings.values().map(|finding| finding.check.as_str()))
+                .collect();
+            if !known.contains(wanted.as_str()) {
+                let meant =
+                    nearest(wanted, known.iter().copied()).map(|word| format!(" Did you mean '{word}'?")).unwrap_or_default();
+                let known = known.into_iter().collect::<Vec<_>>().join(", ");
+                eprintln!("citytap: no check is called '{wanted}'.{meant} Checks are: {known}.");
+                return Ok(USAGE);
+            }
+        }
+        let mut findings = contents.open_findings();
+        if self.cleared {
+            findings.extend(contents.findings.values().filter(|finding| !contents.is_open(finding)));
+        }
+        findings.retain(|finding| {
+            self.severity.is_none_or(|least| finding.severity >= least)
+                && self.check.as_ref().is_none_or(|check| finding.check == *check)
+        });
+        if self.asked.json() {
+            print_json(&findings.iter().map(|finding| Told::new(finding, contents)).collect::<Vec<_>>())?;
+            return Ok(DONE);
+        }
+        let mut columns = Columns::new(&["SEVERITY", "SURE", "DEVICE", "ID", "CHECK", "LAST SEEN"]);
+        for finding in &findings {
+            let device = contents.devices.get(&finding.device).map_or(finding.subject.clone(), name_device);
+            let last = finding.last_seen.map(moment).unwrap_or_default();
+            let state = if contents.is_open(finding) { String::new() } else { " (cleared)".into() };
+            let check = format!("{}{state}", finding.check);
+            columns.row([
+                finding.severity.name().to_owned(),
+                finding.confidence.clone(),
+                device,
+                finding.device.to_string(),
+                check,
+                last,
+            ]);
+        }
+        let mut text = if findings.is_empty() { String::new() } else { columns.to_text() };
+        text.push_str(&counted(findings.len(), "finding", "findings"));
+        text.push_str(&self.beside(contents.findings.values().filter(|finding| !contents.is_open(finding)).collect()));
+        text.push('\n');
+        if findings.is_empty() {
+            text.push_str(&wrapped(
+                "",
+                "What could not be tested is no finding and not safe either: `citytap devices show ID` tells both.",
+            ));
+        }
+        print(&text)?;
+        Ok(DONE)
+    }
+
+    fn beside(&self, cleared: Vec<&KeptFinding>) -> String {
+        match cleared.len() {
+            count if count > 0 && !self.cleared => format!(", and {count} that a later run found clear (--cleared lists them)"),
+            _ => String::new(),
+        }
+    }
+}
