@@ -5,6 +5,7 @@
 //! - [`run`] puts a capture through the sensor and writes what was observed.
 //! - [`streams`] records what the pipeline shows to each decoder, so that it can be shown again in other pieces.
 //! - [`contract`] shows bytes to decoders and checks every answer against their contract; [`fuzzing`] are its bodies for the fuzzer.
+//! - [`workload`] writes traffic for the benchmark.
 //! - [`source`] reads the project itself, for the invariants.
 //! - [`noise`] changes bytes and cuts them, the same way each time.
 
@@ -16,3 +17,4 @@ pub mod noise;
 pub mod run;
 pub mod source;
 pub mod streams;
+pub mod workload;
