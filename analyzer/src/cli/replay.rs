@@ -134,7 +134,10 @@ impl Replay {
         }
         for (path, run) in &known {
             let run = run.map_or(0, |run| run.number);
-            eprintln!("citytap: {} is in the store already (run {run}); nothing was added. --again judges it again.", path.display());
+            eprintln!(
+                "citytap: {} is in the store already (run {run}); nothing was added. --again judges it again.",
+                path.display()
+            );
         }
         if new.is_empty() {
             return Some(DONE);
