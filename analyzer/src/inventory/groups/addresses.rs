@@ -22,6 +22,14 @@ struct Beside {
 /// A MAC that may have an address, what that rests on, and how sure it is.
 type Holder = (Beside, &'static str, Confidence);
 
+/// The whole time in which a MAC is seen beside an address that evidence gives it.
+fn held_while(of_one_address: &[Beside]) -> Option<Beside> {
+    let evident = of_one_address.iter().find(|pair| pair.evidence.is_some())?;
+    let first = of_one_address.iter().map(|pair| pair.first).min()?;
+    let last = of_one_address.iter().map(|pair| pair.last).max()?;
+    Some(Beside { first, last, ..*evident })
+}
+
 impl Building<'_> {
     /// Rule 2: which MAC is the device's own, which one a router's.
     pub(super) fn macs_and_addresses(&mut self) {
@@ -65,11 +73,13 @@ impl Building<'_> {
         let table = self.table;
         let at = |pair: &Beside| address(&table.node(pair.ip).key);
         let routable = |pair: &&Beside| at(pair).is_some_and(|address| !is_link_local(address));
-        let said = |v4: bool| {
-            let of_family = move |pair: &&Beside| at(pair).is_some_and(|address| address.is_ipv4() == v4);
-            pairs.iter().filter(routable).filter(|pair| pair.evidence.is_some()).filter(of_family)
+        // Evidence is often told once; that the MAC goes on to carry the address's packets shows that it still holds it.
+        let said: Vec<Beside> = pairs.chunk_by(|a, b| a.ip == b.ip).filter_map(held_while).collect();
+        let of_family = |v4: bool| {
+            let family = move |pair: &&Beside| at(pair).is_some_and(|address| address.is_ipv4() == v4);
+            said.iter().filter(routable).filter(family)
         };
-        let proxy = most_at_once(said(true)) > PROXY_IPV4 || most_at_once(said(false)) > PROXY_IPV6;
+        let proxy = most_at_once(of_family(true)) > PROXY_IPV4 || most_at_once(of_family(false)) > PROXY_IPV6;
         let mut speaks_for: Vec<NodeId> = pairs.iter().filter(routable).map(|pair| pair.ip).collect();
         speaks_for.dedup();
         for pair in pairs {
