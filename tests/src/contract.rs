@@ -1,7 +1,7 @@
 //! The decoder contract, checked at every answer.
 //!
 //! [`decoders`] is the table of all decoders, each wrapped: it holds every [`Step`] against the contract and, while a recording runs
-//! (see [`streams`](crate::streams)), keeps what the pipeline showed. The wrapped table goes wherever the plain one does.
+//! (see [`crate::streams`]), keeps what the pipeline showed. The wrapped table goes wherever the plain one does.
 
 use crate::streams;
 use citytap_sensor::flow::Direction;

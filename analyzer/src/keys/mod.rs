@@ -6,7 +6,7 @@
 //! - [`mic`]: the codes that prove a key, quickly.
 //! - [`audit`]: devices that join, what was tried on them, what was found.
 //! - [`sessions`]: transmissions, counters, session keys.
-//! - [`derive`] and [`derived`]: what follows from a key. [`config`]: keys of the owner. `links`: which session belongs to which device.
+//! - [`mod@derive`] and [`derived`]: what follows from a key. [`config`]: keys of the owner. `links`: which session belongs to which device.
 //!
 //! Values of keys stay in [`key::Key`], which cannot be printed: verdicts name the list that a key stands on, never the key.
 //!

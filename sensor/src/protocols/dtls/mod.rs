@@ -7,7 +7,7 @@
 //! Not done here: decryption; fragments that come before an earlier part of their message (it is sent again whole); what version 1.3 encrypts, which is
 //! all after the hellos; a flow in which only version 1.3 records without a handshake are seen is not recognised, since their first byte says nothing.
 //!
-//! The grammar of handshake messages is that of [`tls`](super::tls).
+//! The grammar of handshake messages is that of `tls`.
 //!
 //! Followed: RFC 6347, RFC 9147, RFC 9146, RFC 4279, RFC 5489, RFC 7250, RFC 7627.
 

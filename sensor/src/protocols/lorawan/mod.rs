@@ -1,7 +1,7 @@
 //! LoRaWAN: the PHYPayload that gateways and servers pass to one another becomes one record a frame.
 //!
 //! It is a carried protocol: every carriage (packet forwarder, Basics Station, ChirpStack, LoRaTap) hands on the radio payload as
-//! `lorawan.phy_payload` and tells gateway, frequency, data rate and strength in fields of its own record, found by name ([`reception`]).
+//! `lorawan.phy_payload` and tells gateway, frequency, data rate and strength in fields of its own record, found by name (`reception`).
 //! Frames whose radio checksum failed are not handed on: they are noise.
 //!
 //! Join-requests, rejoin-requests and data headers are read whole, MAC commands in FOpts one by one. Encrypted parts stay encrypted, since
