@@ -1,11 +1,11 @@
 //! Joins the stages of a replay: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
 
 use crate::detectors::{self, Detector};
-use crate::findings::actions::{Action, actions};
-use crate::findings::judge::{Judgement, judge};
+use crate::findings::actions::{Action, Directory, actions, name_device};
+use crate::findings::judge::{Finding, Judgement, judge};
 use crate::hot::owned::{FlowSummary, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes};
-use crate::inventory::{Device, DeviceId};
+use crate::inventory::DeviceId;
 use crate::inventory::{Inventory, InventoryConfig};
 use crate::keys::{Budget, KeyConfig, Keys};
 use crate::signatures;
@@ -32,8 +32,8 @@ pub struct Setup {
 
 /// All that a run found out.
 pub struct Report {
-    /// The devices, sorted by id.
-    pub devices: BTreeMap<DeviceId, Device>,
+    /// The devices.
+    pub inventory: Inventory,
     /// The answers.
     pub judgement: Judgement,
     /// What to do, the most urgent first.
@@ -186,11 +186,20 @@ impl Cold {
             }
         }
         let judged = Instant::now();
-        let devices: BTreeMap<DeviceId, Device> =
-            self.inventory.devices().into_iter().map(|device| (device.id, device)).collect();
-        let assembled = Instant::now();
-        let actions = actions(&judgement.findings, &devices);
-        let stages = vec![("checks", judged - began), ("devices", assembled - judged), ("actions", assembled.elapsed())];
-        Report { devices, judgement, actions, coverage: self.coverage, stages }
+        self.inventory.classes();
+        let classed = Instant::now();
+        let actions = actions(judgement.findings.iter().map(Finding::part));
+        let stages = vec![("checks", judged - began), ("classes", classed - judged), ("actions", classed.elapsed())];
+        Report { inventory: self.inventory, judgement, actions, coverage: self.coverage, stages }
+    }
+}
+
+impl Directory for Inventory {
+    fn class(&self, id: DeviceId) -> Option<&str> {
+        self.class_of(id)
+    }
+
+    fn called(&self, id: DeviceId) -> Option<String> {
+        self.device(id).as_ref().map(name_device)
     }
 }

@@ -27,7 +27,8 @@
 
 use crate::engine::Report;
 use crate::findings::judge::Finding;
-use crate::inventory::Device;
+use crate::inventory::{Device, confidence_name};
+use crate::signatures::classes::class_words;
 use citytap_sensor::counters::Counter;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -115,7 +116,7 @@ impl Expectations {
         }
         let mut findings: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for finding in &report.judgement.findings {
-            *findings.entry((finding.check, finding.severity.name())).or_insert(0) += 1;
+            *findings.entry((finding.spec.id, finding.severity.name())).or_insert(0) += 1;
         }
         wanted.finding = findings
             .into_iter()
@@ -176,9 +177,9 @@ impl Expectations {
     }
 
     fn check_device(&self, wanted: &Spanned<WantedDevice>, report: &Report) -> Option<String> {
-        let matching: Vec<&Device> = report.devices.values().filter(|device| wanted.get_ref().fits(device)).collect();
+        let matching = report.inventory.devices().find(|device| wanted.get_ref().fits(device));
         let place = self.place(wanted.span().start);
-        match (matching.first(), wanted.get_ref().absent) {
+        match (matching, wanted.get_ref().absent) {
             (None, false) => Some(format!("{place}: no device is like this: {}.", wanted.get_ref().describe())),
             (Some(device), true) => {
                 Some(format!("{place}: device {} must not appear but does: {}.", device.id, wanted.get_ref().describe()))
@@ -192,7 +193,7 @@ impl Expectations {
         let wanted = wanted.get_ref();
         let matching: Vec<&Finding> = report.judgement.findings.iter().filter(|finding| wanted.fits(finding, report)).collect();
         let frames = || {
-            let frames = matching.iter().flat_map(|finding| finding.evidence.iter().map(|place| place.frame.to_string()));
+            let frames = matching.iter().flat_map(|finding| finding.places().map(|place| place.frame.to_string()));
             frames.take(6).collect::<Vec<_>>().join(", ")
         };
         match (matching.len(), wanted.absent, wanted.count) {
@@ -226,14 +227,14 @@ fn toml_key(name: &str) -> String {
 /// The numbers that can be expected, by name.
 fn counts(report: &Report) -> impl Iterator<Item = (String, u64)> {
     let mut counts = vec![
-        ("devices".to_owned(), report.devices.len() as u64),
+        ("devices".to_owned(), report.inventory.count().0 as u64),
         ("findings".to_owned(), report.judgement.findings.len() as u64),
         ("actions".to_owned(), report.actions.len() as u64),
         ("packets".to_owned(), report.coverage.counters.get(Counter::Packets)),
     ];
     let mut classes: BTreeMap<String, u64> = BTreeMap::new();
-    for device in report.devices.values() {
-        let class = device.class.as_ref().map_or("unclassed", |class| class.name.as_str());
+    for class in report.inventory.classes() {
+        let class = class.and_then(class_words).map_or("unclassed", |(name, _)| name);
         *classes.entry(format!("class.{class}")).or_insert(0) += 1;
     }
     counts.extend(classes);
@@ -278,13 +279,13 @@ impl WantedDevice {
 
 impl WantedFinding {
     fn fits(&self, finding: &Finding, report: &Report) -> bool {
-        let device = || report.devices.get(&finding.device);
+        let device = || report.inventory.device(finding.device);
         let has_identity = self.identity.as_ref().is_none_or(|wanted| {
             device().is_some_and(|device| device.identities.iter().any(|name| *wanted == format!("{}:{}", name.kind, name.value)))
         });
-        finding.check == self.check
+        finding.spec.id == self.check
             && self.severity.as_ref().is_none_or(|wanted| finding.severity.name() == wanted)
-            && self.confidence.as_ref().is_none_or(|wanted| finding.confidence == wanted)
+            && self.confidence.as_ref().is_none_or(|wanted| confidence_name(finding.confidence) == wanted)
             && has_identity
     }
 }

@@ -5,11 +5,13 @@ pub mod device;
 pub mod text;
 
 use crate::engine::Report;
-use crate::findings::actions::Action;
-use crate::findings::judge::{Check, Outcome};
-use crate::inventory::Device;
+use crate::findings::actions::{Action, Directory};
+use crate::findings::judge::{Check, Finding, Outcome};
+use crate::inventory::{Inventory, confidence_name};
+use crate::signatures::classes::class_words;
 use citytap_sensor::counters::Counter;
 use citytap_sensor::time::Timestamp;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use text::{WIDTH, wrapped};
@@ -22,9 +24,10 @@ pub fn replay(report: &Report, damaged: usize) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = read(&mut text, report, damaged);
-    let _ = devices(&mut text, report.devices.values());
+    let _ = devices(&mut text, &report.inventory);
     let _ = checks(&mut text, &report.judgement.checks, &report.judgement.findings);
-    let _ = actions(&mut text, &report.actions, ACTIONS_SHOWN, "--out DIR writes them all to actions.jsonl");
+    let rest = "--out DIR writes them all to actions.jsonl";
+    let _ = actions(&mut text, &report.actions, &report.inventory, ACTIONS_SHOWN, rest);
     text
 }
 
@@ -58,25 +61,25 @@ fn read(text: &mut String, report: &Report, damaged: usize) -> std::fmt::Result 
     Ok(())
 }
 
-fn devices<'a>(text: &mut String, devices: impl Iterator<Item = &'a Device>) -> std::fmt::Result {
-    let mut classes: BTreeMap<String, usize> = BTreeMap::new();
+fn devices(text: &mut String, inventory: &Inventory) -> std::fmt::Result {
+    let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut total, mut unclassed, mut provisional) = (0, 0, 0);
-    for device in devices {
-        if device.provisional {
+    for (class, mentioned_alone) in inventory.classes().iter().zip(inventory.provisional()) {
+        if mentioned_alone {
             provisional += 1;
             continue;
         }
         total += 1;
-        match &device.class {
-            Some(class) => *classes.entry(class.name.clone()).or_insert(0) += 1,
+        match class.and_then(class_words) {
+            Some((name, _)) => *classes.entry(name).or_insert(0) += 1,
             None => unclassed += 1,
         }
     }
     writeln!(text, "DEVICES {}", grouped(total))?;
-    let mut classes: Vec<(usize, String)> = classes.into_iter().map(|(name, count)| (count, name)).collect();
-    classes.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let mut classes: Vec<(usize, &str)> = classes.into_iter().map(|(name, count)| (count, name)).collect();
+    classes.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
     if unclassed > 0 {
-        classes.push((unclassed, "unclassed".into()));
+        classes.push((unclassed, "unclassed"));
     }
     wrap(text, classes.iter().map(|(count, name)| format!("{name} {}", grouped(*count as u64))))?;
     if provisional > 0 {
@@ -85,7 +88,7 @@ fn devices<'a>(text: &mut String, devices: impl Iterator<Item = &'a Device>) -> 
     Ok(())
 }
 
-fn checks(text: &mut String, checks: &[Check], findings: &[crate::findings::judge::Finding]) -> std::fmt::Result {
+fn checks(text: &mut String, checks: &[Check], findings: &[Finding]) -> std::fmt::Result {
     let mut by_check: BTreeMap<&str, Vec<&Check>> = BTreeMap::new();
     checks.iter().for_each(|check| by_check.entry(check.spec.title).or_default().push(check));
     if !by_check.is_empty() {
@@ -95,8 +98,8 @@ fn checks(text: &mut String, checks: &[Check], findings: &[crate::findings::judg
         let count = |wanted| checks.iter().filter(|check| check.outcome == wanted).count() as u64;
         let mut parts = Vec::new();
         if count(Outcome::Found) > 0 {
-            let sure = findings.iter().filter(|finding| finding.spec.title == title).map(|finding| finding.sureness()).max();
-            let sure = sure.map_or("", crate::inventory::confidence_name);
+            let sure = findings.iter().filter(|finding| finding.spec.title == title).map(|finding| finding.confidence).max();
+            let sure = sure.map_or("", confidence_name);
             parts.push(format!("{} found [{sure}]", grouped(count(Outcome::Found))));
         }
         if count(Outcome::Clear) > 0 {
@@ -112,34 +115,35 @@ fn checks(text: &mut String, checks: &[Check], findings: &[crate::findings::judg
 
 /// The reasons why devices could not be tested, the most frequent first.
 fn reasons(checks: &[&Check]) -> String {
-    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut reasons: BTreeMap<Cow<'_, str>, usize> = BTreeMap::new();
     for check in checks.iter().filter(|check| check.outcome == Outcome::Untested) {
-        *reasons.entry(&check.reason).or_insert(0) += 1;
+        *reasons.entry(check.reason()).or_insert(0) += 1;
     }
-    let mut reasons: Vec<(&str, usize)> = reasons.into_iter().collect();
-    reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    let mut reasons: Vec<(Cow<'_, str>, usize)> = reasons.into_iter().collect();
+    reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     match reasons.as_slice() {
-        [(only, _)] => (*only).to_owned(),
+        [(only, _)] => only.to_string(),
         many => many.iter().take(3).map(|(reason, count)| format!("{count}: {reason}")).collect::<Vec<_>>().join("; "),
     }
 }
 
-/// Actions as lines: at most `shown` of them, the rest is counted.
-pub fn act(actions: &[Action], shown: usize, rest: &str) -> String {
+/// Actions as lines, with the devices as `devices` knows them: at most `shown` of them, the rest is counted.
+pub fn act(actions: &[Action], devices: &dyn Directory, shown: usize, rest: &str) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = self::actions(&mut text, actions, shown, rest);
+    let _ = self::actions(&mut text, actions, devices, shown, rest);
     text
 }
 
-fn actions(text: &mut String, actions: &[Action], shown: usize, rest: &str) -> std::fmt::Result {
+fn actions(text: &mut String, actions: &[Action], devices: &dyn Directory, shown: usize, rest: &str) -> std::fmt::Result {
     if actions.is_empty() {
         return writeln!(text, "ACT  nothing was found. What could not be tested stands above.");
     }
     for action in actions.iter().take(shown) {
-        let (severity, confidence) = (action.severity.name(), action.confidence);
-        text.push_str(&wrapped("ACT  ", &format!("{}  [{severity}, {confidence}]", action.title)));
-        let (first, _) = action.remedy.split_once(". ").unwrap_or((action.remedy.trim_end_matches('.'), ""));
+        let (severity, confidence) = (action.severity.name(), confidence_name(action.confidence));
+        text.push_str(&wrapped("ACT  ", &format!("{}  [{severity}, {confidence}]", action.title(devices))));
+        let remedy = action.spec.remedy;
+        let (first, _) = remedy.split_once(". ").unwrap_or((remedy.trim_end_matches('.'), ""));
         text.push_str(&wrapped("     do: ", &format!("{first}.")));
     }
     let more = actions.len().saturating_sub(shown);

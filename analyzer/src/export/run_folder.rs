@@ -3,6 +3,7 @@
 //! Files are written beside their final name and renamed, so that a reader never sees half of one.
 
 use crate::engine::Report;
+use crate::findings::actions::Told;
 use crate::signatures;
 use citytap_sensor::capture::CaptureInfo;
 use serde::Serialize;
@@ -28,9 +29,9 @@ pub fn write(
     let failed = |path: &Path, error: io::Error| format!("cannot write {}: {error}", path.display());
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     let files = [
-        ("devices.jsonl", lines(report.devices.values())),
+        ("devices.jsonl", lines(report.inventory.devices())),
         ("findings.jsonl", lines(&report.judgement.findings)),
-        ("actions.jsonl", lines(&report.actions)),
+        ("actions.jsonl", lines(told(report))),
         ("checks.jsonl", lines(&report.judgement.checks)),
         ("coverage.json", pretty(&coverage(report))),
         ("manifest.json", pretty(&manifest(report, captures, digests, site))),
@@ -48,11 +49,15 @@ pub fn as_one_object(report: &Report, captures: &[CaptureInfo], site: &str) -> S
     pretty(&json!({
         "manifest": manifest(report, captures, &[], site),
         "coverage": coverage(report),
-        "devices": report.devices.values().collect::<Vec<_>>(),
+        "devices": report.inventory.devices().collect::<Vec<_>>(),
         "findings": report.judgement.findings,
-        "actions": report.actions,
+        "actions": told(report).collect::<Vec<_>>(),
         "checks": report.judgement.checks,
     }))
+}
+
+fn told(report: &Report) -> impl Iterator<Item = Told<'_>> {
+    report.actions.iter().map(|action| Told { action, devices: &report.inventory })
 }
 
 /// One JSON object a line, each with the schema's version.
@@ -121,7 +126,7 @@ pub(crate) fn manifest(report: &Report, captures: &[CaptureInfo], digests: &[Opt
         "site": site,
         "captures": captures,
         "packs": signatures::packs(),
-        "devices": report.devices.len(),
+        "devices": report.inventory.count().0,
         "findings": report.judgement.findings.len(),
         "actions": report.actions.len(),
     })

@@ -2,61 +2,140 @@
 //!
 //! Of several answers for one device the gravest counts: found before could-not-test before tested-and-clear where another name of the
 //! device stays untested. Findings that differ in severity, confidence or arguments stay apart.
+//!
+//! A city can have a hundred thousand answers of which a screen shows the sums: what is kept of each is small, and sentences are made where
+//! somebody reads them.
 
-use super::{Answer, CheckSpec, Evidence, Severity, Verdict};
+use super::{Answer, Argument, CheckSpec, Evidence, Severity, Verdict};
 use crate::hot::owned::IdentityKey;
-use crate::inventory::{DeviceId, Inventory};
+use crate::inventory::{DeviceId, Inventory, confidence_name};
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::ser::{SerializeMap, SerializeStruct};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::fmt;
+use std::sync::Arc;
+
+/// The id of a finding: a hash of check, device and arguments, written as 16 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FindingId(pub u64);
+
+impl FindingId {
+    /// Of a finding of this check about this device; arguments that only count are left out.
+    pub fn of<'a>(check: &str, device: DeviceId, arguments: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(check);
+        hash.update(device.0.to_be_bytes());
+        for (name, value) in arguments.filter(|(name, _)| !COUNTS.contains(name)) {
+            hash.update(name);
+            hash.update([0]);
+            hash.update(value);
+            hash.update([0]);
+        }
+        Self(first_bytes(&hash.finalize()))
+    }
+}
+
+/// The first eight bytes of a digest as a number.
+pub(super) fn first_bytes(digest: &[u8]) -> u64 {
+    digest.iter().take(8).fold(0, |id, &byte| id << 8 | u64::from(byte))
+}
+
+impl fmt::Display for FindingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Serialize for FindingId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Arguments that grow while a finding stays the same.
+const COUNTS: &[&str] = &["clients"];
 
 /// A check's answer that matters, about one device.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Finding {
     /// Stable: a hash of check, device and arguments.
-    pub id: String,
+    pub id: FindingId,
     /// Which check.
-    pub check: &'static str,
+    pub spec: &'static CheckSpec,
     /// Which device.
     pub device: DeviceId,
     /// The name of the device that it was seen on.
-    pub subject: String,
+    pub subject: IdentityKey,
     /// How bad.
     pub severity: Severity,
     /// How sure.
-    pub confidence: &'static str,
-    /// What was found, as a sentence.
-    pub message: String,
-    /// The arguments of the sentence.
-    pub arguments: BTreeMap<Cow<'static, str>, String>,
-    /// What the owner should do.
-    pub remedy: &'static str,
-    /// Why it matters.
-    pub why: &'static str,
-    /// CWE, CVE, ATT&CK, clauses.
-    pub references: &'static [&'static str],
-    /// When it was first seen.
-    pub first_seen: Option<Timestamp>,
-    /// When it was last seen.
-    pub last_seen: Option<Timestamp>,
-    /// How often it was seen.
-    pub count: u64,
-    /// Where: the first three and the last three places.
-    pub evidence: Vec<Place>,
-    /// The question, for grouping.
-    #[serde(skip)]
-    pub spec: &'static CheckSpec,
-    #[serde(skip)]
-    pub(super) sureness: Confidence,
+    pub confidence: Confidence,
+    /// The arguments of its sentence, sorted by name.
+    pub arguments: Arc<[Argument]>,
+    /// Where and how often it was seen.
+    pub evidence: Evidence,
 }
 
 impl Finding {
-    /// How sure, comparable.
-    pub fn sureness(&self) -> Confidence {
-        self.sureness
+    /// What was found, as a sentence.
+    pub fn message(&self) -> String {
+        render(self.spec.finding, self.arguments.iter().map(|(name, value)| (*name, &**value)))
+    }
+
+    /// When it was first seen.
+    pub fn first_seen(&self) -> Option<Timestamp> {
+        self.evidence.pointers().next().map(|pointer| pointer.seen.time)
+    }
+
+    /// When it was last seen.
+    pub fn last_seen(&self) -> Option<Timestamp> {
+        self.evidence.pointers().next_back().map(|pointer| pointer.seen.time)
+    }
+
+    /// Where: the first three and the last three places.
+    pub fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.evidence.pointers().map(|pointer| Place {
+            frame: pointer.seen.place.frame,
+            time: pointer.seen.time,
+            field: pointer.field.into(),
+        })
+    }
+}
+
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Finding", 15)?;
+        fields.serialize_field("id", &self.id)?;
+        fields.serialize_field("check", self.spec.id)?;
+        fields.serialize_field("device", &self.device)?;
+        fields.serialize_field("subject", &self.subject.to_string())?;
+        fields.serialize_field("severity", &self.severity)?;
+        fields.serialize_field("confidence", confidence_name(self.confidence))?;
+        fields.serialize_field("message", &self.message())?;
+        fields.serialize_field("arguments", &ByName(&self.arguments))?;
+        fields.serialize_field("remedy", self.spec.remedy)?;
+        fields.serialize_field("why", self.spec.why)?;
+        fields.serialize_field("references", self.spec.references)?;
+        fields.serialize_field("first_seen", &self.first_seen())?;
+        fields.serialize_field("last_seen", &self.last_seen())?;
+        fields.serialize_field("count", &self.evidence.count)?;
+        fields.serialize_field("evidence", &self.places().collect::<Vec<_>>())?;
+        fields.end()
+    }
+}
+
+/// Arguments as a JSON object.
+struct ByName<'a>(&'a [Argument]);
+
+impl Serialize for ByName<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        self.0.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        map.end()
     }
 }
 
@@ -84,130 +163,158 @@ pub enum Outcome {
 }
 
 /// The answer to one check about one device.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Check {
-    /// Which check.
-    pub check: &'static str,
+    /// The question.
+    pub spec: &'static CheckSpec,
     /// Which device.
     pub device: DeviceId,
     /// The answer.
     pub outcome: Outcome,
-    /// On what it was tested, or why it could not be; for a finding, the sentence.
-    pub reason: String,
-    /// The question.
-    #[serde(skip)]
-    pub spec: &'static CheckSpec,
+    reason: Reason,
 }
 
-/// All answers, sorted: by check, then device.
+#[derive(Clone, Debug)]
+enum Reason {
+    Words(Cow<'static, str>),
+    /// The arguments of the finding's sentence.
+    Finding(Arc<[Argument]>),
+}
+
+impl Check {
+    /// On what it was tested, or why it could not be; for a finding, the sentence.
+    pub fn reason(&self) -> Cow<'_, str> {
+        match &self.reason {
+            Reason::Words(words) => Cow::Borrowed(words),
+            Reason::Finding(arguments) => {
+                render(self.spec.finding, arguments.iter().map(|(name, value)| (*name, &**value))).into()
+            }
+        }
+    }
+}
+
+impl Serialize for Check {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Check", 4)?;
+        fields.serialize_field("check", self.spec.id)?;
+        fields.serialize_field("device", &self.device)?;
+        fields.serialize_field("outcome", &self.outcome)?;
+        fields.serialize_field("reason", &self.reason())?;
+        fields.end()
+    }
+}
+
+/// All answers.
 #[derive(Default)]
 pub struct Judgement {
-    /// What was found.
+    /// What was found: the gravest first, then by check, device and id.
     pub findings: Vec<Finding>,
-    /// Every answer.
+    /// Every answer, by check, then device.
     pub checks: Vec<Check>,
 }
 
 /// Judges devices by the answers about their names. An answer about a name that no device has any more is left out and counted.
 pub fn judge(verdicts: Vec<Verdict>, inventory: &Inventory) -> (Judgement, u64) {
-    let mut by_device: BTreeMap<(&'static str, DeviceId), Vec<Verdict>> = BTreeMap::new();
-    let mut homeless = 0;
-    for verdict in verdicts {
-        match inventory.device_of(&verdict.subject) {
-            Some(device) => by_device.entry((verdict.check.id, device)).or_default().push(verdict),
-            None => homeless += 1,
-        }
-    }
+    let given = verdicts.len();
+    let mut housed: Vec<(&'static str, DeviceId, Verdict)> = Vec::with_capacity(given);
+    housed.extend(
+        verdicts
+            .into_iter()
+            .filter_map(|verdict| Some((verdict.check.id, inventory.device_of(&verdict.subject)?, verdict))),
+    );
+    let homeless = given - housed.len();
+    housed.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| a.2.subject.cmp(&b.2.subject)));
     let mut judgement = Judgement::default();
-    for ((_, device), mut verdicts) in by_device {
-        verdicts.sort_by(|a, b| a.subject.cmp(&b.subject));
-        judge_device(device, verdicts, &mut judgement);
+    let mut answers = housed.into_iter().peekable();
+    while let Some((check, device, verdict)) = answers.next() {
+        let mut one = Judging::new(device, verdict.check);
+        one.take(verdict);
+        while let Some((.., verdict)) = answers.next_if(|other| (other.0, other.1) == (check, device)) {
+            one.take(verdict);
+        }
+        one.conclude(&mut judgement);
     }
     judgement.findings.sort_by(|a, b| {
-        b.severity
-            .cmp(&a.severity)
-            .then_with(|| a.check.cmp(b.check))
-            .then_with(|| a.device.cmp(&b.device))
-            .then_with(|| a.id.cmp(&b.id))
+        (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
     });
-    (judgement, homeless)
+    (judgement, homeless as u64)
 }
 
-fn judge_device(device: DeviceId, verdicts: Vec<Verdict>, judgement: &mut Judgement) {
-    let Some(spec) = verdicts.first().map(|verdict| verdict.check) else { return };
-    let mut found: BTreeMap<Key, (IdentityKey, Evidence)> = BTreeMap::new();
-    let mut answer: Option<(u8, Outcome, String)> = None;
-    for verdict in verdicts {
+/// The answers to one check about the names of one device.
+struct Judging {
+    device: DeviceId,
+    spec: &'static CheckSpec,
+    found: Vec<One>,
+    answer: Option<(u8, Outcome, Reason)>,
+}
+
+/// Findings of one severity, confidence and wording.
+struct One {
+    severity: Severity,
+    confidence: Confidence,
+    arguments: Arc<[Argument]>,
+    subject: IdentityKey,
+    evidence: Evidence,
+}
+
+impl Judging {
+    fn new(device: DeviceId, spec: &'static CheckSpec) -> Self {
+        Self { device, spec, found: Vec::new(), answer: None }
+    }
+
+    fn take(&mut self, verdict: Verdict) {
         let (weight, outcome, reason) = match verdict.answer {
-            Answer::Found(one) => {
-                let key = (std::cmp::Reverse(one.severity), std::cmp::Reverse(one.confidence), one.arguments);
-                let reason = render(spec.finding, &key.2);
-                let (_, evidence) = found.entry(key).or_insert_with(|| (verdict.subject, Evidence::default()));
-                evidence.merge(&one.evidence);
-                (3, Outcome::Found, reason)
+            Answer::Found(found) => {
+                let same = |one: &&mut One| {
+                    (one.severity, one.confidence) == (found.severity, found.confidence) && *one.arguments == *found.arguments
+                };
+                let arguments = match self.found.iter_mut().find(same) {
+                    Some(one) => {
+                        one.evidence.merge(&found.evidence);
+                        one.arguments.clone()
+                    }
+                    None => {
+                        let arguments: Arc<[Argument]> = found.arguments.into();
+                        self.found.push(One {
+                            severity: found.severity,
+                            confidence: found.confidence,
+                            arguments: arguments.clone(),
+                            subject: verdict.subject,
+                            evidence: found.evidence,
+                        });
+                        arguments
+                    }
+                };
+                (3, Outcome::Found, Reason::Finding(arguments))
             }
-            Answer::Untested(reason) => (2, Outcome::Untested, reason),
-            Answer::Clear(reason) => (1, Outcome::Clear, reason),
-            Answer::Otherwise(reason) => (0, Outcome::Untested, reason.to_owned()),
+            Answer::Untested(reason) => (2, Outcome::Untested, Reason::Words(reason)),
+            Answer::Clear(reason) => (1, Outcome::Clear, Reason::Words(reason)),
+            Answer::Otherwise(reason) => (0, Outcome::Untested, Reason::Words(reason.into())),
         };
-        if answer.as_ref().is_none_or(|(before, ..)| weight > *before) {
-            answer = Some((weight, outcome, reason));
+        if self.answer.as_ref().is_none_or(|(before, ..)| weight > *before) {
+            self.answer = Some((weight, outcome, reason));
         }
     }
-    let findings = found.into_iter().map(|(key, (subject, evidence))| finding(spec, device, key, &subject, &evidence));
-    judgement.findings.extend(findings);
-    if let Some((_, outcome, reason)) = answer {
-        judgement.checks.push(Check { check: spec.id, device, outcome, reason, spec });
+
+    fn conclude(self, judgement: &mut Judgement) {
+        let (device, spec) = (self.device, self.spec);
+        judgement.findings.extend(self.found.into_iter().map(|one| Finding {
+            id: FindingId::of(spec.id, device, one.arguments.iter().map(|(name, value)| (*name, &**value))),
+            spec,
+            device,
+            subject: one.subject,
+            severity: one.severity,
+            confidence: one.confidence,
+            arguments: one.arguments,
+            evidence: one.evidence,
+        }));
+        if let Some((_, outcome, reason)) = self.answer {
+            judgement.checks.push(Check { spec, device, outcome, reason });
+        }
     }
 }
-
-type Key = (std::cmp::Reverse<Severity>, std::cmp::Reverse<Confidence>, Vec<(&'static str, String)>);
-
-fn finding(spec: &'static CheckSpec, device: DeviceId, key: Key, subject: &IdentityKey, evidence: &Evidence) -> Finding {
-    let (severity, sureness, arguments) = (key.0.0, key.1.0, key.2);
-    let id = finding_id(spec.id, device, arguments.iter().map(|(name, value)| (*name, value.as_str())));
-    Finding {
-        id,
-        check: spec.id,
-        device,
-        subject: subject.to_string(),
-        severity,
-        confidence: crate::inventory::confidence_name(sureness),
-        message: render(spec.finding, &arguments),
-        arguments: arguments.into_iter().map(|(name, value)| (name.into(), value)).collect(),
-        remedy: spec.remedy,
-        why: spec.why,
-        references: spec.references,
-        first_seen: evidence.pointers().next().map(|pointer| pointer.seen.time),
-        last_seen: evidence.pointers().last().map(|pointer| pointer.seen.time),
-        count: evidence.count,
-        evidence: evidence
-            .pointers()
-            .map(|pointer| Place { frame: pointer.seen.place.frame, time: pointer.seen.time, field: pointer.field.into() })
-            .collect(),
-        spec,
-        sureness,
-    }
-}
-
-/// The id of a finding: a hash of check, device and arguments, those that only count left out.
-pub fn finding_id<'a>(check: &str, device: DeviceId, arguments: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut hash = Sha256::new();
-    hash.update(check);
-    hash.update(device.0.to_be_bytes());
-    for (name, value) in arguments.filter(|(name, _)| !COUNTS.contains(name)) {
-        hash.update(name);
-        hash.update([0]);
-        hash.update(value);
-        hash.update([0]);
-    }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Arguments that grow while a finding stays the same.
-const COUNTS: &[&str] = &["clients"];
 
 /// Puts arguments into a sentence.
-pub(super) fn render(sentence: &str, arguments: &[(impl AsRef<str>, String)]) -> String {
-    arguments.iter().fold(sentence.to_owned(), |text, (name, value)| text.replace(&format!("{{{}}}", name.as_ref()), value))
+pub(super) fn render<'a>(sentence: &str, arguments: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    arguments.fold(sentence.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }

@@ -7,10 +7,12 @@
 //!   found stays found until a later run tests and finds it clear, and the order in which runs are added does not matter.
 //! - A finding is *open* as long as its check's answer is found; else it is *cleared*, and asks for no action.
 
-use super::judge::{Check, Finding, Outcome, Place, finding_id};
-use super::{CheckSpec, Severity};
+use super::Severity;
+use super::actions::{Cause, Part};
+use super::judge::{Check, Finding, FindingId, Outcome, Place};
+use crate::checks;
 use crate::inventory::merge::Counting;
-use crate::inventory::{DeviceId, confidence_named, when};
+use crate::inventory::{DeviceId, confidence_name, confidence_named, when};
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -77,23 +79,23 @@ pub struct KeptPlace {
 impl KeptFinding {
     /// A run's finding, about a device that the store may know by another id.
     pub fn new(finding: &Finding, device: DeviceId, run: Option<u32>) -> Self {
-        let place = |place: &Place| KeptPlace { frame: place.frame, time: place.time, field: place.field.to_string(), run };
+        let place = |place: Place| KeptPlace { frame: place.frame, time: place.time, field: place.field.into_owned(), run };
         let mut kept = Self {
-            id: finding.id.clone(),
-            check: finding.check.into(),
+            id: finding.id.to_string(),
+            check: finding.spec.id.into(),
             device: finding.device,
-            subject: finding.subject.clone(),
+            subject: finding.subject.to_string(),
             severity: finding.severity,
-            confidence: finding.confidence.into(),
-            message: finding.message.clone(),
-            arguments: finding.arguments.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
-            remedy: finding.remedy.into(),
-            why: finding.why.into(),
-            references: finding.references.iter().map(ToString::to_string).collect(),
-            first_seen: finding.first_seen,
-            last_seen: finding.last_seen,
-            count: finding.count,
-            evidence: finding.evidence.iter().map(place).collect(),
+            confidence: confidence_name(finding.confidence).into(),
+            message: finding.message(),
+            arguments: finding.arguments.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect(),
+            remedy: finding.spec.remedy.into(),
+            why: finding.spec.why.into(),
+            references: finding.spec.references.iter().map(ToString::to_string).collect(),
+            first_seen: finding.first_seen(),
+            last_seen: finding.last_seen(),
+            count: finding.evidence.count,
+            evidence: finding.places().map(place).collect(),
         };
         kept.belongs_to(device);
         kept
@@ -104,7 +106,7 @@ impl KeptFinding {
         if self.device != device {
             self.device = device;
             let arguments = self.arguments.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            self.id = finding_id(&self.check, device, arguments);
+            self.id = FindingId::of(&self.check, device, arguments).to_string();
         }
     }
 
@@ -126,32 +128,13 @@ impl KeptFinding {
         *self = Self { count, first_seen, last_seen, evidence, ..std::mem::take(self) };
     }
 
-    /// As a finding of the check that it answers, for grouping into actions.
-    pub fn as_finding(&self, spec: &'static CheckSpec) -> Finding {
-        let sureness = confidence_named(&self.confidence).unwrap_or(Confidence::Possible);
-        Finding {
-            id: self.id.clone(),
-            check: spec.id,
-            device: self.device,
-            subject: self.subject.clone(),
-            severity: self.severity,
-            confidence: crate::inventory::confidence_name(sureness),
-            message: self.message.clone(),
-            arguments: self.arguments.iter().map(|(name, value)| (name.clone().into(), value.clone())).collect(),
-            remedy: spec.remedy,
-            why: spec.why,
-            references: spec.references,
-            first_seen: self.first_seen,
-            last_seen: self.last_seen,
-            count: self.count,
-            evidence: self
-                .evidence
-                .iter()
-                .map(|place| Place { frame: place.frame, time: place.time, field: place.field.clone().into() })
-                .collect(),
-            spec,
-            sureness,
-        }
+    /// As actions see it; `None` where this version knows no such check.
+    pub fn part(&self) -> Option<Part<'_>> {
+        let spec = checks::by_id(&self.check)?;
+        let confidence = confidence_named(&self.confidence).unwrap_or(Confidence::Possible);
+        let arguments = self.arguments.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let id = FindingId(u64::from_str_radix(&self.id, 16).ok()?);
+        Some(Part { id, device: self.device, cause: Cause::new(spec, self.severity, confidence, arguments) })
     }
 }
 
@@ -196,7 +179,7 @@ pub struct KeptCheck {
 impl KeptCheck {
     /// A run's answer, about a device that the store may know by another id.
     pub fn new(check: &Check, device: DeviceId, as_of: Option<Timestamp>) -> Self {
-        Self { check: check.check.into(), device, outcome: check.outcome, reason: check.reason.clone(), as_of }
+        Self { check: check.spec.id.into(), device, outcome: check.outcome, reason: check.reason().into_owned(), as_of }
     }
 
     /// Adds the answer of another run.

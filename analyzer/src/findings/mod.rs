@@ -9,9 +9,10 @@ pub mod kept;
 use crate::hot::owned::{IdentityKey, Seen};
 use citytap_sensor::observation::Confidence;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Good to know.
@@ -68,6 +69,12 @@ impl PartialEq for CheckSpec {
 }
 impl Eq for CheckSpec {}
 
+impl std::hash::Hash for CheckSpec {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
 /// An answer to a check about a name.
 #[derive(Clone, Debug)]
 pub struct Verdict {
@@ -85,12 +92,15 @@ pub enum Answer {
     /// It is so.
     Found(Found),
     /// It was tested and is not so; the text says on what.
-    Clear(String),
+    Clear(Cow<'static, str>),
     /// It could not be tested; the text says why.
-    Untested(String),
+    Untested(Cow<'static, str>),
     /// It could not be tested, unless another answer about the device says more; the text says why.
     Otherwise(&'static str),
 }
+
+/// What stands in a sentence's place, by the place's name.
+pub type Argument = (&'static str, Cow<'static, str>);
 
 /// What was found.
 #[derive(Clone, Debug)]
@@ -101,7 +111,7 @@ pub struct Found {
     pub confidence: Confidence,
     /// Arguments of the check's sentences, sorted by name. Those whose name begins with `_` stand in the
     /// finding's sentence and do not part actions.
-    pub arguments: Vec<(&'static str, String)>,
+    pub arguments: Vec<Argument>,
     /// Where it was seen.
     pub evidence: Evidence,
 }
@@ -109,8 +119,8 @@ pub struct Found {
 /// Where something was seen: the first three and the last three places, and how often in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    first: Vec<Pointer>,
-    last: Vec<Pointer>,
+    /// At most twice [`KEPT`]: beyond that the first stay and the last move on.
+    places: Vec<Pointer>,
     /// How often in all.
     pub count: u64,
 }
@@ -143,28 +153,26 @@ impl Evidence {
 
     /// Adds all of another's.
     pub fn merge(&mut self, other: &Evidence) {
+        if self.count == 0 {
+            return self.clone_from(other);
+        }
         self.count += other.count;
-        let mut all: Vec<Pointer> = self.pointers().chain(other.pointers()).collect();
+        let mut all = std::mem::take(&mut self.places);
+        all.extend(&other.places);
         all.sort_unstable();
         all.dedup();
-        self.first.clear();
-        self.last.clear();
         all.into_iter().for_each(|pointer| self.keep(pointer));
     }
 
     fn keep(&mut self, pointer: Pointer) {
-        if self.first.len() < KEPT {
-            self.first.push(pointer);
-            return;
+        if self.places.len() == 2 * KEPT {
+            self.places.remove(KEPT);
         }
-        if self.last.len() == KEPT {
-            self.last.remove(0);
-        }
-        self.last.push(pointer);
+        self.places.push(pointer);
     }
 
     /// The places kept, in the order of time.
-    pub fn pointers(&self) -> impl Iterator<Item = Pointer> + '_ {
-        self.first.iter().chain(&self.last).copied()
+    pub fn pointers(&self) -> impl DoubleEndedIterator<Item = Pointer> + '_ {
+        self.places.iter().copied()
     }
 }

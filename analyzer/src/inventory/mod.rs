@@ -43,6 +43,7 @@
 
 mod assemble;
 mod changes;
+mod classing;
 mod counters;
 mod device;
 mod groups;
@@ -154,6 +155,7 @@ pub struct Inventory {
     changes: Changes,
     counters: Counters,
     groups: OnceLock<Groups>,
+    classes: OnceLock<Vec<Option<&'static str>>>,
 }
 
 impl Inventory {
@@ -165,13 +167,14 @@ impl Inventory {
             changes: Changes::new(config.bounds.changes),
             counters: Counters::default(),
             groups: OnceLock::new(),
+            classes: OnceLock::new(),
             config,
         }
     }
 
     /// Takes a fact.
     pub fn apply(&mut self, fact: &OwnedFact, seen: Seen) {
-        self.groups.take();
+        self.forget_view();
         self.table.make_room(&mut self.counters);
         let stamp = Stamp::of(seen);
         match fact {
@@ -239,7 +242,7 @@ impl Inventory {
 
     /// Takes what a flow did: who is there, which MAC carried whose packets, how much.
     pub fn flow(&mut self, flow: &FlowSummary) {
-        self.groups.take();
+        self.forget_view();
         self.table.make_room(&mut self.counters);
         let stamps = [Stamp::at(flow.first, flow.place), Stamp::at(flow.last, flow.place)];
         let ends = [(flow.client, flow.client_mac, flow.packets[0]), (flow.server, flow.server_mac, flow.packets[1])];
@@ -284,26 +287,23 @@ impl Inventory {
     /// Drops every link between two names that facts made: what they joined is apart again. Answers whether there was one. A later fact makes
     /// the link again.
     pub fn drop_link(&mut self, a: &IdentityKey, b: &IdentityKey) -> bool {
-        self.groups.take();
+        self.forget_view();
         match (self.table.find(a), self.table.find(b)) {
             (Some(a), Some(b)) => self.table.drop_links(a, b),
             _ => false,
         }
     }
 
-    /// The devices, sorted by id. For many devices, [`Inventory::each_device`] needs less memory.
-    pub fn devices(&self) -> Vec<Device> {
-        let mut devices = Vec::new();
-        self.each_device(|device| devices.push(device));
-        devices
+    /// The devices, sorted by id; each is assembled when it is asked for.
+    pub fn devices(&self) -> impl Iterator<Item = Device> + '_ {
+        let groups = self.groups();
+        groups.listed().iter().map(|&group| self.assemble(groups, group))
     }
 
-    /// Hands over each device, in the order of their ids.
-    pub fn each_device(&self, mut take: impl FnMut(Device)) {
+    /// Whether each device is provisional, in the order of their ids.
+    pub fn provisional(&self) -> impl Iterator<Item = bool> + '_ {
         let groups = self.groups();
-        for &group in groups.listed() {
-            take(self.assemble(groups, group));
-        }
+        groups.listed().iter().map(|&group| groups.provisional(group))
     }
 
     /// How many devices there are, and how many of them are provisional.
@@ -356,6 +356,12 @@ impl Inventory {
         let mut named = self.table.nodes().iter().zip(0..);
         let (_, node) = named.find(|(node, _)| groups::id_of(&self.config.site, &node.key) == id)?;
         Some(groups.group(node)).filter(|&group| groups.is_listed(group))
+    }
+
+    fn forget_view(&mut self) {
+        if self.groups.take().is_some() {
+            self.classes.take();
+        }
     }
 
     fn groups(&self) -> &Groups {

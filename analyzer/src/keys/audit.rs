@@ -458,19 +458,21 @@ impl Device {
         let Some(last) = self.joins.last() else { return Answer::Untested(super::checks::NO_JOIN.into()) };
         let swept = self.joins.iter().filter(|join| join.cheap && join.patterns).count();
         if swept > 0 {
-            return Answer::Clear(format!(
+            let tested = format!(
                 "tested against {} keys on lists and derived from what it sends in clear, on {swept} of {} joins",
                 grouped(candidates.count()),
                 grouped(self.joins_seen)
-            ));
+            );
+            return Answer::Clear(tested.into());
         }
         let tried = if last.cheap { candidates.count() - patterns(candidates) } else { 0 };
         let so_far = format!("{} of {} candidate keys tried", grouped(tried), grouped(candidates.count()));
-        Answer::Untested(match self.short {
+        let why = match self.short {
             Some(Short::Device) => format!("budget: this device's key trials for the day are used up; {so_far}"),
             Some(Short::Total) => format!("budget: the day's key trials for all devices are used up; {so_far}"),
             None => format!("key trials still wait; {so_far}"),
-        })
+        };
+        Answer::Untested(why.into())
     }
 
     fn found(&self, fit: &Fit, candidates: &Candidates) -> Found {
@@ -485,7 +487,7 @@ impl Device {
         Found {
             severity: Severity::Critical,
             confidence: if fit.proved() { Confidence::Proved } else { Confidence::Possible },
-            arguments: vec![("_proof", fit.proof.map_or_else(chance, str::to_owned)), ("list", list), ("origin", origin)],
+            arguments: vec![("_proof", fit.proof.map_or_else(|| chance().into(), Into::into)), ("list", list.into()), ("origin", origin.into())],
             evidence: fit.evidence.clone(),
         }
     }

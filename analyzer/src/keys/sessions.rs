@@ -456,7 +456,7 @@ impl Session {
             return Answer::Found(Found {
                 severity: Severity::Critical,
                 confidence: Confidence::Proved,
-                arguments: vec![("_proof", "the codes of two frames".into()), ("list", list), ("origin", origin)],
+                arguments: vec![("_proof", "the codes of two frames".into()), ("list", list.into()), ("origin", origin.into())],
                 evidence: proof.evidence.clone(),
             });
         }
@@ -466,10 +466,13 @@ impl Session {
             _ if !self.fits.is_empty() => {
                 Answer::Untested("a published key fits one frame and not another: chance, or two devices with one address".into())
             }
-            Stage::Done => Answer::Clear(format!(
-                "tested against {keys} keys on lists and simple patterns, with frame counters to {}",
-                grouped((u64::from(HIGH_WORDS) << 16) - 1)
-            )),
+            Stage::Done => Answer::Clear(
+                format!(
+                    "tested against {keys} keys on lists and simple patterns, with frame counters to {}",
+                    grouped((u64::from(HIGH_WORDS) << 16) - 1)
+                )
+                .into(),
+            ),
             Stage::Short => Answer::Untested("budget: the day's key trials for all devices are used up".into()),
             Stage::Waiting | Stage::Cheap => Answer::Untested("key trials still wait".into()),
         }

@@ -55,6 +55,23 @@ pub fn class_words(id: &str) -> Option<(&'static str, &'static str)> {
     Some((&class.singular, &class.plural))
 }
 
+/// The id of a class as the pack holds it.
+pub fn id(id: &str) -> Option<&'static str> {
+    let pack: &'static Pack = &PACK;
+    pack.number.get_key_value(id).map(|(id, _)| id.as_str())
+}
+
+/// The rows of evidence whose patterns match a text of an attribute, as numbers.
+pub fn rows_matching(attribute: &str, text: &str) -> Vec<u32> {
+    let pack: &'static Pack = &PACK;
+    let kinds = pack.kinds.iter().filter(|kind| kind.attributes.iter().any(|known| known == attribute));
+    let matches = kinds.flat_map(|kind| {
+        let set = kind.set().map(|set| set.matches(text));
+        set.into_iter().flat_map(move |set| set.into_iter().filter_map(|at| Some(kind.rows.get(at)?.0 as u32)).collect::<Vec<_>>())
+    });
+    matches.collect()
+}
+
 /// The class that the most points speak for, if they are enough to show it.
 pub fn score(shown: &Shown<'_>) -> Option<Scored> {
     let pack: &'static Pack = &PACK;

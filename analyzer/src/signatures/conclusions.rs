@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 
 /// Topics that class patterns read, of each device: they are alike.
-const TOPICS: usize = 16;
+pub(super) const TOPICS: usize = 16;
 
 /// A statement of the wire about a device.
 #[derive(Clone, Debug)]
@@ -43,11 +43,11 @@ struct Candidate {
 }
 
 /// Kinds of names that rules read as attributes.
-const NAMES: [(&str, &str); 3] =
+pub(super) const NAMES: [(&str, &str); 3] =
     [("dev_eui", "lorawan.dev_eui"), ("mqtt_client", "mqtt.client_id"), ("lwm2m_endpoint", "lwm2m.endpoint")];
 
 /// Kinds of objects that rules read as attributes.
-const OBJECTS: [(&str, &str); 3] =
+pub(super) const OBJECTS: [(&str, &str); 3] =
     [("mqtt.topic", "mqtt.topic"), ("coap.resource", "coap.path"), ("coap.resource_type", "coap.core_rt")];
 
 /// Fills in attributes, vendor, product and the like, and the class. Everything else of the device is there already.
@@ -248,16 +248,12 @@ fn shown<'a>(device: &'a Device, fingerprints: &'a [(&'static str, String)]) -> 
     }
     let mut topics = 0;
     for object in &device.objects {
-        match object.kind.as_str() {
-            "lwm2m.object" => shown.value("object", &object.name),
-            "ha.component" => shown.value("ha_component", &object.name),
-            "ha.device_class" => shown.value("ha_device_class", &object.name),
-            "sparkplug.metric" => shown.text("metric", &object.name),
-            "coap.resource_type" => shown.text("resource_type", &object.name),
-            "mqtt.topic" if topics < TOPICS => {
-                topics += 1;
-                shown.text("topic", &object.name);
-            }
+        if object.kind == TOPIC {
+            topics += 1;
+        }
+        match word_of_object(&object.kind) {
+            Some(Word::Value(kind)) => shown.value(kind, &object.name),
+            Some(Word::Text(kind)) if object.kind != TOPIC || topics <= TOPICS => shown.text(kind, &object.name),
             _ => {}
         }
     }
@@ -266,25 +262,59 @@ fn shown<'a>(device: &'a Device, fingerprints: &'a [(&'static str, String)]) -> 
     }
     for attribute in device.attributes.iter().filter(|attribute| attribute.current || attribute.name == "device_type") {
         let text = attribute.value.as_str();
-        match (attribute.source.as_str(), attribute.name.as_str()) {
-            ("modbus.user_application_name", _) => shown.text("user_application_name", text),
-            ("coap.core_rt", _) => shown.text("resource_type", text),
-            ("gwmp.desc", _) => shown.text("description", text),
-            ("ha.component", _) => shown.value("ha_component", text),
-            ("ha.device_class", _) => shown.value("ha_device_class", text),
-            // What the network's operator calls the kind of device says more than a word in some name.
-            (source, "model") if source.ends_with("profile_name") => shown.text("profile", text),
-            (_, "name" | "hostname") => shown.text("name", text),
-            (_, "model") => shown.text("model", text),
-            (_, "product") => shown.text("product", text),
-            (_, "application") => shown.text("application", text),
-            (_, "device_type") => shown.text("profile", text),
-            (_, "vendor") => shown.text("vendor", text),
-            _ => {}
+        match word_of(&attribute.source, &attribute.name) {
+            Some(Word::Value(kind)) => shown.value(kind, text),
+            Some(Word::Text(kind)) => shown.text(kind, text),
+            None => {}
         }
     }
     shown
 }
+
+/// What `classes.toml` calls an attribute or object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// A kind of evidence whose value counts as it is.
+    Value(&'static str),
+    /// An attribute whose text patterns read.
+    Text(&'static str),
+}
+
+/// What an attribute from this field is called.
+pub(super) fn word_of(source: &str, name: &str) -> Option<Word> {
+    Some(match (source, name) {
+        ("modbus.user_application_name", _) => Word::Text("user_application_name"),
+        ("coap.core_rt", _) => Word::Text("resource_type"),
+        ("gwmp.desc", _) => Word::Text("description"),
+        ("ha.component", _) => Word::Value("ha_component"),
+        ("ha.device_class", _) => Word::Value("ha_device_class"),
+        // What the network's operator calls the kind of device says more than a word in some name.
+        (source, "model") if source.ends_with("profile_name") => Word::Text("profile"),
+        (_, "name" | "hostname") => Word::Text("name"),
+        (_, "model") => Word::Text("model"),
+        (_, "product") => Word::Text("product"),
+        (_, "application") => Word::Text("application"),
+        (_, "device_type") => Word::Text("profile"),
+        (_, "vendor") => Word::Text("vendor"),
+        _ => return None,
+    })
+}
+
+/// What an object of this kind is called.
+pub(super) fn word_of_object(kind: &str) -> Option<Word> {
+    Some(match kind {
+        "lwm2m.object" => Word::Value("object"),
+        "ha.component" => Word::Value("ha_component"),
+        "ha.device_class" => Word::Value("ha_device_class"),
+        "sparkplug.metric" => Word::Text("metric"),
+        "coap.resource_type" => Word::Text("resource_type"),
+        TOPIC => Word::Text("topic"),
+        _ => return None,
+    })
+}
+
+/// The kind of object of which [`TOPICS`] count.
+pub(super) const TOPIC: &str = "mqtt.topic";
 
 /// The roles as `classes.toml` calls them.
 fn roles<'a>(device: &'a Device, shown: &mut Shown<'a>) {

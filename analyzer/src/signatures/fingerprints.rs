@@ -7,7 +7,7 @@ use super::{
     FINGERPRINTS_GATEWAY, FINGERPRINTS_LORAWAN, FINGERPRINTS_LWM2M, FINGERPRINTS_MODBUS, FINGERPRINTS_MQTT, File, PackError,
 };
 use citytap_sensor::observation::{Attribute, Confidence};
-use regex::{Captures, Regex};
+use regex::{Captures, Regex, RegexSet};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{LazyLock, OnceLock};
@@ -175,18 +175,38 @@ pub struct Conclusion<'a> {
     pub source: &'a str,
 }
 
-/// All rules, found by the attribute of their first condition.
+/// All rules, found by the attributes that they read.
 struct Rules {
     rules: Vec<Rule>,
-    by_attribute: HashMap<String, Vec<usize>>,
+    by_attribute: HashMap<String, Reading>,
+}
+
+/// The conditions that read one attribute.
+#[derive(Default)]
+struct Reading {
+    /// Rule and place within it.
+    conditions: Vec<(usize, usize)>,
+    sources: Vec<String>,
+    /// All their patterns as one, compiled when first needed: one pass over a text finds those that match it.
+    set: OnceLock<Option<RegexSet>>,
+}
+
+impl Reading {
+    fn matched(&self, text: &str) -> impl Iterator<Item = (usize, usize)> {
+        let set = self.set.get_or_init(|| RegexSet::new(&self.sources).ok()).as_ref();
+        let matches: Vec<usize> = set.map(|set| set.matches(text).into_iter().collect()).unwrap_or_default();
+        matches.into_iter().filter_map(|at| self.conditions.get(at).copied())
+    }
 }
 
 impl Rules {
     fn new(rules: Vec<Rule>) -> Self {
-        let mut by_attribute: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut by_attribute: HashMap<String, Reading> = HashMap::new();
         for (number, rule) in rules.iter().enumerate() {
-            if let Some(first) = rule.when.first() {
-                by_attribute.entry(first.attribute.get_ref().clone()).or_default().push(number);
+            for (place, condition) in rule.when.iter().enumerate() {
+                let reading = by_attribute.entry(condition.attribute.get_ref().clone()).or_default();
+                reading.conditions.push((number, place));
+                reading.sources.push(condition.pattern.source.get_ref().clone());
             }
         }
         Self { rules, by_attribute }
@@ -198,13 +218,48 @@ pub fn conclude<'a>(inputs: &[Input<'a>]) -> Vec<Conclusion<'a>> {
     let rules: &'static Rules = &RULES;
     let mut found = Vec::new();
     for (number, input) in inputs.iter().enumerate() {
-        for &order in rules.by_attribute.get(input.attribute).into_iter().flatten() {
+        let Some(reading) = rules.by_attribute.get(input.attribute) else { continue };
+        for (order, _) in reading.matched(input.value).filter(|(_, place)| *place == 0) {
             if let Some(rule) = rules.rules.get(order) {
                 rule.conclude(order, number, inputs, &mut found);
             }
         }
     }
     found
+}
+
+/// How the rules read a text of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// No condition matches it.
+    None,
+    /// These conditions match it, whatever else it says: numbers, the same for the same conditions.
+    Conditions(Vec<u32>),
+    /// A condition matches it and takes something out of it.
+    Itself,
+    /// A condition matches it that asks for something else in the same packet.
+    WithPacket,
+}
+
+/// How the embedded rules read a text.
+pub fn touch(attribute: &str, text: &str) -> Touch {
+    let rules: &'static Rules = &RULES;
+    let Some(reading) = rules.by_attribute.get(attribute) else { return Touch::None };
+    let mut numbers = Vec::new();
+    let mut takes = false;
+    for (order, place) in reading.matched(text) {
+        let Some(rule) = rules.rules.get(order) else { continue };
+        if rule.same_packet() {
+            return Touch::WithPacket;
+        }
+        takes |= rule.when.get(place).is_some_and(|condition| condition.pattern.source.get_ref().contains("(?P<"));
+        numbers.push((order as u32) << 8 | place as u32);
+    }
+    match numbers.is_empty() {
+        _ if takes => Touch::Itself,
+        true => Touch::None,
+        false => Touch::Conditions(numbers),
+    }
 }
 
 impl Rule {
@@ -228,8 +283,13 @@ impl Rule {
         }
     }
 
+    /// Whether its conditions must hold in one packet.
+    fn same_packet(&self) -> bool {
+        self.when.iter().any(|condition| condition.attribute.get_ref().ends_with(".payload"))
+    }
+
     fn matched<'a>(&self, input: &Input<'a>, inputs: &[Input<'a>]) -> Option<Vec<Captures<'a>>> {
-        let same_packet = self.when.iter().any(|condition| condition.attribute.get_ref().ends_with(".payload"));
+        let same_packet = self.same_packet();
         let mut groups = Vec::with_capacity(self.when.len());
         for (place, condition) in self.when.iter().enumerate() {
             let regex = condition.pattern.regex()?;

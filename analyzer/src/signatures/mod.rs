@@ -2,7 +2,8 @@
 //! are first needed; nothing is read from disk.
 //!
 //! What turns into what: rows of `signatures/` become lookups ([`vendors`], [`credentials`], [`keys`]), rules ([`fingerprints`]) and points
-//! ([`classes`]); [`conclusions`] applies them to a device. This module, unlike the inventory, knows what the protocols call things.
+//! ([`classes`]); [`conclusions`] applies them to a device, and an [`outline`](mod@outline) tells
+//! devices of one class apart from others without doing so. This module, unlike the inventory, knows what the protocols call things.
 //!
 //! A pack that cannot be read is an [`PackError`] with file and line. The embedded packs are read whole in a test; at run time a pack
 //! that failed would be empty, and its digest in the manifest says which one was used.
@@ -12,6 +13,7 @@ pub mod conclusions;
 pub mod credentials;
 pub mod fingerprints;
 pub mod keys;
+pub mod outline;
 mod tsv;
 pub mod vendors;
 

@@ -1,10 +1,9 @@
 //! What a store says, in memory, and how a run is added to it. No input or output here: [`super::city`] reads and writes.
 
-use crate::checks;
 use crate::engine::Report;
 use crate::export::run_folder;
 use crate::findings::actions::{Action, actions};
-use crate::findings::judge::{Finding, Outcome};
+use crate::findings::judge::Outcome;
 use crate::findings::kept::{KeptCheck, KeptFinding};
 use crate::inventory::merge::{self, Counting};
 use crate::inventory::{Device, DeviceId, when};
@@ -143,9 +142,7 @@ impl Contents {
 
     /// What to do, the most urgent first.
     pub fn actions(&self) -> Vec<Action> {
-        let with_check = |finding: &&KeptFinding| Some(finding.as_finding(checks::by_id(&finding.check)?));
-        let findings: Vec<Finding> = self.open_findings().iter().filter_map(with_check).collect();
-        actions(&findings, &self.devices)
+        actions(self.open_findings().into_iter().filter_map(KeptFinding::part))
     }
 
     /// The answers about one device.
@@ -169,7 +166,7 @@ impl Contents {
         let counting = if run.again { Counting::Greatest } else { Counting::Sum };
         run.number = self.runs.last_key_value().map_or(1, |(last, _)| last + 1);
         let mut added = Added { run: run.number, ..Added::default() };
-        let now = self.add_devices(&report.devices, counting, &mut added);
+        let now = self.add_devices(report.inventory.devices().map(|device| (device.id, device)).collect(), counting, &mut added);
         self.move_answers(&now, &mut added);
         let device = |id: DeviceId| now.get(&id).copied().unwrap_or(id);
         let open: BTreeSet<String> = self.open_findings().iter().map(|finding| finding.id.clone()).collect();
@@ -190,22 +187,22 @@ impl Contents {
     /// Adds devices; answers which id became which, of the run and of the store.
     fn add_devices(
         &mut self,
-        new: &BTreeMap<DeviceId, Device>,
+        new: BTreeMap<DeviceId, Device>,
         counting: Counting,
         added: &mut Added,
     ) -> HashMap<DeviceId, DeviceId> {
         let seen =
             |device: &Device, run: &Run| run.first_packet <= Some(device.last_seen) && Some(device.first_seen) <= run.last_packet;
         let told_apart = |a: &Device, b: &Device| self.runs.values().any(|run| seen(a, run) && seen(b, run));
-        let assigned = merge::assign(&self.devices, new, told_apart);
+        let assigned = merge::assign(&self.devices, &new, told_apart);
         let mut now: HashMap<DeviceId, DeviceId> = HashMap::new();
         let mut merged: Vec<Device> = Vec::with_capacity(new.len());
-        for device in new.values() {
+        for device in new.into_values() {
             let mut olds = assigned.get(&device.id).into_iter().flatten().filter_map(|id| self.devices.remove(id));
             let Some(mut one) = olds.next() else {
                 added.new_devices += 1;
                 added.changed.devices.insert(device.id);
-                merged.push(device.clone());
+                merged.push(device);
                 continue;
             };
             let mut ids = vec![one.id, device.id];
@@ -215,7 +212,7 @@ impl Contents {
                 added.dropped += merge::merge(&mut one, &old, Counting::Sum);
             }
             added.known_devices += 1;
-            added.dropped += merge::merge(&mut one, device, counting);
+            added.dropped += merge::merge(&mut one, &device, counting);
             added.changed.devices.extend(ids.iter().copied().chain([one.id]));
             now.extend(ids.into_iter().filter(|id| *id != one.id).map(|id| (id, one.id)));
             merged.push(one);

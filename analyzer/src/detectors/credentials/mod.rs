@@ -7,10 +7,11 @@
 mod checks;
 
 use super::Detector;
-use crate::findings::{Answer, CheckSpec, Evidence, Found, Severity, Verdict};
+use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::{IdentityKey, OwnedCredential, OwnedFact, Seen};
 use crate::signatures::credentials::published_key;
 use citytap_sensor::observation::{Confidence, CredentialKind, Outcome, SecurityAspect};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use checks::ALL as CHECKS;
@@ -120,7 +121,7 @@ impl Credentials {
                 arguments: Vec::new(),
                 evidence: Evidence::one(seen, "security.mode"),
             }),
-            mode => Answer::Clear(format!("its security mode is {mode}")),
+            mode => Answer::Clear(format!("its security mode is {mode}").into()),
         };
         self.prove(&checks::NO_SECURITY, id, answer);
     }
@@ -181,15 +182,13 @@ impl Client {
             say(&checks::DEFAULT_PASSWORD, found(severity, Confidence::Seen, arguments, evidence));
         }
         if self.passwords.count > 0 && self.listed.is_empty() {
-            let tested = format!(
-                "its password is not on our lists ({} pairs)",
-                crate::signatures::credentials::CredentialList::embedded().len()
-            );
-            say(&checks::DEFAULT_PASSWORD, Answer::Clear(tested));
+            let pairs = crate::signatures::credentials::CredentialList::embedded().len();
+            let tested = format!("its password is not on our lists ({pairs} pairs)");
+            say(&checks::DEFAULT_PASSWORD, Answer::Clear(tested.into()));
         }
         if self.cleartext.count > 0 {
             let server = self.cleartext_to.as_ref().map_or_else(String::new, |to| to.value.to_string());
-            let arguments = vec![("server", server)];
+            let arguments = vec![("server", server.into())];
             say(&checks::CLEARTEXT, found(Severity::Medium, Confidence::Seen, arguments, &self.cleartext));
         }
         match &self.known_psk {
@@ -231,7 +230,7 @@ impl Server {
         let mut verdicts = Vec::new();
         let mut say = |check, answer| verdicts.push(Verdict { check, subject: id.clone(), answer });
         if self.anonymous.count > 0 {
-            let arguments = vec![("clients", self.anonymous_clients.len().to_string())];
+            let arguments = vec![("clients", self.anonymous_clients.len().to_string().into())];
             say(&checks::ANONYMOUS, found(Severity::High, Confidence::Seen, arguments, &self.anonymous));
         } else if self.anonymous_refused > 0 {
             say(&checks::ANONYMOUS, Answer::Clear("it refused a client without a user name".into()));
@@ -242,7 +241,7 @@ impl Server {
         }
         if self.listed.count > 0 {
             let products = self.listed_names.iter().copied().collect::<Vec<_>>().join("; ");
-            let arguments = vec![("_products", products)];
+            let arguments = vec![("_products", products.into())];
             say(&checks::DEFAULT_ACCEPTED, found(Severity::Critical, Confidence::Seen, arguments, &self.listed));
         } else if self.logins.count > 0 {
             say(&checks::DEFAULT_ACCEPTED, Answer::Clear("no default password was accepted among the logins seen".into()));
@@ -252,11 +251,11 @@ impl Server {
         verdicts
     }
 
-    fn why_unseen(&self) -> String {
+    fn why_unseen(&self) -> Cow<'static, str> {
         if self.protected { "its sessions are encrypted".into() } else { "no login was seen".into() }
     }
 }
 
-fn found(severity: Severity, confidence: Confidence, arguments: Vec<(&'static str, String)>, evidence: &Evidence) -> Answer {
+fn found(severity: Severity, confidence: Confidence, arguments: Vec<Argument>, evidence: &Evidence) -> Answer {
     Answer::Found(Found { severity, confidence, arguments, evidence: evidence.clone() })
 }

@@ -126,6 +126,12 @@ impl Groups {
         &self.members[members.start as usize..members.end as usize]
     }
 
+    /// Roles that follow from the rules.
+    pub(super) fn roles_of(&self, vertex: Vertex) -> impl Iterator<Item = Role> {
+        let start = self.roles.partition_point(|role| role.vertex < vertex);
+        self.roles.iter().skip(start).take_while(move |role| role.vertex == vertex).map(|role| role.what)
+    }
+
     /// The node of a vertex.
     pub(super) fn node(&self, vertex: Vertex) -> NodeId {
         let nodes = self.group_of.len() - self.parts.len();

@@ -1,0 +1,243 @@
+//! What of a device decides its class, in a few numbers: devices with the same outline have the same class, so that a city's devices are
+//! counted by class without concluding everything about each of them.
+//!
+//! An outline holds what `conclusions` looks at: roles, services, and of each text what the rules make of it. A serial number that no rule reads
+//! leaves no trace; a name that a rule takes something out of stands there itself. Where two statements compete, the later one counts, so they
+//! stand in the order of time.
+
+use super::conclusions::{NAMES, OBJECTS, TOPIC, TOPICS, Word, word_of, word_of_object};
+use super::fingerprints::{Touch, touch};
+use super::{classes, vendors};
+use crate::inventory::attribute_name;
+use citytap_sensor::observation::{Attribute, Confidence, Role};
+use citytap_sensor::time::Timestamp;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::hash::BuildHasher;
+
+/// Texts of which it is remembered what rules make of them.
+const TEXTS: usize = 1 << 16;
+
+/// Outlines of which the class is remembered.
+const OUTLINES: usize = 1 << 16;
+
+/// Classes by outline.
+#[derive(Default)]
+pub struct Outlines {
+    classes: HashMap<Box<[u64]>, Option<&'static str>, FixedState>,
+    texts: HashMap<(u64, u64), u64, FixedState>,
+    draft: Draft,
+}
+
+/// The outline of one device, while it is drawn.
+#[derive(Default)]
+struct Draft {
+    marks: Vec<Mark>,
+    topics: usize,
+    /// Something that an outline does not hold decides.
+    incomplete: bool,
+    numbers: Vec<u64>,
+}
+
+/// One thing that the device shows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    what: u64,
+    last: Last,
+    /// What rules make of its text; 0: nothing.
+    weight: u64,
+    /// Whether it can stand in another's place, or another in its: then the later one counts.
+    competes: bool,
+}
+
+/// When something was seen last: time and packet.
+pub type Last = (Timestamp, u64);
+
+const TIMELESS: Last = (Timestamp(0), 0);
+
+impl Outlines {
+    /// Begins with a device.
+    pub fn begin(&mut self) {
+        self.draft.marks.clear();
+        self.draft.topics = 0;
+        self.draft.incomplete = false;
+    }
+
+    /// It has something that outlines do not hold.
+    pub fn give_up(&mut self) {
+        self.draft.incomplete = true;
+    }
+
+    /// It has this role.
+    pub fn role(&mut self, role: Role) {
+        self.mark(Family::Role, role as u64, TIMELESS, 0, false);
+    }
+
+    /// It serves this protocol.
+    pub fn serves(&mut self, protocol: &str) {
+        self.mark(Family::Serves, hash(protocol), TIMELESS, 0, false);
+    }
+
+    /// It asks others in this protocol.
+    pub fn asks(&mut self, protocol: &str) {
+        self.mark(Family::Asks, hash(protocol), TIMELESS, 0, false);
+    }
+
+    /// It has a name of this kind.
+    pub fn name(&mut self, kind: &'static str, value: &str, last: Last) {
+        self.mark(Family::Kind, hash(kind), TIMELESS, 0, false);
+        if let Some((_, attribute)) = NAMES.iter().find(|(known, _)| *known == kind) {
+            let mut weight = self.weight(attribute, value);
+            if kind == "lwm2m_endpoint" {
+                weight ^= self.rows("endpoint", value);
+            }
+            self.mark(Family::Name, hash(attribute), last, weight, weight != 0);
+        }
+    }
+
+    /// It has a name of this kind whose number tells who made it.
+    pub fn number(&mut self, kind: &'static str, value: u64, digits: u8, last: Last) {
+        let vendor = match digits {
+            12 if kind == "mac" => vendors::by_mac(value),
+            16 => vendors::by_eui(value),
+            _ => None,
+        };
+        if let Some(vendor) = vendor {
+            self.mark(Family::Vendor, hash(kind), last, hash(vendor), true);
+        }
+    }
+
+    /// Something is said about it.
+    pub fn said(&mut self, name: Attribute, field: &str, value: &str, confidence: Confidence, last: Last) {
+        let mut weight = self.weight(field, value);
+        let word = word_of(field, attribute_name(name));
+        weight ^= match word {
+            Some(Word::Value(kind)) => hash(kind) ^ hash(value),
+            Some(Word::Text("vendor")) => hash(&vendors::normalise(value)),
+            Some(Word::Text(kind)) => self.rows(kind, value),
+            None => 0,
+        };
+        if name == Attribute::JoinEui {
+            let vendor = u64::from_str_radix(value, 16).ok().and_then(vendors::by_join_eui);
+            weight ^= vendor.map_or(0, hash);
+        }
+        let statement = (name as u64) << 8 | confidence as u64;
+        self.mark(Family::Said, statement ^ hash(field).rotate_left(16), last, weight, word.is_some() || weight != 0);
+    }
+
+    /// It has this object.
+    pub fn object(&mut self, kind: &str, name: &str, last: Last) {
+        let mut weight = match OBJECTS.iter().find(|(known, _)| *known == kind) {
+            Some((_, attribute)) => self.weight(attribute, name),
+            None => 0,
+        };
+        weight ^= match word_of_object(kind) {
+            Some(Word::Value(kind)) => hash(kind) ^ hash(name),
+            Some(Word::Text(kind)) => self.rows(kind, name),
+            None => 0,
+        };
+        if kind == TOPIC {
+            self.draft.topics += 1;
+            // Of many topics the first count, in an order that outlines do not hold.
+            self.draft.incomplete |= self.draft.topics > TOPICS;
+        }
+        if weight != 0 {
+            self.mark(Family::Object, hash(kind), last, weight, true);
+        }
+    }
+
+    /// The class of the device drawn; `conclude` says it where the outline is new.
+    pub fn class(&mut self, conclude: impl FnOnce() -> Option<&'static str>) -> Option<&'static str> {
+        let draft = &mut self.draft;
+        draft.marks.sort_unstable();
+        draft.marks.dedup();
+        // Of two texts of one field at one time the lesser counts, which their weights do not tell.
+        draft.incomplete |=
+            draft.marks.windows(2).any(|two| matches!(two, [a, b] if (a.what, a.last) == (b.what, b.last) && a.competes));
+        draft.numbers.clear();
+        draft.numbers.extend(draft.marks.iter().flat_map(|mark| [mark.what, mark.weight]));
+        draft.marks.retain(|mark| mark.competes);
+        draft.marks.sort_unstable_by_key(|mark| (mark.last, mark.what));
+        for same_time in draft.marks.chunk_by(|a, b| a.last == b.last) {
+            draft.numbers.extend(same_time.iter().map(|mark| mark.what));
+            draft.numbers.push(0);
+        }
+        if draft.incomplete {
+            return conclude();
+        }
+        if let Some(class) = self.classes.get(draft.numbers.as_slice()) {
+            return *class;
+        }
+        let class = conclude();
+        if self.classes.len() < OUTLINES {
+            self.classes.insert(draft.numbers.as_slice().into(), class);
+        }
+        class
+    }
+
+    fn mark(&mut self, family: Family, what: u64, last: Last, weight: u64, competes: bool) {
+        self.draft.marks.push(Mark { what: what.rotate_left(8) ^ family as u64, last, weight, competes });
+    }
+
+    /// What fingerprints make of a text.
+    fn weight(&mut self, attribute: &str, text: &str) -> u64 {
+        let incomplete = &mut self.draft.incomplete;
+        let weight = remembered(&mut self.texts, hash(attribute), text, |text| match touch(attribute, text) {
+            Touch::None => 0,
+            Touch::Conditions(conditions) => hash_numbers(&conditions),
+            Touch::Itself => hash(text),
+            Touch::WithPacket => WITH_PACKET,
+        });
+        *incomplete |= weight == WITH_PACKET;
+        weight
+    }
+
+    /// What class patterns make of a text.
+    fn rows(&mut self, attribute: &str, text: &str) -> u64 {
+        remembered(&mut self.texts, hash(attribute).rotate_left(1), text, |text| {
+            let rows = classes::rows_matching(attribute, text);
+            if rows.is_empty() { 0 } else { hash_numbers(&rows).rotate_left(1) ^ hash(attribute) }
+        })
+    }
+}
+
+/// What an outline tells apart.
+#[derive(Clone, Copy)]
+enum Family {
+    Role = 1,
+    Serves,
+    Asks,
+    Kind,
+    Name,
+    Vendor,
+    Said,
+    Object,
+}
+
+/// Stands for a text that says something only beside others of its packet.
+const WITH_PACKET: u64 = u64::MAX;
+
+fn remembered(
+    texts: &mut HashMap<(u64, u64), u64, FixedState>,
+    attribute: u64,
+    text: &str,
+    read: impl FnOnce(&str) -> u64,
+) -> u64 {
+    let key = (attribute, hash(text));
+    if let Some(&weight) = texts.get(&key) {
+        return weight;
+    }
+    let weight = read(text);
+    if texts.len() < TEXTS {
+        texts.insert(key, weight);
+    }
+    weight
+}
+
+fn hash(text: &str) -> u64 {
+    FixedState::with_seed(0).hash_one(text)
+}
+
+fn hash_numbers(numbers: &[u32]) -> u64 {
+    FixedState::with_seed(1).hash_one(numbers)
+}
