@@ -4,7 +4,7 @@ use crate::detectors::{self, Detector};
 use crate::findings::actions::{Action, Directory, actions, name_device};
 use crate::findings::judge::{Finding, Judgement, judge};
 use crate::hot::owned::{FlowSummary, OwnedFact, Seen};
-use crate::hot::{Batch, Change, Hot, Wishes};
+use crate::hot::{Batch, Change, Hot, Told, Wishes};
 use crate::inventory::DeviceId;
 use crate::inventory::{Inventory, InventoryConfig};
 use crate::keys::{Budget, KeyConfig, Keys};
@@ -14,6 +14,7 @@ use citytap_sensor::counters::Counters;
 use citytap_sensor::dispatch::{self, EpochEnd};
 use citytap_sensor::flow::Transport;
 use citytap_sensor::link::NetworkMap;
+use citytap_sensor::observation::Place;
 use citytap_sensor::pipeline::SensorConfig;
 use citytap_sensor::time::Timestamp;
 use std::collections::BTreeMap;
@@ -134,9 +135,9 @@ impl Cold {
     }
 
     fn epoch(&mut self, epoch: EpochEnd<Batch>) {
-        let mut changes = Vec::new();
+        let mut changes = Vec::with_capacity(epoch.batches.len());
         for batch in epoch.batches {
-            changes.extend(batch.changes);
+            changes.push(batch.changes);
             for flow in &batch.flows {
                 self.inventory.flow(flow);
                 self.coverage.flow(flow);
@@ -150,8 +151,7 @@ impl Cold {
                 entry.1 += count;
             }
         }
-        changes.sort_by_key(|(seen, ..)| seen.place);
-        for (seen, _, change) in changes {
+        for (seen, change) in in_order(changes) {
             match change {
                 Change::Fact(fact) => {
                     self.keys.fact(&fact);
@@ -192,6 +192,20 @@ impl Cold {
         let stages = vec![("checks", judged - began), ("classes", classed - judged), ("actions", classed.elapsed())];
         Report { inventory: self.inventory, judgement, actions, coverage: self.coverage, stages }
     }
+}
+
+/// The changes of an epoch in the order in which they were told; each shard's are so already.
+fn in_order(shards: Vec<Vec<Told>>) -> impl Iterator<Item = (Seen, Change)> {
+    let mut order: Vec<(Place, u32)> = Vec::with_capacity(shards.iter().map(Vec::len).sum());
+    for (shard, changes) in (0..).zip(&shards) {
+        order.extend(changes.iter().map(|change| (change.told, shard)));
+    }
+    order.sort_unstable();
+    let mut shards: Vec<_> = shards.into_iter().map(Vec::into_iter).collect();
+    order.into_iter().filter_map(move |(_, shard)| {
+        let told = shards.get_mut(shard as usize)?.next()?;
+        Some((told.seen, told.change))
+    })
 }
 
 impl Directory for Inventory {

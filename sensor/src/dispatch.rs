@@ -9,7 +9,8 @@ use crate::flow::table::number;
 use crate::limits::{EPOCH_LENGTH, EPOCH_PACKETS, SHARDS};
 use crate::link::{self, Layers, NetworkMap};
 use crate::observation::Observer;
-use crate::pipeline::{PacketInfo, PortHints, SensorConfig, Shard};
+use crate::pipeline::{PacketInfo, SensorConfig, Shard};
+use crate::protocols::Decoders;
 use crate::time::{Clock, Timestamp};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -55,8 +56,8 @@ pub fn run<H: HotStage>(
     mut make: impl FnMut(usize) -> H,
     mut cold: impl FnMut(EpochEnd<H::Batch>) -> bool,
 ) -> Result<Outcome, CaptureError> {
-    let hints = Arc::new(PortHints::new(config.decoders));
-    let mut shards = (0..SHARDS).map(|number| Shard::new(number, config, hints.clone(), make(number))).collect::<Vec<_>>();
+    let decoders = Arc::new(Decoders::new(config.decoders));
+    let mut shards = (0..SHARDS).map(|number| Shard::new(number, config, decoders.clone(), make(number))).collect::<Vec<_>>();
     if threads <= 1 {
         let mut inline = Inline { shards: &mut shards, cold: &mut cold, going: true };
         return dispatch(source, networks, &mut inline);

@@ -5,8 +5,16 @@ use crate::flow::Direction;
 use crate::protocols::{AfterGap, Channel, Cx, Decoder, Input, Step};
 
 /// The bytes of one direction that a decoder has not taken yet; at most its [`max_message`](crate::protocols::DecoderSpec::max_message).
+/// A pointer while messages come whole, as nearly all do.
 #[derive(Default)]
-pub struct StreamBuffer {
+pub struct StreamBuffer(Option<Box<Waiting>>);
+
+/// Bytes of room that are kept for the next message.
+const KEPT: usize = 4096;
+
+/// What is left of a message that did not come whole.
+#[derive(Default)]
+struct Waiting {
     held: Vec<u8>,
     need: usize,
     skip: u64,
@@ -24,24 +32,26 @@ impl StreamBuffer {
         cx: &mut Cx<'_>,
     ) -> bool {
         let mut input = Input { bytes, direction, channel, segment_start };
-        if self.skip > 0 {
-            let stepped = self.skip.min(bytes.len() as u64);
-            self.skip -= stepped;
+        let Some(waiting) = self.0.as_deref_mut() else { return self.show(decoder, input, cx) };
+        if waiting.skip > 0 {
+            let stepped = waiting.skip.min(bytes.len() as u64);
+            waiting.skip -= stepped;
             input.bytes = bytes.get(stepped as usize..).unwrap_or_default();
             input.segment_start = false;
         }
-        if self.held.is_empty() {
+        if waiting.held.is_empty() {
             return self.show(decoder, input, cx);
         }
-        self.held.extend_from_slice(input.bytes);
-        if self.held.len() < self.need {
+        waiting.held.extend_from_slice(input.bytes);
+        if waiting.held.len() < waiting.need {
             return true;
         }
-        let held = std::mem::take(&mut self.held);
+        let mut held = std::mem::take(&mut waiting.held);
         let alive = self.show(decoder, Input { bytes: &held, segment_start: false, ..input }, cx);
-        if self.held.is_empty() && held.capacity() <= 4096 {
-            self.held = held;
-            self.held.clear();
+        let waiting = self.waiting();
+        if waiting.held.is_empty() && held.capacity() <= KEPT {
+            held.clear();
+            waiting.held = held;
         }
         alive
     }
@@ -49,20 +59,24 @@ impl StreamBuffer {
     /// Tells the decoder that bytes were lost, unless it did not want them anyway. Answers whether it goes on.
     pub fn lose(&mut self, decoder: &mut dyn Decoder, direction: Direction, missing: Option<u64>, cx: &mut Cx<'_>) -> bool {
         if let Some(missing) = missing
-            && missing <= self.skip
+            && let Some(waiting) = self.0.as_deref_mut()
+            && missing <= waiting.skip
         {
-            self.skip -= missing;
+            waiting.skip -= missing;
             return true;
         }
-        self.skip = 0;
-        self.held.clear();
+        self.0 = None;
         cx.count(Counter::Desynchronised, u64::from(missing.is_some()));
         decoder.gap(direction, missing, cx) == AfterGap::Resume
     }
 
     /// Bytes kept.
     pub fn held(&self) -> usize {
-        self.held.len()
+        self.0.as_ref().map_or(0, |waiting| waiting.held.len())
+    }
+
+    fn waiting(&mut self) -> &mut Waiting {
+        self.0.get_or_insert_default()
     }
 
     fn show(&mut self, decoder: &mut dyn Decoder, mut input: Input<'_>, cx: &mut Cx<'_>) -> bool {
@@ -77,9 +91,10 @@ impl StreamBuffer {
                     return true;
                 }
                 Step::Need(n) if n > length && n <= cx.spec.max_message => {
-                    self.held.clear();
-                    self.held.extend_from_slice(input.bytes);
-                    self.need = n;
+                    let waiting = self.waiting();
+                    waiting.held.clear();
+                    waiting.held.extend_from_slice(input.bytes);
+                    waiting.need = n;
                     return true;
                 }
                 Step::Need(n) => {
@@ -92,7 +107,9 @@ impl StreamBuffer {
             if taken == 0 {
                 return false;
             }
-            self.skip = taken.saturating_sub(length as u64);
+            if taken > length as u64 {
+                self.waiting().skip = taken - length as u64;
+            }
             input.bytes = input.bytes.get(taken as usize..).unwrap_or_default();
             input.segment_start = false;
         }

@@ -3,12 +3,15 @@
 use crate::counters::Counters;
 use crate::flow::{Direction, Endpoint, FlowInfo, Transport};
 use crate::observation::{Credential, Fact, Observation, Observer, Place};
-use crate::protocols::{Carried, Channel, Children, Cx, DECODERS, Decoder, DecoderSpec};
+use crate::protocols::{Carried, Channel, Children, Cx, DECODERS, Decoder, DecoderSpec, Decoders};
 use crate::record;
 use crate::stream::StreamBuffer;
 use crate::time::{Nanos, SECOND, Timestamp};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
+
+static LOOKUP: LazyLock<Decoders> = LazyLock::new(|| Decoders::new(DECODERS));
 
 /// One decoder in one flow between 10.0.0.1:50000 (client) and 10.0.0.2 (server).
 pub struct Bench {
@@ -73,7 +76,7 @@ pub fn describe(fact: &Fact<'_>) -> String {
         Fact::Certificate { id, subject, issuer, .. } => format!("certificate({id} {subject} by {issuer})"),
         Fact::Object { id, kind, name } => format!("object({id} {kind} {name})"),
         Fact::Security { id, aspect, value } => format!("security({id} {aspect:?}={value})"),
-        Fact::Activity { id } => format!("activity({id})"),
+        Fact::Activity { id, messages, .. } => format!("activity({id} {messages})"),
     }
 }
 
@@ -181,7 +184,7 @@ impl Bench {
             carrier: None,
             hint: "",
             depth: 0,
-            decoders: DECODERS,
+            decoders: &LOOKUP,
         };
         act(&mut self.buffers, &mut *self.decoder, &mut cx)
     }

@@ -1,25 +1,30 @@
 //! The observer in each shard, on the capture side: what is new and what somebody asked for leaves it, owned; the rest is counted.
 //!
-//! Facts are states: one that was sent already with the same content is not sent again. The memory of what was sent is bounded; when it
-//! is full it starts afresh, and known facts are sent once more.
+//! Facts are states: what a message implies is not sent again when it was sent with the same content less than [`RESEND`] ago. The memory of what was
+//! sent is bounded; when it is full it starts afresh, and known facts are sent once more. Activity, which decoders tell once a minute, and credentials,
+//! each of which is an attempt, are always sent.
 
 pub mod owned;
 
 use citytap_sensor::dispatch::HotStage;
 use citytap_sensor::flow::NetworkId;
 use citytap_sensor::observation::{
-    Credential, CredentialKind, Fact, FieldId, FlowMoment, FlowReport, Identity, KindId, Observation, Observer,
+    Credential, CredentialKind, Fact, FieldId, FlowMoment, FlowReport, Identity, KindId, Observation, Observer, Place,
 };
 use citytap_sensor::protocols::DecoderSpec;
-use citytap_sensor::time::Timestamp;
+use citytap_sensor::time::{Nanos, SECOND, Timestamp};
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use owned::{Event, FlowSummary, IdentityKey, Interest, OwnedCredential, OwnedFact, OwnedValue, Seen};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// Facts remembered as sent, in each shard: a large broker has some ten thousand clients and topics with facts of their own.
-pub const FACTS_REMEMBERED: usize = 65_536;
+/// Messages whose facts are remembered as sent, in each shard: a large broker has some ten thousand clients and topics with facts of their own.
+pub const FACTS_REMEMBERED: usize = 16_384;
+
+/// A fact that goes on being so is sent again after this long, so that its last sighting is at most this old.
+pub const RESEND: Nanos = 60 * SECOND;
 
 /// Kinds of anomalies remembered with their flows between two epochs, in each shard.
 pub const ANOMALIES_REMEMBERED: usize = 4_096;
@@ -65,14 +70,24 @@ impl Wishes {
 /// What one shard gathered in one epoch.
 #[derive(Default)]
 pub struct Batch {
-    /// Facts and events in the order in which they were seen.
-    pub changes: Vec<(Seen, NetworkId, Change)>,
+    /// Facts and events in the order in which they were told.
+    pub changes: Vec<Told>,
     /// What flows did.
     pub flows: Vec<FlowSummary>,
     /// Observations of each protocol and kind; the kind is the name of the record.
     pub tallies: Vec<(&'static str, u64)>,
     /// Anomalies: code, where first seen, how often.
     pub anomalies: Vec<(&'static str, Seen, u64)>,
+}
+
+/// Something that leaves a shard, with where it was told and where it was seen: activity is told of after it was seen.
+pub struct Told {
+    /// Where it was told: the order of an epoch's changes.
+    pub told: Place,
+    /// Where it was seen.
+    pub seen: Seen,
+    /// What it is.
+    pub change: Change,
 }
 
 /// Something that leaves a shard.
@@ -87,9 +102,10 @@ pub enum Change {
 pub struct Hot {
     wishes: Arc<Wishes>,
     batch: Batch,
-    sent: HashSet<u64, FixedState>,
+    /// When facts were sent, by a hash of all that one message implied: in seconds of packet time.
+    sent: HashMap<u64, u32, FixedState>,
     hasher: FixedState,
-    tallies: HashMap<&'static str, u64, FixedState>,
+    tallies: HashMap<KindId, (&'static str, u64), FixedState>,
     anomalies: HashMap<&'static str, (Seen, u64), FixedState>,
 }
 
@@ -100,32 +116,64 @@ impl Hot {
         Self {
             wishes,
             batch: Batch::default(),
-            sent: HashSet::with_hasher(FixedState::with_seed(0)),
+            sent: HashMap::with_hasher(FixedState::with_seed(0)),
             hasher,
             tallies: HashMap::with_hasher(FixedState::with_seed(0)),
             anomalies: HashMap::with_hasher(FixedState::with_seed(0)),
         }
     }
 
-    fn fact(&mut self, seen: Seen, network: NetworkId, fact: &Fact<'_>) {
+    /// Sends what a message implies, as far as it is new or long ago.
+    fn facts(&mut self, seen: Seen, network: NetworkId, facts: &[Fact<'_>]) {
         let mut state = self.hasher.build_hasher();
-        hash_fact(fact, network, &mut state);
+        let mut states = 0;
+        for fact in facts.iter().filter(|fact| is_state(fact)) {
+            hash_fact(fact, network, &mut state);
+            states += 1;
+        }
+        let send_states = states > 0 && self.is_due(state.finish(), seen.time);
+        for fact in facts.iter().filter(|fact| send_states || !is_state(fact)) {
+            let told = seen.place;
+            let seen = match fact {
+                Fact::Activity { place, time, .. } => Seen { place: *place, time: *time },
+                _ => seen,
+            };
+            self.batch.changes.push(Told { told, seen, change: Change::Fact(own(fact, network, self.wishes.lookup)) });
+        }
+    }
+
+    fn is_due(&mut self, facts: u64, now: Timestamp) -> bool {
         if self.sent.len() >= FACTS_REMEMBERED {
             self.sent.clear();
         }
-        if self.sent.insert(state.finish()) {
-            let fact = own(fact, network, self.wishes.lookup);
-            self.batch.changes.push((seen, network, Change::Fact(fact)));
+        let second = u32::try_from(now.seconds()).unwrap_or(u32::MAX);
+        match self.sent.entry(facts) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(second);
+                true
+            }
+            Entry::Occupied(mut sent) => {
+                let due = u64::from(second.saturating_sub(*sent.get())) * SECOND >= RESEND;
+                if due {
+                    sent.insert(second);
+                }
+                due
+            }
         }
     }
+}
+
+/// Whether a fact holds on, so that it need not be sent with each message.
+fn is_state(fact: &Fact<'_>) -> bool {
+    !matches!(fact, Fact::Activity { .. } | Fact::Credential(_))
 }
 
 impl Observer for Hot {
     fn observe(&mut self, observation: &Observation<'_>) {
         let seen = Seen { place: observation.place, time: observation.time };
         let network = observation.flow.network;
-        for fact in observation.facts {
-            self.fact(seen, network, fact);
+        if !observation.facts.is_empty() {
+            self.facts(seen, network, observation.facts);
         }
         for anomaly in observation.anomalies.iter() {
             if self.anomalies.len() < ANOMALIES_REMEMBERED || self.anomalies.contains_key(anomaly.code.name) {
@@ -134,7 +182,7 @@ impl Observer for Hot {
         }
         let Some(record) = observation.record else { return };
         let kind = record.kind();
-        *self.tallies.entry(kind.name).or_insert(0) += 1;
+        self.tallies.entry(kind.id).or_insert((kind.name, 0)).1 += 1;
         if let Some(fields) = self.wishes.fields(kind.id) {
             let event = Event {
                 seen,
@@ -145,7 +193,7 @@ impl Observer for Hot {
                 kind: kind.id,
                 fields: fields.iter().map(|&field| OwnedValue::of(record, field)).collect(),
             };
-            self.batch.changes.push((seen, network, Change::Event(Box::new(event))));
+            self.batch.changes.push(Told { told: seen.place, seen, change: Change::Event(Box::new(event)) });
         }
     }
 
@@ -173,7 +221,7 @@ impl Observer for Hot {
 
     fn epoch(&mut self, _epoch: u64, _now: Timestamp) {
         if !self.tallies.is_empty() {
-            self.batch.tallies.extend(self.tallies.drain());
+            self.batch.tallies.extend(self.tallies.drain().map(|(_, tally)| tally));
         }
         if !self.anomalies.is_empty() {
             self.batch.anomalies.extend(self.anomalies.drain().map(|(code, (seen, count))| (code, seen, count)));
@@ -217,7 +265,7 @@ fn hash_fact(fact: &Fact<'_>, network: NetworkId, state: &mut impl Hasher) {
         Fact::Attribute { id, name, value, confidence, field } => {
             hash_identity(id, state);
             name.hash(state);
-            value.to_string().hash(state);
+            value.hash(state);
             (*confidence as u8).hash(state);
             field.hash(state);
         }
@@ -230,13 +278,6 @@ fn hash_fact(fact: &Fact<'_>, network: NetworkId, state: &mut impl Hasher) {
             hash_identity(server, state);
             protocol.hash(state);
         }
-        Fact::Credential(credential) => {
-            hash_identity(&credential.by, state);
-            hash_identity(&credential.to, state);
-            (credential.kind, credential.outcome, credential.cleartext).hash(state);
-            credential.user.map(|user| user.expose_for_comparison()).hash(state);
-            credential.secret.map(|secret| secret.expose_for_comparison()).hash(state);
-        }
         Fact::Certificate { id, spki_sha256, subject, .. } => {
             hash_identity(id, state);
             (spki_sha256, subject).hash(state);
@@ -244,14 +285,14 @@ fn hash_fact(fact: &Fact<'_>, network: NetworkId, state: &mut impl Hasher) {
         Fact::Object { id, kind, name } => {
             hash_identity(id, state);
             kind.hash(state);
-            name.to_string().hash(state);
+            name.hash(state);
         }
         Fact::Security { id, aspect, value } => {
             hash_identity(id, state);
             aspect.hash(state);
-            value.to_string().hash(state);
+            value.hash(state);
         }
-        Fact::Activity { id } => hash_identity(id, state),
+        Fact::Activity { .. } | Fact::Credential(_) => {}
     }
 }
 
@@ -288,7 +329,7 @@ fn own(fact: &Fact<'_>, network: NetworkId, lookup: CredentialLookup) -> OwnedFa
         Fact::Security { id, aspect, value } => {
             OwnedFact::Security { id: key(id), aspect: *aspect, value: value.to_string().into() }
         }
-        Fact::Activity { id } => OwnedFact::Activity { id: key(id) },
+        Fact::Activity { id, messages, .. } => OwnedFact::Activity { id: key(id), messages: *messages },
     }
 }
 

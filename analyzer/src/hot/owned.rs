@@ -159,7 +159,7 @@ pub enum OwnedFact {
     /// See `Fact::Security`.
     Security { id: IdentityKey, aspect: SecurityAspect, value: Box<str> },
     /// See `Fact::Activity`.
-    Activity { id: IdentityKey },
+    Activity { id: IdentityKey, messages: u32 },
 }
 
 /// What may be kept of a credential: whom it concerns, its kind and length, and the list that knows it. Its value was compared in the

@@ -180,12 +180,12 @@ impl Inventory {
         match fact {
             OwnedFact::Identity { id, presence } => {
                 if let Some(node) = self.name(id, stamp, Some(*presence)) {
-                    self.table.node_mut(node).count_one();
+                    self.table.node_mut(node).count(1);
                 }
             }
-            OwnedFact::Activity { id } => {
+            OwnedFact::Activity { id, messages } => {
                 if let Some(node) = self.name(id, stamp, Some(Presence::Sent)) {
-                    self.table.node_mut(node).count_one();
+                    self.table.node_mut(node).count(*messages);
                 }
             }
             OwnedFact::SameAs { a, b, basis, confidence } => self.link(a, b, basis, *confidence, stamp),

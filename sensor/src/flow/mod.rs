@@ -53,6 +53,12 @@ pub enum Transport {
     LoraTap,
 }
 
+impl Transport {
+    /// All of them, in their order.
+    pub const ALL: [Transport; 5] =
+        [Transport::Tcp, Transport::Udp, Transport::Icmpv6, Transport::Link, Transport::LoraTap];
+}
+
 /// An address with its port; the port is 0 where the transport has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {

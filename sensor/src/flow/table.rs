@@ -15,8 +15,9 @@ use std::net::IpAddr;
 /// A five-tuple in one network, the same for both directions.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlowKey {
-    low: u128,
-    high: u128,
+    /// Halves of the addresses, so that a key is no larger than what it says.
+    low: [u64; 2],
+    high: [u64; 2],
     ports: u32,
     tail: u32,
 }
@@ -30,18 +31,24 @@ impl FlowKey {
         let sender_is_low = (from, sender.port) <= (to, receiver.port);
         let (low, high, first, second) =
             if sender_is_low { (from, to, sender.port, receiver.port) } else { (to, from, receiver.port, sender.port) };
+        let (low, high) = (halves(low), halves(high));
         (Self { low, high, ports: u32::from(first) << 16 | u32::from(second), tail }, sender_is_low)
     }
 
     #[inline]
     fn hash(&self, state: &FixedState) -> u64 {
         let folded = (
-            self.low as u64 ^ (self.low >> 64) as u64,
-            self.high as u64 ^ (self.high >> 64) as u64,
+            self.low[0] ^ self.low[1],
+            self.high[0] ^ self.high[1],
             u64::from(self.ports) << 32 | u64::from(self.tail),
         );
         state.hash_one(folded)
     }
+}
+
+#[inline]
+fn halves(address: u128) -> [u64; 2] {
+    [(address >> 64) as u64, address as u64]
 }
 
 /// An address as a number; IPv4 as IPv4-mapped IPv6 (RFC 4291 §2.5.5.2).
@@ -66,7 +73,6 @@ struct Slot<F> {
 
 struct Used<F> {
     key: FlowKey,
-    hash: u64,
     flow: F,
 }
 
@@ -123,10 +129,10 @@ impl<F: Entry> FlowTable<F> {
             self.slots.len() as u32 - 1
         });
         let slot = &mut self.slots[number as usize];
-        slot.used = Some(Used { key, hash, flow });
+        slot.used = Some(Used { key, flow });
         let ticket = (number, slot.generation);
-        let slots = &self.slots;
-        self.index.insert_unique(hash, number, |&number| slots[number as usize].used.as_ref().map_or(0, |used| used.hash));
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.index.insert_unique(hash, number, |&number| slots[number as usize].used.as_ref().map_or(0, |used| used.key.hash(hasher)));
         self.wheel.schedule(ticket, due);
         self.young.push_back(ticket);
         self.forget_the_gone();
@@ -159,7 +165,7 @@ impl<F: Entry> FlowTable<F> {
         let slot = self.slots.get_mut(number as usize)?;
         let used = slot.used.take()?;
         slot.generation = slot.generation.wrapping_add(1);
-        if let Ok(entry) = self.index.find_entry(used.hash, |&other| other == number) {
+        if let Ok(entry) = self.index.find_entry(used.key.hash(&self.hasher), |&other| other == number) {
             entry.remove();
         }
         self.last = None;

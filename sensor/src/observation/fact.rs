@@ -1,6 +1,8 @@
 //! Facts: protocol-neutral statements for the inventory. The enum is closed; records are open.
 
+use super::Place;
 use super::identity::Identity;
+use crate::time::Timestamp;
 
 /// One statement about devices, as far as one message or session shows it.
 #[derive(Clone, Copy)]
@@ -105,10 +107,16 @@ pub enum Fact<'a> {
         /// What was seen.
         value: Text<'a>,
     },
-    /// The device was active.
+    /// The device was active since it was last told of.
     Activity {
         /// The device.
         id: Identity<'a>,
+        /// Messages of it since then.
+        messages: u32,
+        /// Where the last of them was.
+        place: Place,
+        /// When the last of them was.
+        time: Timestamp,
     },
 }
 
@@ -269,7 +277,7 @@ pub enum SecurityAspect {
 }
 
 /// A value of an attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Text<'a> {
     /// Text.
     Str(&'a str),

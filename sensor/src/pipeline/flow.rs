@@ -5,7 +5,7 @@ use crate::flow::table::Entry;
 use crate::flow::{Direction, FlowInfo, Transport};
 use crate::limits;
 use crate::observation::{FlowMoment, FlowReport, Observer, Place};
-use crate::protocols::{Channel, Children, Cx, Decoder, DecoderSpec, Probe, ProbeInput};
+use crate::protocols::{Channel, Children, Cx, Decoder, DecoderSpec, Decoders, Probe, ProbeInput, foreign};
 use crate::stream::StreamBuffer;
 use crate::time::Timestamp;
 use crate::transport::reassembly::{HalfStream, StreamSink};
@@ -18,7 +18,7 @@ pub(super) struct Env<'e> {
     pub(super) place: &'e mut Place,
     pub(super) time: Timestamp,
     pub(super) now: Timestamp,
-    pub(super) decoders: &'static [&'static DecoderSpec],
+    pub(super) decoders: &'e Decoders,
 }
 
 /// A flow in the table.
@@ -34,6 +34,8 @@ pub(super) struct Body {
     low_is_client: bool,
     /// A FIN of both sides or an RST was seen.
     pub(super) closing: bool,
+    /// Sides whose FIN was seen while nothing was decoded.
+    ended: [bool; 2],
     seen: [bool; 2],
     since_report: Traffic,
     /// Time of the latest packet.
@@ -44,11 +46,19 @@ pub(super) struct Body {
     children: Option<Box<Children>>,
 }
 
+/// What passed since the last report.
 #[derive(Default)]
 struct Traffic {
-    first: Option<Timestamp>,
-    packets: [u64; 2],
+    /// Time of the first packet; says nothing where there is none.
+    first: Timestamp,
+    packets: [u32; 2],
     bytes: [u64; 2],
+}
+
+impl Traffic {
+    fn is_none(&self) -> bool {
+        self.packets == [0; 2]
+    }
 }
 
 enum Recognition {
@@ -61,14 +71,24 @@ enum Recognition {
 #[derive(Default)]
 struct Probing {
     tries: u8,
-    weak: Option<&'static str>,
+    /// Directions of which bytes are missing before those that wait: of the lower end, of the higher.
+    lost: [bool; 2],
+    weak: Option<Weakly>,
     held: Vec<Held>,
+}
+
+/// A protocol that the last bytes of a direction could be of.
+#[derive(Clone, Copy)]
+struct Weakly {
+    name: &'static str,
+    sender_is_low: bool,
 }
 
 struct Held {
     sender_is_low: bool,
     place: Place,
     time: Timestamp,
+    now: Timestamp,
     bytes: Vec<u8>,
 }
 
@@ -93,6 +113,7 @@ impl Flow {
             info,
             low_is_client,
             closing: false,
+            ended: [false; 2],
             seen: [false; 2],
             since_report: Traffic::default(),
             last: now,
@@ -121,7 +142,9 @@ impl Body {
         self.last = now;
         self.seen[direction.index()] = true;
         let traffic = &mut self.since_report;
-        traffic.first.get_or_insert(now);
+        if traffic.is_none() {
+            traffic.first = now;
+        }
         traffic.packets[direction.index()] += 1;
         traffic.bytes[direction.index()] += bytes as u64;
     }
@@ -130,6 +153,12 @@ impl Body {
     #[inline]
     pub(super) fn is_silent(&self) -> bool {
         matches!(self.recognition, Recognition::Silent)
+    }
+
+    /// Takes note of a side's last segment where nothing is decoded.
+    pub(super) fn end_unread(&mut self, sender_is_low: bool, reset: bool) {
+        self.ended[usize::from(!sender_is_low)] = true;
+        self.closing |= reset || self.ended == [true; 2];
     }
 
     /// Time after which the flow has ended if it stays silent.
@@ -144,7 +173,7 @@ impl Body {
     /// Tells what the flow did since it was last told of.
     pub(super) fn report(&mut self, moment: FlowMoment, observer: &mut dyn Observer, place: &mut Place) {
         let traffic = std::mem::take(&mut self.since_report);
-        if traffic.first.is_none() && moment == FlowMoment::Active {
+        if traffic.is_none() && moment == FlowMoment::Active {
             return;
         }
         observer.flow(&FlowReport {
@@ -152,9 +181,9 @@ impl Body {
             moment,
             flow: &self.info,
             protocol: self.protocol(),
-            first: traffic.first.unwrap_or(self.last),
+            first: if traffic.is_none() { self.last } else { traffic.first },
             last: self.last,
-            packets: traffic.packets,
+            packets: traffic.packets.map(u64::from),
             bytes: traffic.bytes,
             answered: self.seen == [true; 2],
         });
@@ -194,7 +223,10 @@ impl Body {
                 });
                 self.settle(alive, Channel::Stream(0), env);
             }
-            Recognition::Probing(probing) => probing.held.retain(|held| held.sender_is_low != sender_is_low),
+            Recognition::Probing(probing) => {
+                probing.held.retain(|held| held.sender_is_low != sender_is_low);
+                probing.lost[usize::from(!sender_is_low)] = true;
+            }
             Recognition::Silent => {}
         }
     }
@@ -262,9 +294,9 @@ impl Body {
             gathered.extend_from_slice(bytes);
         }
         let shown = if gathered.is_empty() { bytes } else { &gathered };
-        let verdict = ask(&self.info, shown, direction, channel, probing.weak, env.decoders);
+        let verdict = ask(&self.info, shown, direction, channel, probing.weak.map(|weak| weak.name), env.decoders);
         if let Asked::Recognised(spec, said) = verdict {
-            let held = std::mem::take(&mut probing.held);
+            let (held, lost) = (std::mem::take(&mut probing.held), probing.lost);
             if said.is_some_and(|said| said != direction) {
                 self.info.turn();
                 self.low_is_client = !self.low_is_client;
@@ -273,22 +305,33 @@ impl Body {
             }
             self.info.oriented |= said.is_some();
             self.recognition = Recognition::Running(Running { spec, decoder: (spec.create)(), buffers: Default::default() });
+            for side in [true, false] {
+                if lost[usize::from(!side)] {
+                    self.lose(side, None, env);
+                }
+            }
             self.replay(held, channel, env);
             return self.feed(sender_is_low, bytes, channel, true, env);
         }
         let kept: usize = probing.held.iter().map(|held| held.bytes.len()).sum();
         // Below ports a flow is all that two addresses say: one message does not tell what the next is.
-        probing.tries += u8::from(matches!(self.info.transport, Transport::Tcp | Transport::Udp));
-        if let Asked::Weak(name) = verdict {
-            probing.weak = Some(name);
+        let says_something = matches!(self.info.transport, Transport::Tcp | Transport::Udp) && !matches!(verdict, Asked::Incomplete);
+        probing.tries += u8::from(says_something);
+        match (&verdict, probing.weak) {
+            (Asked::Weak(name), _) => probing.weak = Some(Weakly { name, sender_is_low }),
+            // What looked like a message was not followed by one.
+            (Asked::Nobody, Some(weak)) if weak.sender_is_low == sender_is_low => probing.weak = None,
+            _ => {}
         }
         if matches!(verdict, Asked::Nobody) || kept + bytes.len() > limits::PROBE_BYTES {
             env.counters.add(Counter::UndecodedBytes, (kept + bytes.len()) as u64);
             probing.held.clear();
         } else {
-            probing.held.push(Held { sender_is_low, place: *env.place, time: env.time, bytes: bytes.to_vec() });
+            let (place, time, now) = (*env.place, env.time, env.now);
+            probing.held.push(Held { sender_is_low, place, time, now, bytes: bytes.to_vec() });
         }
-        if probing.tries >= limits::PROBES {
+        let foreign = channel != Channel::Datagram && matches!(verdict, Asked::Nobody) && foreign::begins(shown);
+        if foreign || probing.tries >= limits::PROBES {
             env.counters.bump(Counter::UndecodedFlows);
             self.recognition = Recognition::Silent;
         }
@@ -303,7 +346,7 @@ impl Body {
                 counters: &mut *env.counters,
                 place: &mut place,
                 time: held.time,
-                now: env.now,
+                now: held.now,
                 decoders: env.decoders,
             };
             self.feed(held.sender_is_low, &held.bytes, channel, true, &mut then);
@@ -360,11 +403,11 @@ fn ask(
     direction: Direction,
     channel: Channel,
     weak_before: Option<&'static str>,
-    decoders: &'static [&'static DecoderSpec],
+    decoders: &Decoders,
 ) -> Asked {
     let mut answer = Asked::Nobody;
     let mut accepted = None;
-    for &spec in decoders.iter().filter(|spec| spec.runs_over(info.transport)) {
+    for &spec in decoders.over(info.transport) {
         let port_hint = spec.hooks.ports.iter().any(|port| *port == info.server.port || *port == info.client.port);
         match (spec.probe)(&ProbeInput { bytes, direction, channel, port_hint, hint: "" }) {
             Probe::Strong(said) => return Asked::Recognised(spec, said),

@@ -11,7 +11,7 @@ use crate::limits;
 use crate::link::{self, Content, Layers, NetworkMap};
 use crate::net::fragments::{Fragment, Fragments};
 use crate::observation::{FlowMoment, Observer, Place};
-use crate::protocols::{Channel, DecoderSpec};
+use crate::protocols::{Channel, DecoderSpec, Decoders};
 use crate::time::Timestamp;
 use crate::transport::reassembly::{Budget, HalfStream};
 use crate::transport::segment::{TcpHeader, UdpHeader};
@@ -50,7 +50,6 @@ const EPOCH_SEQUENCE: u32 = 1 << 31;
 /// The state of one shard.
 pub(crate) struct Shard<O> {
     number: usize,
-    config: SensorConfig,
     flows: FlowTable<Flow>,
     fragments: Fragments,
     budget: Budget,
@@ -59,14 +58,13 @@ pub(crate) struct Shard<O> {
     pub(crate) counters: Counters,
     stream_counters: Counters,
     pub(crate) observer: O,
-    hints: Arc<PortHints>,
+    decoders: Arc<Decoders>,
 }
 
 impl<O: Observer> Shard<O> {
-    pub(crate) fn new(number: usize, config: SensorConfig, hints: Arc<PortHints>, observer: O) -> Self {
+    pub(crate) fn new(number: usize, config: SensorConfig, decoders: Arc<Decoders>, observer: O) -> Self {
         Self {
             number,
-            config,
             flows: FlowTable::new(config.flows, config.seed),
             fragments: Fragments::default(),
             budget: Budget::default(),
@@ -74,7 +72,7 @@ impl<O: Observer> Shard<O> {
             counters: Counters::default(),
             stream_counters: Counters::default(),
             observer,
-            hints,
+            decoders,
         }
     }
 
@@ -137,7 +135,7 @@ impl<O: Observer> Shard<O> {
             return;
         }
         let mut place = Place { frame: packet.frame, sequence: 0 };
-        let mut env = env(&mut self.observer, &mut self.counters, &mut place, packet, self.config.decoders);
+        let mut env = env(&mut self.observer, &mut self.counters, &mut place, packet, &self.decoders);
         flow.body.feed(ends.sender_is_low, payload, Channel::Datagram, true, &mut env);
     }
 
@@ -155,13 +153,21 @@ impl<O: Observer> Shard<O> {
         flow.body.touch(packet.now, direction, header.payload.len());
         let own = usize::from(!ends.sender_is_low);
         let special = syn || header.flags.fin() || header.flags.rst();
-        let acknowledges_hole = header.flags.ack() && flow.streams[1 - own].has_hole();
-        if !special && !acknowledges_hole && (header.payload.is_empty() || flow.body.is_silent()) {
+        if flow.body.is_silent() {
+            // Nobody wants its bytes, so none of them can be missing.
             self.counters.add(Counter::UndecodedBytes, header.payload.len() as u64);
+            flow.streams.iter_mut().filter(|stream| stream.has_hole()).for_each(HalfStream::give_up);
+            if header.flags.fin() || header.flags.rst() {
+                flow.body.end_unread(ends.sender_is_low, header.flags.rst());
+            }
+            return;
+        }
+        let acknowledges_hole = header.flags.ack() && flow.streams[1 - own].has_hole();
+        if !special && !acknowledges_hole && header.payload.is_empty() {
             return;
         }
         let mut place = Place { frame: packet.frame, sequence: 0 };
-        let env = env(&mut self.observer, &mut self.counters, &mut place, packet, self.config.decoders);
+        let env = env(&mut self.observer, &mut self.counters, &mut place, packet, &self.decoders);
         let mut feeder = Feeder { body: &mut flow.body, sender_is_low: ends.sender_is_low, env };
         if acknowledges_hole {
             feeder.sender_is_low = !ends.sender_is_low;
@@ -207,7 +213,7 @@ impl<O: Observer> Shard<O> {
         self.counters.bump(Counter::Flows);
         let layers = &packet.layers;
         let client_is_sender =
-            sender_is_client.unwrap_or_else(|| self.hints.sender_is_client(ends.sender.port, ends.receiver.port));
+            sender_is_client.unwrap_or_else(|| self.decoders.sender_is_client(ends.sender.port, ends.receiver.port));
         let mut info = FlowInfo {
             id: packet.frame,
             network: layers.network,
@@ -234,10 +240,11 @@ impl<O: Observer> Shard<O> {
             place: &mut place,
             time: now,
             now,
-            decoders: self.config.decoders,
+            decoders: &self.decoders,
         };
         let mut feeder = Feeder { body: &mut flow.body, sender_is_low: true, env };
-        for (side, stream) in flow.streams.iter_mut().enumerate() {
+        let unread = feeder.body.is_silent();
+        for (side, stream) in flow.streams.iter_mut().enumerate().filter(|_| !unread) {
             feeder.sender_is_low = side == 0;
             stream.flush(now, &mut self.budget, &mut self.stream_counters, &mut feeder);
         }
@@ -273,13 +280,17 @@ impl<O: Observer> Shard<O> {
         holes.dedup();
         holes.retain(|&number| {
             let Some(Flow { streams, body }) = self.flows.get_mut(number) else { return false };
+            if body.is_silent() {
+                streams.iter_mut().for_each(HalfStream::give_up);
+                return false;
+            }
             let env = Env {
                 observer: &mut self.observer,
                 counters: &mut self.counters,
                 place,
                 time: now,
                 now,
-                decoders: self.config.decoders,
+                decoders: &self.decoders,
             };
             let mut feeder = Feeder { body, sender_is_low: true, env };
             for (side, stream) in streams.iter_mut().enumerate() {
@@ -312,7 +323,7 @@ fn env<'e>(
     counters: &'e mut Counters,
     place: &'e mut Place,
     packet: &PacketInfo,
-    decoders: &'static [&'static DecoderSpec],
+    decoders: &'e Decoders,
 ) -> Env<'e> {
     Env { observer, counters, place, time: packet.time, now: packet.now, decoders }
 }
@@ -339,26 +350,5 @@ impl Ends {
         let receiver = Endpoint { ip: packet.layers.destination, port: destination };
         let (key, sender_is_low) = FlowKey::new(packet.layers.network, transport, sender, receiver);
         Self { transport, sender, receiver, key, sender_is_low }
-    }
-}
-
-/// Ports that decoders hint at: a first guess of who is server where no handshake was seen.
-pub(crate) struct PortHints(Vec<u16>);
-
-impl PortHints {
-    pub(crate) fn new(decoders: &[&DecoderSpec]) -> Self {
-        let mut ports: Vec<u16> = decoders.iter().flat_map(|spec| spec.hooks.ports).copied().collect();
-        ports.sort_unstable();
-        Self(ports)
-    }
-
-    fn sender_is_client(&self, sender: u16, receiver: u16) -> bool {
-        let known = |port: u16| self.0.binary_search(&port).is_ok();
-        match (known(sender), known(receiver)) {
-            (true, false) => false,
-            (false, true) => true,
-            // The lower port is the service in nearly all cases: ephemeral ports start at 1024 or above (RFC 6335 §6).
-            _ => sender >= receiver,
-        }
     }
 }

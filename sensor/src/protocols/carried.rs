@@ -9,7 +9,9 @@ use crate::stream::StreamBuffer;
 /// The carried decoders of one flow, at most [`CARRIED_CHANNELS`].
 #[derive(Default)]
 pub(crate) struct Children {
-    open: Vec<Child>,
+    /// Boxed, since one leaves the list while it works and comes back after.
+    #[expect(clippy::vec_box, reason = "moving a child would cost more than following a pointer")]
+    open: Vec<Box<Child>>,
 }
 
 struct Child {
@@ -23,14 +25,15 @@ struct Child {
 impl Children {
     /// Tells all of them that the flow ended.
     pub(crate) fn close(self, cx: &mut Cx<'_>) {
-        for mut child in self.open {
+        for child in self.open {
+            let mut child = *child;
             let mut inner = Cx { spec: child.spec, depth: cx.depth + 1, ..reborrow(cx) };
             child.decoder.close(&mut inner);
         }
     }
 
-    fn take(&mut self, wanted: impl Fn(&Child) -> bool) -> Option<Child> {
-        let at = self.open.iter().position(wanted)?;
+    fn take(&mut self, wanted: impl Fn(&Child) -> bool) -> Option<Box<Child>> {
+        let at = self.open.iter().position(|child| wanted(child))?;
         Some(self.open.swap_remove(at))
     }
 }
@@ -69,7 +72,7 @@ pub(super) fn lose(cx: &mut Cx<'_>, kind: &'static str, channel: Channel, direct
 }
 
 /// The decoder that takes the payload: the one that has the channel already, or the first that recognises it.
-fn open(cx: &mut Cx<'_>, carried: &Carried<'_>) -> Option<Child> {
+fn open(cx: &mut Cx<'_>, carried: &Carried<'_>) -> Option<Box<Child>> {
     let children = cx.children.get_or_insert_default();
     if carried.channel != Channel::Datagram
         && let Some(child) = children.take(|child| child.channel == carried.channel && child.kind == carried.kind)
@@ -83,9 +86,8 @@ fn open(cx: &mut Cx<'_>, carried: &Carried<'_>) -> Option<Child> {
         port_hint: false,
         hint: carried.hint,
     };
-    let spec = cx.decoders.iter().copied().find(|spec| {
-        spec.hooks.carried.contains(&carried.kind) && matches!((spec.probe)(&input), Probe::Strong(_) | Probe::Weak(_))
-    })?;
+    let takers = cx.decoders.taking(carried.kind).iter().copied();
+    let spec = takers.into_iter().find(|spec| matches!((spec.probe)(&input), Probe::Strong(_) | Probe::Weak(_)))?;
     if let Some(child) = children.take(|child| child.channel == carried.channel && std::ptr::eq(child.spec, spec)) {
         return Some(child);
     }
@@ -93,7 +95,8 @@ fn open(cx: &mut Cx<'_>, carried: &Carried<'_>) -> Option<Child> {
         cx.counters.bump(Counter::CarriedDropped);
         return None;
     }
-    Some(Child { spec, kind: carried.kind, channel: carried.channel, decoder: (spec.create)(), buffers: Default::default() })
+    let (kind, channel) = (carried.kind, carried.channel);
+    Some(Box::new(Child { spec, kind, channel, decoder: (spec.create)(), buffers: Default::default() }))
 }
 
 fn reborrow<'s>(cx: &'s mut Cx<'_>) -> Cx<'s> {

@@ -39,7 +39,11 @@ pub mod websocket;
 pub mod zigbee2mqtt;
 
 mod carried;
+pub(crate) mod foreign;
+pub(crate) mod heard;
+mod lookup;
 pub(crate) use carried::Children;
+pub use lookup::Decoders;
 
 /// All decoders, in the order in which they are asked: those that recognise themselves surely come first.
 #[rustfmt::skip]
@@ -251,7 +255,7 @@ pub struct Cx<'c> {
     pub(crate) carrier: Option<&'c dyn Record>,
     pub(crate) hint: &'c str,
     pub(crate) depth: u8,
-    pub(crate) decoders: &'static [&'static DecoderSpec],
+    pub(crate) decoders: &'c Decoders,
 }
 
 impl<'c> Cx<'c> {
@@ -263,6 +267,11 @@ impl<'c> Cx<'c> {
     /// 1-based number of the packet that completed these bytes.
     pub fn frame(&self) -> u64 {
         self.place.frame
+    }
+
+    /// Where an observation made now would be.
+    pub fn place(&self) -> Place {
+        *self.place
     }
 
     /// The packet's own time stamp.

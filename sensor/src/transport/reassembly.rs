@@ -204,6 +204,11 @@ impl HalfStream {
         self.held = None;
     }
 
+    /// Lets go of what waits: nobody reads the stream any more.
+    pub fn give_up(&mut self) {
+        self.held = None;
+    }
+
     #[cold]
     fn push_oddly<S: StreamSink>(&mut self, seq: u32, payload: &[u8], to: &mut Outlet<'_, S>) {
         if !self.is_started() {

@@ -119,8 +119,8 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn count_one(&mut self) {
-        self.count = self.count.saturating_add(1);
+    pub(super) fn count(&mut self, messages: u32) {
+        self.count = self.count.saturating_add(messages);
     }
 
     /// Whether it answered, or a name other than an address sent something.

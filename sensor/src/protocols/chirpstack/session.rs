@@ -11,7 +11,7 @@ use crate::flow::Direction;
 use crate::json::Json;
 use crate::observation::{Anomalies, Attribute, Confidence, Eui, Fact, Identity, Presence, Record, Role, Text};
 use crate::protobuf::Fields;
-use crate::protocols::lorawan::said::{Said, hash};
+use crate::protocols::lorawan::said::{Said, Saying, hash};
 use crate::protocols::lorawan::{PHY_PAYLOAD, dev_addr, dev_eui, gateway_eui};
 use crate::protocols::{Carried, Channel, Cx, Decoder, Input, Step};
 use smallvec::SmallVec;
@@ -110,6 +110,13 @@ impl Decoder for Session {
         }
         Step::Consumed(input.bytes.len())
     }
+
+    fn close(&mut self, cx: &mut Cx<'_>) {
+        let rest: Facts<'_> = self.said.rest().collect();
+        if !rest.is_empty() {
+            cx.facts(Direction::ToServer, &rest);
+        }
+    }
 }
 
 impl Session {
@@ -136,7 +143,7 @@ impl Session {
             crc: radio.crc,
             payload_length: radio.payload_length(),
         };
-        cx.emit(place.direction, &record, &self.gateway_facts(place), &odd);
+        cx.emit(place.direction, &record, &self.gateway_facts(place, cx), &odd);
         if let Some(frame) = radio.frame.filter(|_| radio.crc != Some("bad")) {
             forward(&frame, "uplink", place.direction, &record, cx);
         }
@@ -158,7 +165,7 @@ impl Session {
         }
         let id = gateway_eui(place.gateway.0);
         let facts = [Fact::Identity { id, presence: Presence::Mentioned }, Fact::Role { id, role: Role::RadioGateway }];
-        let facts = if self.said.is_new(place.gateway.0, 2) { &facts[..] } else { &[] };
+        let facts = if self.said.is_new(gateway_eui(place.gateway.0), place.gateway.0, 2, cx) { &facts[..] } else { &[] };
         if downlink.items.is_empty() {
             downlink.items.push(Radio::default());
         }
@@ -210,13 +217,13 @@ impl Session {
             Body::Protobuf(fields) => proto::stats(fields, &mut record),
         }
         let id = gateway_eui(place.gateway.0);
-        let told = self.gateway_facts(place);
+        let told = self.gateway_facts(place, cx);
         let mut facts = Facts::from_slice(&told);
         let position = position(record.latitude, record.longitude);
         let texts =
             [&record.model, &record.concentratord_version, &record.hal_version].map(|text| text.as_deref().unwrap_or_default());
         let about = position.map_or(0, |(latitude, longitude)| (latitude as u32 as u64) << 32 | longitude as u32 as u64);
-        if self.said.is_new(place.gateway.0, hash(texts) ^ about) {
+        if self.said.is_new(id, place.gateway.0, hash(texts) ^ about, cx) {
             let names = [
                 (Attribute::Model, "chirpstack.model"),
                 (Attribute::Software, "chirpstack.concentratord_version"),
@@ -243,7 +250,7 @@ impl Session {
             Body::Json(json) => json::ack(json, &mut record),
             Body::Protobuf(fields) => proto::ack(fields, &mut record),
         }
-        cx.emit(place.direction, &record, &self.gateway_facts(place), &body.oddities());
+        cx.emit(place.direction, &record, &self.gateway_facts(place, cx), &body.oddities());
     }
 
     fn gateway_state(&mut self, place: Place<'_>, mut body: Body<'_>, cx: &mut Cx<'_>) {
@@ -326,7 +333,7 @@ impl Session {
             Body::Protobuf(fields) => proto::device_event(fields, &mut record, &mut lists),
         }
         let record = DeviceEvent { tags: &lists.tags, ..record };
-        let facts = self.device_facts(&record, &lists.gateways);
+        let facts = self.device_facts(&record, &lists.gateways, cx);
         cx.emit(direction, &record, &facts, &body.oddities());
     }
 
@@ -357,17 +364,18 @@ impl Session {
         cx.emit(direction, &record, &[fact], &body.oddities());
     }
 
-    fn gateway_facts(&mut self, place: Place<'_>) -> Facts<'static> {
+    fn gateway_facts(&mut self, place: Place<'_>, cx: &Cx<'_>) -> Facts<'static> {
         let id = gateway_eui(place.gateway.0);
-        if self.said.is_new(place.gateway.0, 1) {
-            Facts::from_iter([Fact::Identity { id, presence: Presence::Sent }, Fact::Role { id, role: Role::RadioGateway }])
-        } else {
-            Facts::from_iter([Fact::Activity { id }])
+        match self.said.hear(id, place.gateway.0, 1, cx) {
+            Saying::New => {
+                Facts::from_iter([Fact::Identity { id, presence: Presence::Sent }, Fact::Role { id, role: Role::RadioGateway }])
+            }
+            Saying::Again(activity) => activity.into_iter().collect(),
         }
     }
 
     /// What an event tells of its device, where that is new.
-    fn device_facts<'a>(&mut self, event: &'a DeviceEvent<'a>, gateways: &[Eui]) -> Facts<'a> {
+    fn device_facts<'a>(&mut self, event: &'a DeviceEvent<'a>, gateways: &[Eui], cx: &Cx<'_>) -> Facts<'a> {
         let id = dev_eui(event.dev_eui.0);
         // The server checked the MIC of uplinks and joins; other events only mention the device.
         let heard = matches!(event.event, "up" | "join" | "status" | "ack");
@@ -377,8 +385,14 @@ impl Session {
         let via = gateways.iter().fold(0_u64, |all, gateway| all.rotate_left(5) ^ gateway.0);
         let position = position(event.latitude, event.longitude);
         let about = hash(texts.into_iter().chain([event.event])) ^ numbers ^ via ^ position.map_or(0, |(a, b)| (a ^ b) as u64);
-        if !self.said.is_new(event.dev_eui.0, about) {
-            return if heard { Facts::from_iter([Fact::Activity { id }]) } else { Facts::new() };
+        match heard {
+            true => {
+                if let Saying::Again(activity) = self.said.hear(id, event.dev_eui.0, about, cx) {
+                    return activity.into_iter().collect();
+                }
+            }
+            false if !self.said.is_new(id, event.dev_eui.0, about, cx) => return Facts::new(),
+            false => {}
         }
         let presence = if heard { Presence::Proved } else { Presence::Mentioned };
         let mut facts = Facts::from_iter([Fact::Identity { id, presence }, Fact::Role { id, role: Role::EndDevice }]);

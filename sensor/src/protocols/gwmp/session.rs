@@ -8,6 +8,7 @@ use crate::counters::Counter;
 use crate::flow::Direction;
 use crate::json::Json;
 use crate::observation::{Anomalies, Attribute, Confidence, Eui, Fact, Identity, Presence, Role, SecurityAspect, Text};
+use crate::protocols::heard::Heard;
 use crate::protocols::lorawan::said::hash;
 use crate::protocols::lorawan::{PHY_PAYLOAD, gateway_eui};
 use crate::protocols::{Carried, Channel, Cx, Decoder, Input, Step};
@@ -51,7 +52,9 @@ pub(super) const PACKETS: usize = 256;
 #[derive(Default)]
 pub(super) struct Session {
     gateway: Option<Eui>,
+    gateway_heard: Heard,
     server_answered: bool,
+    server_heard: Heard,
     position: Option<(i32, i32)>,
     /// Hash of platform, description and library: told again when one of them changes.
     self_description: u64,
@@ -83,6 +86,15 @@ impl Decoder for Session {
             Identifier::TxAck => self.tx_ack(&datagram, input.direction, cx),
         }
         Step::Consumed(input.bytes.len())
+    }
+
+    fn close(&mut self, cx: &mut Cx<'_>) {
+        let server = Identity::ip(cx.flow().server.ip);
+        let gateway = self.gateway.and_then(|gateway| self.gateway_heard.rest(gateway_eui(gateway.0)));
+        let rest: Facts<'_> = gateway.into_iter().chain(self.server_heard.rest(server)).collect();
+        if !rest.is_empty() {
+            cx.facts(Direction::ToServer, &rest);
+        }
     }
 }
 
@@ -303,9 +315,10 @@ impl Session {
     fn gateway_facts(&mut self, gateway: Eui, cx: &Cx<'_>) -> Facts<'static> {
         let id = gateway_eui(gateway.0);
         if self.gateway == Some(gateway) {
-            return Facts::from_iter([Fact::Activity { id }]);
+            return self.gateway_heard.message(id, cx).into_iter().collect();
         }
-        self.gateway = Some(gateway);
+        // Several gateways can share a NAT's address: then each is told of again, and that is no reason to keep a list here.
+        (self.gateway, self.gateway_heard) = (Some(gateway), Heard::told(cx));
         let (client, server) = (Identity::ip(cx.flow().client.ip), Identity::ip(cx.flow().server.ip));
         Facts::from_iter([
             Fact::Identity { id, presence: Presence::Proved },
@@ -321,9 +334,9 @@ impl Session {
         let server = cx.flow().server;
         let id = Identity::ip(server.ip);
         if self.server_answered {
-            return Facts::from_iter([Fact::Activity { id }]);
+            return self.server_heard.message(id, cx).into_iter().collect();
         }
-        self.server_answered = true;
+        (self.server_answered, self.server_heard) = (true, Heard::told(cx));
         Facts::from_iter([
             Fact::Identity { id, presence: Presence::Proved },
             Fact::Role { id, role: Role::NetworkServer },

@@ -2,7 +2,9 @@
 
 use super::record::Packet;
 use super::wire::{Header, SYNC_WORD_LORAWAN, SYNC_WORD_PRIVATE};
+use crate::flow::Direction;
 use crate::observation::{Anomalies, Eui, Fact, Presence, Role};
+use crate::protocols::heard::Heard;
 use crate::protocols::lorawan::{PHY_PAYLOAD, data_rate_name, gateway_eui};
 use crate::protocols::{Carried, Channel, Cx, Decoder, Input, Step};
 use smallvec::SmallVec;
@@ -25,6 +27,7 @@ use anomalies::{EXTENSION_MISSING, HEADER_MALFORMED, VERSION_UNKNOWN};
 #[derive(Default)]
 pub(super) struct Session {
     gateway: Option<Eui>,
+    heard: Heard,
 }
 
 impl Decoder for Session {
@@ -42,7 +45,7 @@ impl Decoder for Session {
             odd.push_at(&EXTENSION_MISSING, 2);
         }
         let record = packet(&header, payload);
-        let facts = self.gateway_facts(record.gateway);
+        let facts = self.gateway_facts(record.gateway, cx);
         cx.emit(input.direction, &record, &facts, &odd);
         if is_lorawan(&header) && !payload.is_empty() {
             let hint = match record.iq_inverted {
@@ -55,16 +58,22 @@ impl Decoder for Session {
         }
         taken
     }
+
+    fn close(&mut self, cx: &mut Cx<'_>) {
+        if let Some(rest) = self.gateway.and_then(|gateway| self.heard.rest(gateway_eui(gateway.0))) {
+            cx.facts(Direction::ToServer, &[rest]);
+        }
+    }
 }
 
 impl Session {
-    fn gateway_facts(&mut self, gateway: Option<Eui>) -> SmallVec<[Fact<'static>; 2]> {
+    fn gateway_facts(&mut self, gateway: Option<Eui>, cx: &Cx<'_>) -> SmallVec<[Fact<'static>; 2]> {
         let Some(eui) = gateway else { return SmallVec::new() };
         let id = gateway_eui(eui.0);
         if self.gateway == gateway {
-            return SmallVec::from_slice(&[Fact::Activity { id }]);
+            return self.heard.message(id, cx).into_iter().collect();
         }
-        self.gateway = gateway;
+        (self.gateway, self.heard) = (gateway, Heard::told(cx));
         SmallVec::from_slice(&[Fact::Identity { id, presence: Presence::Mentioned }, Fact::Role { id, role: Role::RadioGateway }])
     }
 }

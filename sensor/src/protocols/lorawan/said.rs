@@ -1,31 +1,93 @@
-//! What a flow told already, so that a device that reports every minute is told of once. Carriers that name devices use it too.
+//! What a flow told already, so that a device that reports every minute is told of once, and later only that it is active. Carriers that name
+//! devices use it too.
+
+use crate::observation::{Fact, Identity};
+use crate::protocols::Cx;
+use crate::protocols::heard::Heard;
 
 /// Devices of which a flow remembers what it told. A gateway hears some tens of devices again and again.
 pub(crate) const SAID: usize = 64;
 
-/// The last thing told of each device that fell into a slot. A device that shares its slot is told of again, never forgotten.
-pub(crate) struct Said([(u64, u64); SAID]);
+/// Places at first: most flows tell of few devices.
+const FEW: usize = 8;
 
-impl Default for Said {
-    fn default() -> Self {
-        Self([(0, 0); SAID])
-    }
+/// The last thing told of each device that fell into a slot. A device that shares its slot is told of again, never forgotten.
+#[derive(Default)]
+pub(crate) struct Said {
+    /// None, or a power of two up to [`SAID`].
+    slots: Vec<Option<Slot>>,
+}
+
+struct Slot {
+    id: Identity<'static>,
+    key: u64,
+    what: u64,
+    heard: Heard,
+}
+
+/// What is to be told with a message.
+pub(crate) enum Saying {
+    /// What is said of the device is new.
+    New,
+    /// It was said before: that it is active, or nothing yet.
+    Again(Option<Fact<'static>>),
 }
 
 impl Said {
-    /// Whether this was not the last thing told of `id`. `what` is anything but 0 that changes with what is told.
-    pub(crate) fn is_new(&mut self, id: u64, what: u64) -> bool {
-        // Multiplicative hashing; the six upper bits choose among 64 slots.
-        let slot = (id ^ what.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
-        match self.0.get_mut(slot as usize) {
-            Some(slot) if *slot == (id, what) => false,
-            Some(slot) => {
-                *slot = (id, what);
-                true
-            }
-            None => true,
+    /// Takes a message of the device `id`, whose number is `key`. `what` is anything that changes with what is told of it.
+    pub(crate) fn hear(&mut self, id: Identity<'static>, key: u64, what: u64, cx: &Cx<'_>) -> Saying {
+        match self.known(id, key, what, cx) {
+            Some(heard) => Saying::Again(heard.message(id, cx)),
+            None => Saying::New,
         }
     }
+
+    /// Whether what is told of a device is new, where the message is none of the device's own.
+    pub(crate) fn is_new(&mut self, id: Identity<'static>, key: u64, what: u64, cx: &Cx<'_>) -> bool {
+        self.known(id, key, what, cx).is_none()
+    }
+
+    /// What was heard of the device since this was told; `None` where it is told now.
+    fn known(&mut self, id: Identity<'static>, key: u64, what: u64, cx: &Cx<'_>) -> Option<&mut Heard> {
+        let mut at = place(key, what, self.slots.len());
+        loop {
+            match self.slots.get(at) {
+                Some(Some(slot)) if (slot.key, slot.what) == (key, what) => break,
+                Some(Some(_)) if self.slots.len() < SAID => self.grow(),
+                Some(_) => {
+                    let slot = self.slots.get_mut(at)?;
+                    *slot = Some(Slot { id, key, what, heard: Heard::told(cx) });
+                    return None;
+                }
+                None => self.slots.resize_with(FEW, || None),
+            }
+            at = place(key, what, self.slots.len());
+        }
+        self.slots.get_mut(at)?.as_mut().map(|slot| &mut slot.heard)
+    }
+
+    /// What was heard and not told yet, at the end of the flow.
+    pub(crate) fn rest(&mut self) -> impl Iterator<Item = Fact<'static>> + '_ {
+        self.slots.iter_mut().flatten().filter_map(|slot| slot.heard.rest(slot.id))
+    }
+
+    fn grow(&mut self) {
+        let room = (2 * self.slots.len()).min(SAID);
+        let slots = std::mem::take(&mut self.slots);
+        self.slots.resize_with(room, || None);
+        for slot in slots.into_iter().flatten() {
+            let place = place(slot.key, slot.what, room);
+            if let Some(free) = self.slots.get_mut(place) {
+                *free = Some(slot);
+            }
+        }
+    }
+}
+
+/// Multiplicative hashing; the upper bits choose the slot.
+fn place(key: u64, what: u64, slots: usize) -> usize {
+    let hash = (key ^ what.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((u128::from(hash) * slots as u128) >> 64) as usize
 }
 
 /// FNV-1a over texts, each ended by a byte that text does not have.

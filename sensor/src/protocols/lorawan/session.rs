@@ -2,10 +2,11 @@
 
 use super::reception::{CarrierFields, Reception};
 use super::record::{DataFrame, Facts, JoinAccept, JoinRequest, Proprietary, RejoinRequest, Unreadable};
-use super::said::Said;
+use super::said::{Said, Saying};
 use super::wire::{self, Frame, Link, NotAFrame, PhyPayload};
 use super::{address::NetId, commands, dev_addr, dev_eui};
-use crate::observation::{Anomalies, Eui, Fact, Hex, Identity};
+use crate::flow::Direction;
+use crate::observation::{Anomalies, Eui, Hex, Identity};
 use crate::protocols::{Cx, Decoder, Input, Step};
 
 /// Ways in which frames depart from the specification.
@@ -46,6 +47,13 @@ impl Decoder for Session {
             Err(other) => unreadable(other, reception, input, cx),
         }
         Step::Consumed(input.bytes.len())
+    }
+
+    fn close(&mut self, cx: &mut Cx<'_>) {
+        let rest: Facts<'_> = self.said.rest().collect();
+        if !rest.is_empty() {
+            cx.facts(Direction::ToServer, &rest);
+        }
     }
 }
 
@@ -89,7 +97,7 @@ impl Session {
                     tmst_us,
                 };
                 let said = (eui.0, gateway, 0x100);
-                let facts = self.unless_said(said, dev_eui(eui.0), || record.facts());
+                let facts = self.unless_said(said, dev_eui(eui.0), cx, || record.facts());
                 cx.emit(direction, &record, &facts, &odd);
             }
             Frame::RejoinRequest(wire::RejoinRequest { rejoin_type, net_id, join_eui, dev_eui: eui, rj_count }) => {
@@ -109,7 +117,7 @@ impl Session {
                     tmst_us,
                 };
                 let said = (eui.0, gateway, 0x200);
-                let facts = self.unless_said(said, dev_eui(eui.0), || record.facts());
+                let facts = self.unless_said(said, dev_eui(eui.0), cx, || record.facts());
                 cx.emit(direction, &record, &facts, &odd);
             }
             Frame::JoinAccept(encrypted) => {
@@ -155,14 +163,19 @@ impl Session {
                 let uplink = data.link == Link::Up;
                 let what = if uplink { 0x300 } else { 0x400 } | u16::from(data.f_port.unwrap_or(0));
                 let said = (u64::from(data.dev_addr.0), gateway, what);
-                let mut facts = self.unless_said(said, dev_addr(data.dev_addr.0), || record.facts(uplink));
-                if !uplink && matches!(facts.as_slice(), [Fact::Activity { .. }]) {
+                let facts = match uplink {
+                    true => self.unless_said(said, dev_addr(data.dev_addr.0), cx, || record.facts(true)),
                     // Being sent to is no activity.
-                    facts.clear();
-                }
+                    false if self.is_new(said, dev_addr(data.dev_addr.0), cx) => record.facts(false),
+                    false => Facts::new(),
+                };
                 cx.emit(direction, &record, &facts, &odd);
             }
         }
+    }
+
+    fn is_new(&mut self, (id, gateway, what): (u64, Option<Eui>, u16), identity: Identity<'static>, cx: &Cx<'_>) -> bool {
+        self.said.is_new(identity, id, about(gateway, what), cx)
     }
 
     /// The facts where they are new; else only that the device is active.
@@ -170,11 +183,19 @@ impl Session {
         &mut self,
         (id, gateway, what): (u64, Option<Eui>, u16),
         identity: Identity<'static>,
+        cx: &Cx<'_>,
         facts: impl FnOnce() -> Facts<'static>,
     ) -> Facts<'static> {
-        let about = gateway.map_or(0, |eui| eui.0).rotate_left(16) ^ u64::from(what);
-        if self.said.is_new(id, about) { facts() } else { Facts::from_elem(Fact::Activity { id: identity }, 1) }
+        match self.said.hear(identity, id, about(gateway, what), cx) {
+            Saying::New => facts(),
+            Saying::Again(activity) => activity.into_iter().collect(),
+        }
     }
+}
+
+/// A number that changes with what is told of a device.
+fn about(gateway: Option<Eui>, what: u16) -> u64 {
+    gateway.map_or(0, |eui| eui.0).rotate_left(16) ^ u64::from(what)
 }
 
 fn note_oddities(data: &wire::DataFrame<'_>, commands_complete: bool, odd: &mut Anomalies) {

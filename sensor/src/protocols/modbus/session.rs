@@ -5,6 +5,7 @@ use super::wire::{self, MbapHeader};
 use crate::counters::Counter;
 use crate::flow::Direction;
 use crate::observation::{Anomalies, Fact, Identity, Presence, Role};
+use crate::protocols::heard::Heard;
 use crate::protocols::{AfterGap, Channel, Cx, Decoder, Input, Step};
 use crate::reader::Reader;
 use crate::time::Timestamp;
@@ -50,7 +51,7 @@ struct Transaction {
 struct Told {
     server: bool,
     client: bool,
-    units: [u64; 4],
+    units: SmallVec<[(u8, Heard); 1]>,
 }
 
 impl Default for Session {
@@ -96,6 +97,15 @@ impl Decoder for Session {
     fn gap(&mut self, direction: Direction, _missing: Option<u64>, _cx: &mut Cx<'_>) -> AfterGap {
         self.synchronised[direction.index()] = false;
         AfterGap::Resume
+    }
+
+    fn close(&mut self, cx: &mut Cx<'_>) {
+        let server = cx.flow().server.ip;
+        let units = self.told.units.iter_mut();
+        let rest: SmallVec<[Fact<'_>; 4]> = units.filter_map(|(unit, heard)| heard.rest(record::unit(server, *unit))).collect();
+        if !rest.is_empty() {
+            cx.facts(Direction::ToClient, &rest);
+        }
     }
 }
 
@@ -262,10 +272,15 @@ impl Session {
             facts.push(Fact::Role { id, role: Role::Server });
             facts.push(Fact::Service { id, protocol: "modbus", port: Some(server.port), protected: false });
         }
-        if !from_gateway && (1..=247).contains(&unit) && self.told.unit_is_new(unit) {
-            let unit = record::unit(server.ip, unit);
-            facts.push(Fact::Identity { id: unit, presence: Presence::Proved });
-            facts.push(Fact::Via { id: unit, via: Identity::ip(server.ip) });
+        if !from_gateway && (1..=247).contains(&unit) {
+            let id = record::unit(server.ip, unit);
+            match self.told.unit(unit, cx) {
+                Some(heard) => facts.extend(heard.message(id, cx)),
+                None => {
+                    facts.push(Fact::Identity { id, presence: Presence::Proved });
+                    facts.push(Fact::Via { id, via: Identity::ip(server.ip) });
+                }
+            }
         }
         if record.vendor_name.is_some() || record.server_id.is_some() || !parsed.objects.is_empty() {
             let own = (1..=247).contains(&unit);
@@ -311,11 +326,14 @@ impl Session {
 }
 
 impl Told {
-    fn unit_is_new(&mut self, unit: u8) -> bool {
-        let Some(word) = self.units.get_mut(usize::from(unit / 64)) else { return false };
-        let bit = 1u64 << (unit % 64);
-        let new = *word & bit == 0;
-        *word |= bit;
-        new
+    /// What was heard of a unit; `None` where it is told of now.
+    fn unit(&mut self, unit: u8, cx: &Cx<'_>) -> Option<&mut Heard> {
+        match self.units.iter().position(|(known, _)| *known == unit) {
+            Some(at) => self.units.get_mut(at).map(|(_, heard)| heard),
+            None => {
+                self.units.push((unit, Heard::told(cx)));
+                None
+            }
+        }
     }
 }

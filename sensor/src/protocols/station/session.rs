@@ -9,6 +9,7 @@ use crate::counters::Counter;
 use crate::flow::Direction;
 use crate::json::{Json, Kind};
 use crate::observation::{Anomalies, Attribute, Confidence, Eui, Fact, Identity, Presence, Record, Role, SecurityAspect, Text};
+use crate::protocols::heard::Heard;
 use crate::protocols::lorawan::{PHY_PAYLOAD, data_rate_name, dev_eui, gateway_eui};
 use crate::protocols::{Carried, Channel, Cx, Decoder, Input, Step};
 use smallvec::SmallVec;
@@ -39,6 +40,7 @@ pub(super) struct Session {
     gateway: Option<Eui>,
     path_read: bool,
     gateway_told: Option<Eui>,
+    heard: Heard,
     server_told: bool,
     rates: [Option<&'static str>; 16],
 }
@@ -66,6 +68,12 @@ impl Decoder for Session {
             None => return Step::GiveUp,
         }
         Step::Consumed(bytes.len())
+    }
+
+    fn close(&mut self, cx: &mut Cx<'_>) {
+        if let Some(rest) = self.gateway_told.and_then(|gateway| self.heard.rest(gateway_eui(gateway.0))) {
+            cx.facts(Direction::ToServer, &[rest]);
+        }
     }
 }
 
@@ -395,9 +403,9 @@ impl Session {
         let Some(gateway) = self.gateway else { return Facts::new() };
         let id = gateway_eui(gateway.0);
         if self.gateway_told == Some(gateway) {
-            return Facts::from_iter([Fact::Activity { id }]);
+            return self.heard.message(id, cx).into_iter().collect();
         }
-        self.gateway_told = Some(gateway);
+        (self.gateway_told, self.heard) = (Some(gateway), Heard::told(cx));
         let (client, server) = (Identity::ip(cx.flow().client.ip), Identity::ip(cx.flow().server.ip));
         Facts::from_iter([
             Fact::Identity { id, presence: Presence::Proved },

@@ -3,8 +3,9 @@
 use super::json::{self, Gateways, Topic};
 use super::record::{DeviceCommand, DeviceEvent};
 use crate::json::Json;
+use crate::flow::Direction;
 use crate::observation::{Anomalies, Attribute, Confidence, Fact, Presence, Role, SecurityAspect, Text};
-use crate::protocols::lorawan::said::{Said, hash};
+use crate::protocols::lorawan::said::{Said, Saying, hash};
 use crate::protocols::lorawan::{dev_addr, dev_eui, gateway_eui};
 use crate::protocols::{Cx, Decoder, Input, Step};
 use smallvec::SmallVec;
@@ -49,17 +50,24 @@ impl Decoder for Session {
             let mut gateways = Gateways::new();
             json::device_event(&mut json, &mut record, &mut gateways);
             let mut facts = Facts::new();
-            self.device_facts(&record, &gateways, &mut facts);
-            self.gateway_facts(&gateways, &mut facts);
+            self.device_facts(&record, &gateways, &mut facts, cx);
+            self.gateway_facts(&gateways, &mut facts, cx);
             cx.emit(input.direction, &record, &facts, &oddities(&json));
         }
         Step::Consumed(input.bytes.len())
+    }
+
+    fn close(&mut self, cx: &mut Cx<'_>) {
+        let rest: Facts<'_> = self.said.rest().collect();
+        if !rest.is_empty() {
+            cx.facts(Direction::ToServer, &rest);
+        }
     }
 }
 
 impl Session {
     /// What an event tells of its device, where that is new.
-    fn device_facts<'a>(&mut self, event: &'a DeviceEvent<'a>, gateways: &Gateways, facts: &mut Facts<'a>) {
+    fn device_facts<'a>(&mut self, event: &'a DeviceEvent<'a>, gateways: &Gateways, facts: &mut Facts<'a>, cx: &Cx<'_>) {
         let id = match (event.dev_eui, event.dev_addr) {
             (Some(eui), _) => dev_eui(eui.0),
             (None, Some(address)) => dev_addr(address.0),
@@ -68,9 +76,15 @@ impl Session {
         // The stack checked the MIC of uplinks and joins; a simulated uplink was never on the air.
         let heard = matches!(event.event, "up" | "join" | "down/ack" | "down/nack") && !event.simulated;
         let position = position(event.latitude.zip(event.longitude));
-        if !self.said.is_new(event.dev_eui.map_or(0, |eui| eui.0), about(event, gateways, position)) {
-            facts.extend(heard.then_some(Fact::Activity { id }));
-            return;
+        let (key, about) = (event.dev_eui.map_or(0, |eui| eui.0), about(event, gateways, position));
+        match heard {
+            true => {
+                if let Saying::Again(activity) = self.said.hear(id, key, about, cx) {
+                    return facts.extend(activity);
+                }
+            }
+            false if !self.said.is_new(id, key, about, cx) => return,
+            false => {}
         }
         let presence = if heard { Presence::Proved } else { Presence::Mentioned };
         facts.push(Fact::Identity { id, presence });
@@ -107,11 +121,11 @@ impl Session {
         }));
     }
 
-    fn gateway_facts(&mut self, gateways: &Gateways, facts: &mut Facts<'_>) {
+    fn gateway_facts(&mut self, gateways: &Gateways, facts: &mut Facts<'_>, cx: &Cx<'_>) {
         for (gateway, place) in gateways {
             let id = gateway_eui(gateway.0);
             let position = position(*place);
-            if !self.said.is_new(gateway.0, 1 ^ position.map_or(0, number)) {
+            if !self.said.is_new(id, gateway.0, 1 ^ position.map_or(0, number), cx) {
                 continue;
             }
             facts.push(Fact::Identity { id, presence: Presence::Mentioned });

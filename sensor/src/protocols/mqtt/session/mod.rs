@@ -5,10 +5,11 @@ mod packets;
 use super::exchange::{Aliases, Both, Exchanges, WaitingFilters};
 use super::facts::{self, Client, Facts, Presented, Told, Topics};
 use super::wire::{self, Body, Dialect, FixedHeader, Home, LengthError, PacketType};
-use super::{ACTIVITY_INTERVAL, ANSWER_WAIT, MAX_PACKET, MISREADS, anomaly, probe};
+use super::{ANSWER_WAIT, MAX_PACKET, MISREADS, anomaly, probe};
 use crate::counters::Counter;
 use crate::flow::Direction;
-use crate::observation::{AnomalyCode, Fact, Outcome};
+use crate::observation::{AnomalyCode, Outcome};
+use crate::protocols::heard::{Heard, Unnamed};
 use crate::protocols::{AfterGap, Cx, Decoder, Input, Step};
 use crate::time::Timestamp;
 
@@ -61,7 +62,7 @@ pub(super) struct Session {
     topics: Topics,
     connect_at: Option<Timestamp>,
     ping_at: Option<Timestamp>,
-    active_at: Timestamp,
+    heard: Heard,
     ways: Both<Way>,
 }
 
@@ -79,7 +80,7 @@ impl Session {
             topics: Topics::default(),
             connect_at: None,
             ping_at: None,
-            active_at: Timestamp(0),
+            heard: Heard::default(),
             ways: Both::new(Way::default(), Way::default()),
         }
     }
@@ -139,6 +140,9 @@ impl Decoder for Session {
 
     fn close(&mut self, cx: &mut Cx<'_>) {
         let flow = *cx.flow();
+        if let Some(rest) = self.heard.rest(facts::identity(self.client.as_ref(), &flow)) {
+            cx.facts(Direction::ToServer, &[rest]);
+        }
         if let Some(presented) = self.presented.take() {
             let mut facts = Facts::new();
             presented.tell(facts::identity(self.client.as_ref(), &flow), &flow, Outcome::Unknown, &mut facts);
@@ -316,9 +320,9 @@ impl Session {
         match direction {
             Direction::ToServer => {
                 due.client = self.told.first(Told::CLIENT);
-                if cx.now().since(self.active_at) >= ACTIVITY_INTERVAL {
-                    due.active = !due.client;
-                    self.active_at = cx.now();
+                match due.client {
+                    true => self.heard = Heard::told(cx),
+                    false => due.active = self.heard.due(cx),
                 }
                 if self.presented.as_ref().is_some_and(|presented| cx.now().since(presented.at) > ANSWER_WAIT) {
                     due.presented = self.presented.take();
@@ -349,7 +353,7 @@ impl Session {
 struct Due {
     broker: bool,
     client: bool,
-    active: bool,
+    active: Option<Unnamed>,
     /// A credential whose answer did not come.
     presented: Option<Box<Presented>>,
 }
@@ -357,7 +361,7 @@ struct Due {
 impl Due {
     #[inline]
     fn tell<'a>(&'a self, client: Option<&'a Client>, level: u8, cx: &Cx<'_>, facts: &mut Facts<'a>) {
-        if self.broker || self.client || self.active || self.presented.is_some() {
+        if self.broker || self.client || self.active.is_some() || self.presented.is_some() {
             self.tell_some(client, level, cx, facts);
         }
     }
@@ -371,9 +375,7 @@ impl Due {
         if self.client {
             facts::client(client, level, flow, facts);
         }
-        if self.active {
-            facts.push(Fact::Activity { id: facts::identity(client, flow) });
-        }
+        facts.extend(self.active.map(|active| active.of(facts::identity(client, flow))));
         if let Some(presented) = &self.presented {
             presented.tell(facts::identity(client, flow), flow, Outcome::Unknown, facts);
         }

@@ -31,7 +31,7 @@ impl Session {
         let mut facts = Facts::new();
         if packet.direction == Direction::ToServer {
             self.told.first(Told::CLIENT);
-            (self.active_at, self.connect_at) = (cx.now(), Some(cx.now()));
+            self.connect_at = Some(cx.now());
             facts::client(self.client.as_ref(), self.level, &flow, &mut facts);
             let id = facts::identity(self.client.as_ref(), &flow);
             if connect.bridge {
