@@ -2,7 +2,7 @@
 
 use crate::detectors::{self, Detector};
 use crate::findings::actions::{Action, Directory, actions, name_device};
-use crate::findings::judge::{Finding, Judgement, judge};
+use crate::findings::judge::{Finding, Judgement, Jury};
 use crate::hot::owned::{FlowSummary, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Told, Wishes};
 use crate::inventory::DeviceId;
@@ -173,8 +173,10 @@ impl Cold {
 
     fn report(mut self) -> Report {
         let began = Instant::now();
-        let verdicts = self.detectors.iter().flat_map(|detector| detector.verdicts()).chain(self.keys.verdicts()).collect();
-        let (judgement, homeless) = judge(verdicts, &self.inventory);
+        let mut jury = Jury::new(&self.inventory);
+        self.detectors.iter().for_each(|detector| detector.verdicts(&mut |verdict| jury.take(verdict)));
+        self.keys.verdicts().into_iter().for_each(|verdict| jury.take(verdict));
+        let (judgement, homeless) = jury.judge();
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);

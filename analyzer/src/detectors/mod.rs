@@ -10,8 +10,8 @@ pub trait Detector: Send {
     /// Takes a fact, in the order in which facts were seen.
     fn fact(&mut self, fact: &OwnedFact, seen: Seen);
 
-    /// Its answers so far, in any order.
-    fn verdicts(&self) -> Vec<Verdict>;
+    /// Hands over its answers so far, in any order.
+    fn verdicts(&self, take: &mut dyn FnMut(Verdict));
 
     /// Subjects that it did not watch because its table was full.
     fn shed(&self) -> u64;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -213,31 +214,48 @@ pub struct Judgement {
     pub checks: Vec<Check>,
 }
 
-/// Judges devices by the answers about their names. An answer about a name that no device has any more is left out and counted.
-pub fn judge(verdicts: Vec<Verdict>, inventory: &Inventory) -> (Judgement, u64) {
-    let given = verdicts.len();
-    let mut housed: Vec<(&'static str, DeviceId, Verdict)> = Vec::with_capacity(given);
-    housed.extend(
-        verdicts
-            .into_iter()
-            .filter_map(|verdict| Some((verdict.check.id, inventory.device_of(&verdict.subject)?, verdict))),
-    );
-    let homeless = given - housed.len();
-    housed.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| a.2.subject.cmp(&b.2.subject)));
-    let mut judgement = Judgement::default();
-    let mut answers = housed.into_iter().peekable();
-    while let Some((check, device, verdict)) = answers.next() {
-        let mut one = Judging::new(device, verdict.check);
-        one.take(verdict);
-        while let Some((.., verdict)) = answers.next_if(|other| (other.0, other.1) == (check, device)) {
-            one.take(verdict);
-        }
-        one.conclude(&mut judgement);
+/// Judges devices by the answers about their names.
+pub struct Jury<'i> {
+    inventory: &'i Inventory,
+    /// By the id of their check.
+    answers: BTreeMap<&'static str, Vec<(DeviceId, Verdict)>>,
+    homeless: u64,
+}
+
+impl<'i> Jury<'i> {
+    /// With nothing heard.
+    pub fn new(inventory: &'i Inventory) -> Self {
+        Self { inventory, answers: BTreeMap::new(), homeless: 0 }
     }
-    judgement.findings.sort_by(|a, b| {
-        (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
-    });
-    (judgement, homeless as u64)
+
+    /// Hears an answer. One about a name that no device has any more is left out and counted.
+    pub fn take(&mut self, verdict: Verdict) {
+        match self.inventory.device_of(&verdict.subject) {
+            Some(device) => self.answers.entry(verdict.check.id).or_default().push((device, verdict)),
+            None => self.homeless += 1,
+        }
+    }
+
+    /// Judges; how many answers were left out comes back too.
+    pub fn judge(self) -> (Judgement, u64) {
+        let mut judgement = Judgement::default();
+        for mut answers in self.answers.into_values() {
+            answers.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.subject.cmp(&b.1.subject)));
+            let mut answers = answers.into_iter().peekable();
+            while let Some((device, verdict)) = answers.next() {
+                let mut one = Judging::new(device, verdict.check);
+                one.take(verdict);
+                while let Some((_, verdict)) = answers.next_if(|(other, _)| *other == device) {
+                    one.take(verdict);
+                }
+                one.conclude(&mut judgement);
+            }
+        }
+        judgement.findings.sort_unstable_by(|a, b| {
+            (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
+        });
+        (judgement, self.homeless)
+    }
 }
 
 /// The answers to one check about the names of one device.

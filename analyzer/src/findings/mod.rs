@@ -9,6 +9,7 @@ pub mod kept;
 use crate::hot::owned::{IdentityKey, Seen};
 use citytap_sensor::observation::Confidence;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// How bad a finding is.
@@ -119,8 +120,8 @@ pub struct Found {
 /// Where something was seen: the first three and the last three places, and how often in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// At most twice [`KEPT`]: beyond that the first stay and the last move on.
-    places: Vec<Pointer>,
+    /// At most twice [`KEPT`]: beyond that the first stay and the last move on. Most things are seen once.
+    places: SmallVec<[Pointer; 1]>,
     /// How often in all.
     pub count: u64,
 }
@@ -158,7 +159,7 @@ impl Evidence {
         }
         self.count += other.count;
         let mut all = std::mem::take(&mut self.places);
-        all.extend(&other.places);
+        all.extend(other.pointers());
         all.sort_unstable();
         all.dedup();
         all.into_iter().for_each(|pointer| self.keep(pointer));

@@ -316,7 +316,7 @@ fn own(fact: &Fact<'_>, network: NetworkId, lookup: CredentialLookup) -> OwnedFa
             OwnedFact::Service { id: key(id), protocol, port: *port, protected: *protected }
         }
         Fact::Peer { client, server, protocol } => OwnedFact::Peer { client: key(client), server: key(server), protocol },
-        Fact::Credential(credential) => OwnedFact::Credential(own_credential(credential, network, lookup)),
+        Fact::Credential(credential) => OwnedFact::Credential(Box::new(own_credential(credential, network, lookup))),
         Fact::Certificate { id, spki_sha256, subject, issuer, not_before, not_after } => OwnedFact::Certificate {
             id: key(id),
             spki_sha256: *spki_sha256,

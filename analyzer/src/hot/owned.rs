@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// A name of a device, owned, with the network it is valid in. Equal names are equal keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct IdentityKey {
     /// Its kind.
     pub kind: &'static IdentityKind,
@@ -46,12 +46,26 @@ pub enum ValueKey {
     Text(Box<str>),
 }
 
+/// What differs most is compared first.
+impl PartialEq for IdentityKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value && self.network == other.network && self.kind == other.kind && self.at == other.at
+    }
+}
+
 impl std::hash::Hash for IdentityKey {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.kind.name.hash(state);
-        self.network.hash(state);
-        self.at.hash(state);
-        self.value.hash(state);
+        // The kind's whole name would cost more than the few collisions that its length leaves.
+        state.write_u32((self.kind.name.len() as u32) << 16 | u32::from(self.network));
+        if self.at.is_some() {
+            self.at.hash(state);
+        }
+        match &self.value {
+            ValueKey::Hex(value, _) | ValueKey::Number(value) => state.write_u64(*value),
+            ValueKey::Ip(IpAddr::V4(address)) => state.write_u32((*address).into()),
+            ValueKey::Ip(IpAddr::V6(address)) => state.write_u128((*address).into()),
+            ValueKey::Text(text) => text.hash(state),
+        }
     }
 }
 
@@ -151,7 +165,7 @@ pub enum OwnedFact {
     /// See `Fact::Peer`.
     Peer { client: IdentityKey, server: IdentityKey, protocol: &'static str },
     /// See `Fact::Credential`: the value itself stays behind.
-    Credential(OwnedCredential),
+    Credential(Box<OwnedCredential>),
     /// See `Fact::Certificate`.
     Certificate { id: IdentityKey, spki_sha256: [u8; 32], subject: Box<str>, issuer: Box<str>, not_before: i64, not_after: i64 },
     /// See `Fact::Object`.

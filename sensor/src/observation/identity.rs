@@ -20,7 +20,7 @@ pub struct IdentityKind {
 
 impl PartialEq for IdentityKind {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        std::ptr::eq(self, other) || self.name == other.name
     }
 }
 impl Eq for IdentityKind {}

@@ -11,8 +11,10 @@ use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Severity, Ve
 use crate::hot::owned::{IdentityKey, OwnedCredential, OwnedFact, Seen};
 use crate::signatures::credentials::published_key;
 use citytap_sensor::observation::{Confidence, CredentialKind, Outcome, SecurityAspect};
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasher;
 
 pub use checks::ALL as CHECKS;
 
@@ -25,33 +27,44 @@ const CLIENTS: usize = 4096;
 /// What was seen of credentials, by client and by server.
 #[derive(Default)]
 pub struct Credentials {
-    clients: HashMap<IdentityKey, Client>,
-    servers: HashMap<IdentityKey, Server>,
+    clients: HashMap<IdentityKey, Client, FixedState>,
+    servers: HashMap<IdentityKey, Server, FixedState>,
     proofs: Vec<Verdict>,
     shed: u64,
 }
 
+/// Of a client. A city can have a hundred thousand, so what few of them have is boxed.
 #[derive(Default)]
 struct Client {
     /// Default pairs, by list and products.
-    listed: BTreeMap<(&'static str, &'static str), (Outcome, Evidence)>,
-    passwords: Evidence,
+    listed: Vec<Listed>,
+    passwords: u64,
     cleartext: Evidence,
-    cleartext_to: Option<IdentityKey>,
-    psk: Evidence,
-    known_psk: Option<(&'static str, &'static str, Evidence)>,
+    cleartext_to: Option<Box<IdentityKey>>,
+    psk: u64,
+    known_psk: Option<Box<(&'static str, Evidence)>>,
+}
+
+/// A default pair that a client used.
+struct Listed {
+    list: &'static str,
+    products: &'static str,
+    outcome: Outcome,
+    evidence: Evidence,
 }
 
 #[derive(Default)]
 struct Server {
     anonymous: Evidence,
-    anonymous_clients: BTreeSet<IdentityKey>,
+    /// Hashes of the clients' names: they are counted, not told.
+    anonymous_clients: HashSet<u64, FixedState>,
     anonymous_refused: u64,
     listed: Evidence,
-    listed_names: BTreeSet<&'static str>,
-    logins: Evidence,
+    /// Sorted.
+    listed_names: Vec<&'static str>,
+    logins: u64,
     /// It offers a protocol that asks for credentials.
-    asks: Option<Seen>,
+    asks: bool,
     protected: bool,
 }
 
@@ -61,7 +74,7 @@ impl Detector for Credentials {
             OwnedFact::Credential(credential) => self.credential(credential, seen),
             OwnedFact::Service { id, protocol, protected, .. } if checks::ASKING.contains(protocol) => {
                 if let Some(server) = watched(&mut self.servers, id, &mut self.shed) {
-                    server.asks.get_or_insert(seen);
+                    server.asks = true;
                     server.protected |= *protected;
                 }
             }
@@ -71,10 +84,10 @@ impl Detector for Credentials {
         }
     }
 
-    fn verdicts(&self) -> Vec<Verdict> {
-        let clients = self.clients.iter().flat_map(|(id, client)| client.verdicts(id));
-        let servers = self.servers.iter().flat_map(|(id, server)| server.verdicts(id));
-        clients.chain(servers).chain(self.proofs.iter().cloned()).collect()
+    fn verdicts(&self, take: &mut dyn FnMut(Verdict)) {
+        self.clients.iter().for_each(|(id, client)| client.verdicts(id, take));
+        self.servers.iter().for_each(|(id, server)| server.verdicts(id, take));
+        self.proofs.iter().cloned().for_each(take);
     }
 
     fn shed(&self) -> u64 {
@@ -82,7 +95,11 @@ impl Detector for Credentials {
     }
 }
 
-fn watched<'t, T: Default>(table: &'t mut HashMap<IdentityKey, T>, id: &IdentityKey, shed: &mut u64) -> Option<&'t mut T> {
+fn watched<'t, T: Default>(
+    table: &'t mut HashMap<IdentityKey, T, FixedState>,
+    id: &IdentityKey,
+    shed: &mut u64,
+) -> Option<&'t mut T> {
     if table.len() >= SUBJECTS && !table.contains_key(id) {
         *shed += 1;
         return None;
@@ -139,40 +156,49 @@ impl Client {
     fn note(&mut self, credential: &OwnedCredential, seen: Seen) {
         match credential.kind {
             CredentialKind::Password => {
-                self.passwords.add(seen, "credential.password");
+                self.passwords += 1;
                 if credential.cleartext {
-                    self.cleartext.add(seen, "credential.password");
-                    self.cleartext_to.get_or_insert_with(|| credential.to.clone());
+                    self.in_clear(credential, seen, "credential.password");
                 }
-                if let Some(listed) = credential.listed {
-                    let (outcome, evidence) = self.listed.entry(listed).or_insert((Outcome::Unknown, Evidence::default()));
-                    evidence.add(seen, "credential.password");
-                    if *outcome != Outcome::Accepted && credential.outcome != Outcome::Unknown {
-                        *outcome = credential.outcome;
+                if let Some((list, products)) = credential.listed {
+                    let listed = self.listed(list, products);
+                    listed.evidence.add(seen, "credential.password");
+                    if listed.outcome != Outcome::Accepted && credential.outcome != Outcome::Unknown {
+                        listed.outcome = credential.outcome;
                     }
                 }
             }
-            CredentialKind::Token if credential.cleartext => {
-                self.cleartext.add(seen, "credential.token");
-                self.cleartext_to.get_or_insert_with(|| credential.to.clone());
-            }
+            CredentialKind::Token if credential.cleartext => self.in_clear(credential, seen, "credential.token"),
             CredentialKind::PskIdentity => {
-                self.psk.add(seen, "credential.psk_identity");
-                if let Some((list, origin)) = credential.listed {
-                    self.known_psk
-                        .get_or_insert_with(|| (list, origin, Evidence::default()))
-                        .2
-                        .add(seen, "credential.psk_identity");
+                self.psk += 1;
+                if let Some((_, origin)) = credential.listed {
+                    let known = self.known_psk.get_or_insert_with(|| Box::new((origin, Evidence::default())));
+                    known.1.add(seen, "credential.psk_identity");
                 }
             }
             CredentialKind::Token | CredentialKind::Anonymous => {}
         }
     }
 
-    fn verdicts(&self, id: &IdentityKey) -> Vec<Verdict> {
-        let mut verdicts = Vec::new();
-        let mut say = |check, answer| verdicts.push(Verdict { check, subject: id.clone(), answer });
-        for ((list, products), (outcome, evidence)) in &self.listed {
+    fn in_clear(&mut self, credential: &OwnedCredential, seen: Seen, field: &'static str) {
+        self.cleartext.add(seen, field);
+        self.cleartext_to.get_or_insert_with(|| Box::new(credential.to.clone()));
+    }
+
+    /// The pairs are sorted by list and products.
+    fn listed(&mut self, list: &'static str, products: &'static str) -> &mut Listed {
+        let at = self.listed.binary_search_by_key(&(list, products), |listed| (listed.list, listed.products));
+        let at = at.unwrap_or_else(|at| {
+            self.listed.reserve_exact(1);
+            self.listed.insert(at, Listed { list, products, outcome: Outcome::Unknown, evidence: Evidence::default() });
+            at
+        });
+        &mut self.listed[at]
+    }
+
+    fn verdicts(&self, id: &IdentityKey, take: &mut dyn FnMut(Verdict)) {
+        let mut say = |check, answer| take(Verdict { check, subject: id.clone(), answer });
+        for Listed { list, products, outcome, evidence } in &self.listed {
             let (severity, outcome) = match outcome {
                 Outcome::Accepted => (Severity::Critical, "and was let in"),
                 Outcome::Refused => (Severity::Medium, "and was refused"),
@@ -181,7 +207,7 @@ impl Client {
             let arguments = vec![("_list", (*list).into()), ("_products", (*products).into()), ("outcome", outcome.into())];
             say(&checks::DEFAULT_PASSWORD, found(severity, Confidence::Seen, arguments, evidence));
         }
-        if self.passwords.count > 0 && self.listed.is_empty() {
+        if self.passwords > 0 && self.listed.is_empty() {
             let pairs = crate::signatures::credentials::CredentialList::embedded().len();
             let tested = format!("its password is not on our lists ({pairs} pairs)");
             say(&checks::DEFAULT_PASSWORD, Answer::Clear(tested.into()));
@@ -191,17 +217,16 @@ impl Client {
             let arguments = vec![("server", server.into())];
             say(&checks::CLEARTEXT, found(Severity::Medium, Confidence::Seen, arguments, &self.cleartext));
         }
-        match &self.known_psk {
-            Some((_, origin, evidence)) => {
+        match self.known_psk.as_deref() {
+            Some((origin, evidence)) => {
                 let arguments = vec![("origin", (*origin).into())];
                 say(&checks::KNOWN_PSK_IDENTITY, found(Severity::Medium, Confidence::Possible, arguments, evidence));
             }
-            None if self.psk.count > 0 => {
+            None if self.psk > 0 => {
                 say(&checks::KNOWN_PSK_IDENTITY, Answer::Clear("its key identity is on none of our lists".into()));
             }
             None => {}
         }
-        verdicts
     }
 }
 
@@ -211,44 +236,44 @@ impl Server {
             (CredentialKind::Anonymous, Outcome::Accepted) => {
                 self.anonymous.add(seen, "credential.anonymous");
                 if self.anonymous_clients.len() < CLIENTS {
-                    self.anonymous_clients.insert(credential.by.clone());
+                    self.anonymous_clients.insert(FixedState::default().hash_one(&credential.by));
                 }
             }
             (CredentialKind::Anonymous, Outcome::Refused) => self.anonymous_refused += 1,
             (CredentialKind::Password, outcome) => {
-                self.logins.add(seen, "credential.password");
+                self.logins += 1;
                 if let (Some((_, products)), Outcome::Accepted) = (credential.listed, outcome) {
                     self.listed.add(seen, "credential.password");
-                    self.listed_names.insert(products);
+                    if let Err(at) = self.listed_names.binary_search(&products) {
+                        self.listed_names.insert(at, products);
+                    }
                 }
             }
             _ => {}
         }
     }
 
-    fn verdicts(&self, id: &IdentityKey) -> Vec<Verdict> {
-        let mut verdicts = Vec::new();
-        let mut say = |check, answer| verdicts.push(Verdict { check, subject: id.clone(), answer });
+    fn verdicts(&self, id: &IdentityKey, take: &mut dyn FnMut(Verdict)) {
+        let mut say = |check, answer| take(Verdict { check, subject: id.clone(), answer });
         if self.anonymous.count > 0 {
             let arguments = vec![("clients", self.anonymous_clients.len().to_string().into())];
             say(&checks::ANONYMOUS, found(Severity::High, Confidence::Seen, arguments, &self.anonymous));
         } else if self.anonymous_refused > 0 {
             say(&checks::ANONYMOUS, Answer::Clear("it refused a client without a user name".into()));
-        } else if self.logins.count > 0 {
+        } else if self.logins > 0 {
             say(&checks::ANONYMOUS, Answer::Untested("every client gave a user name".into()));
-        } else if self.asks.is_some() {
+        } else if self.asks {
             say(&checks::ANONYMOUS, Answer::Untested(self.why_unseen()));
         }
         if self.listed.count > 0 {
-            let products = self.listed_names.iter().copied().collect::<Vec<_>>().join("; ");
+            let products = self.listed_names.join("; ");
             let arguments = vec![("_products", products.into())];
             say(&checks::DEFAULT_ACCEPTED, found(Severity::Critical, Confidence::Seen, arguments, &self.listed));
-        } else if self.logins.count > 0 {
+        } else if self.logins > 0 {
             say(&checks::DEFAULT_ACCEPTED, Answer::Clear("no default password was accepted among the logins seen".into()));
-        } else if self.asks.is_some() {
+        } else if self.asks {
             say(&checks::DEFAULT_ACCEPTED, Answer::Untested(self.why_unseen()));
         }
-        verdicts
     }
 
     fn why_unseen(&self) -> Cow<'static, str> {

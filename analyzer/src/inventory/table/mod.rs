@@ -285,7 +285,7 @@ impl Table {
         let Some(place) = make_place(statements, &new, place, &self.bounds, counters) else { return false };
         // Small vectors grow by little: most names have few statements, and there are a million of them.
         if statements.len() == statements.capacity() {
-            statements.reserve_exact((statements.len() / 4).max(1));
+            statements.reserve_exact((statements.len() / 2).max(2));
         }
         statements.insert(place, new);
         true

@@ -2,26 +2,34 @@
 
 use super::{Label, Symbol};
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use std::hash::BuildHasher;
 
 /// Texts of the program: few, and never forgotten.
 #[derive(Default)]
-pub(super) struct Labels(Vec<&'static str>);
+pub(super) struct Labels {
+    texts: Vec<&'static str>,
+    /// The same literal is mostly at the same address, which is quicker to look up than what it says.
+    by_address: HashMap<(usize, usize), Label, FixedState>,
+}
 
 impl Labels {
     pub(super) fn label(&mut self, text: &'static str) -> Label {
-        // The same literal is mostly at the same address: comparing it is cheap, and there are some dozens of texts.
-        let found =
-            self.0.iter().position(|known| std::ptr::eq(*known, text)).or_else(|| self.0.iter().position(|known| *known == text));
-        found.unwrap_or_else(|| {
-            self.0.push(text);
-            self.0.len() - 1
-        }) as Label
+        let address = (text.as_ptr() as usize, text.len());
+        if let Some(&label) = self.by_address.get(&address) {
+            return label;
+        }
+        let found = self.texts.iter().position(|known| *known == text);
+        let label = found.unwrap_or_else(|| {
+            self.texts.push(text);
+            self.texts.len() - 1
+        }) as Label;
+        self.by_address.insert(address, label);
+        label
     }
 
     pub(super) fn text(&self, label: Label) -> &'static str {
-        self.0.get(usize::from(label)).copied().unwrap_or_default()
+        self.texts.get(usize::from(label)).copied().unwrap_or_default()
     }
 }
 

@@ -168,7 +168,7 @@ impl World {
             names.sort_unstable();
             names.join(" ")
         };
-        let mut all: Vec<String> = self.0.devices().iter().map(names).collect();
+        let mut all: Vec<String> = self.0.devices().map(|device| names(&device)).collect();
         all.sort_unstable();
         all
     }

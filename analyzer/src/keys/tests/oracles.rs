@@ -2,7 +2,7 @@
 
 use super::air::{hex, raw, text};
 use crate::findings::Answer;
-use crate::hot::{Change, Hot, Wishes};
+use crate::hot::{Change, Hot, Told, Wishes};
 use crate::keys::derive::SessionKeys;
 use crate::keys::derived::decrypted;
 use crate::keys::key::Key;
@@ -93,8 +93,8 @@ fn replay(path: &Path, config: KeyConfig) -> Keys {
     let make = |_| Hot::new(wishes.clone());
     let outcome = dispatch::run(&mut source, SensorConfig::default(), &NetworkMap::default(), 1, make, |epoch| {
         let mut changes: Vec<_> = epoch.batches.into_iter().flat_map(|batch| batch.changes).collect();
-        changes.sort_by_key(|(seen, ..)| seen.place);
-        for (seen, _, change) in changes {
+        changes.sort_by_key(|change| change.told);
+        for Told { seen, change, .. } in changes {
             match change {
                 Change::Event(event) => keys.observe(&event),
                 Change::Fact(fact) => keys.fact(&fact),
