@@ -5,10 +5,11 @@ use flate2::read::GzDecoder;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Read;
+use std::ops::Range;
 use std::sync::LazyLock;
 
-/// The prefix table: unpacked when the first prefix is looked up, and searched as text, without an index.
-static PREFIXES: LazyLock<String> = LazyLock::new(|| unpack().unwrap_or_default());
+/// The prefix table: unpacked when the first prefix is looked up.
+static PREFIXES: LazyLock<Prefixes> = LazyLock::new(|| unpack().unwrap_or_default());
 
 /// Vendors by EUI prefix and JoinEUI.
 static LORAWAN: LazyLock<Lorawan> = LazyLock::new(|| lorawan().unwrap_or_default());
@@ -21,6 +22,14 @@ static OBJECTS: LazyLock<HashMap<(u32, Option<u32>), &str>> = LazyLock::new(|| o
 
 /// Bits of the prefixes that are assigned (MA-S, MA-M, MA-L), the longest first.
 const LENGTHS: [u32; 3] = [36, 28, 24];
+
+/// Registered prefixes.
+#[derive(Default)]
+struct Prefixes {
+    text: String,
+    /// For each length in bits, the longest first: prefix and where its vendor stands in the text, sorted.
+    lengths: Vec<(u32, Vec<(u64, Range<usize>)>)>,
+}
 
 #[derive(Default)]
 struct Lorawan {
@@ -47,26 +56,11 @@ pub fn by_join_eui(eui: u64) -> Option<&'static str> {
 }
 
 fn by_prefix(eui: u64) -> Option<&'static str> {
-    LENGTHS
-        .iter()
-        .find_map(|&length| find(&PREFIXES, &format!("{:0digits$x}", eui >> (64 - length), digits = (length / 4) as usize)))
-}
-
-/// The row of a sorted table whose first cell is the prefix: a binary search for lines in the text.
-fn find(table: &'static str, prefix: &str) -> Option<&'static str> {
-    let (mut low, mut high) = (0, table.len());
-    while low < high {
-        let middle = table.floor_char_boundary(low + (high - low) / 2);
-        let start = table.get(..middle)?.rfind('\n').map_or(0, |end| end + 1).max(low);
-        let (cell, rest) = table.get(start..)?.split_once('\t')?;
-        let line_end = rest.find('\n')?;
-        match cell.cmp(prefix) {
-            std::cmp::Ordering::Equal => return rest.get(..line_end),
-            std::cmp::Ordering::Less => low = start + cell.len() + 1 + line_end + 1,
-            std::cmp::Ordering::Greater => high = start,
-        }
-    }
-    None
+    let table: &'static Prefixes = &PREFIXES;
+    table.lengths.iter().find_map(|(length, rows)| {
+        let at = rows.binary_search_by_key(&(eui >> (64 - length)), |row| row.0).ok()?;
+        table.text.get(rows.get(at)?.1.clone())
+    })
 }
 
 /// The one name for a vendor that devices write in several ways; what has no other name stays as it is.
@@ -94,12 +88,24 @@ pub fn lwm2m_resource(object: u32, resource: u32) -> Option<&'static str> {
     OBJECTS.get(&(object, Some(resource))).copied()
 }
 
-fn unpack() -> Result<String, PackError> {
+fn unpack() -> Result<Prefixes, PackError> {
     let mut text = String::new();
     GzDecoder::new(OUI.bytes).read_to_string(&mut text).map_err(|error| OUI.error(1, error.to_string()))?;
-    // Only the rows are kept: the head is not sorted among them.
-    let rows = text.find("prefix\tvendor\n").ok_or_else(|| OUI.error(1, "the columns are not prefix, vendor"))?;
-    Ok(text.split_off(rows + "prefix\tvendor\n".len()))
+    const COLUMNS: &str = "prefix\tvendor\n";
+    let start = text.find(COLUMNS).ok_or_else(|| OUI.error(1, "the columns are not prefix, vendor"))? + COLUMNS.len();
+    let mut lengths: Vec<(u32, Vec<(u64, Range<usize>)>)> = LENGTHS.map(|length| (length, Vec::new())).into();
+    let mut at = start;
+    for (row, line) in text.get(start..).unwrap_or_default().split_inclusive('\n').enumerate() {
+        let wrong = || OUI.error(row + 1, "a row is a prefix of 6, 7 or 9 hex digits and a vendor");
+        let (prefix, vendor) = line.trim_end_matches('\n').split_once('\t').ok_or_else(wrong)?;
+        let value = u64::from_str_radix(prefix, 16).map_err(|_| wrong())?;
+        let rows = lengths.iter_mut().find(|(length, _)| *length as usize == 4 * prefix.len()).ok_or_else(wrong)?;
+        let from = at + prefix.len() + 1;
+        rows.1.push((value, from..from + vendor.len()));
+        at += line.len();
+    }
+    lengths.iter_mut().for_each(|(_, rows)| rows.sort_unstable_by_key(|row| row.0));
+    Ok(Prefixes { text, lengths })
 }
 
 fn lorawan() -> Result<Lorawan, PackError> {
@@ -137,13 +143,8 @@ fn objects() -> Result<HashMap<(u32, Option<u32>), &'static str>, PackError> {
 
 pub(super) fn check() -> Result<(), PackError> {
     let table = unpack()?;
-    let mut before = "";
-    for (row, line) in table.lines().zip(1..) {
-        let prefix = row.split_once('\t').map_or("", |(prefix, _)| prefix);
-        if prefix <= before || !matches!(prefix.len(), 6 | 7 | 9) {
-            return Err(OUI.error(line, format!("row {line} is not in order, or its prefix has a length that is not assigned")));
-        }
-        before = prefix;
+    if let Some((length, _)) = table.lengths.iter().find(|(_, rows)| !rows.is_sorted_by(|a, b| a.0 < b.0)) {
+        return Err(OUI.error(1, format!("a prefix of {length} bits stands there twice")));
     }
     lorawan()?;
     names()?;
@@ -158,17 +159,11 @@ mod tests {
     #[test]
     fn a_mac_address_tells_its_vendor_by_the_longest_prefix() {
         assert_eq!(by_mac(0x0000_0012_3456), Some("XEROX"));
-        let table: Vec<(&str, &str)> = PREFIXES.lines().filter_map(|row| row.split_once('\t')).collect();
-        let (first, last) = (table[0], table[table.len() - 1]);
-        assert_eq!((find(&PREFIXES, first.0), find(&PREFIXES, last.0)), (Some(first.1), Some(last.1)));
-        for (prefix, vendor) in table.iter().step_by(997) {
-            assert_eq!(find(&PREFIXES, prefix), Some(*vendor), "{prefix}");
+        let (length, rows) = &PREFIXES.lengths[0];
+        for (prefix, vendor) in rows.iter().step_by(97).chain(rows.last()) {
+            assert_eq!(by_mac(prefix << (48 - length)), PREFIXES.text.get(vendor.clone()), "{prefix:x}");
         }
-        assert_eq!(find(&PREFIXES, "ffffff"), None);
-        assert_eq!(find(&PREFIXES, ""), None);
-        let (long, vendor) = table.iter().find(|(prefix, _)| prefix.len() == 9).expect("is there");
-        let mac = u64::from_str_radix(long, 16).expect("is hex") << 12;
-        assert_eq!(by_mac(mac), Some(*vendor));
+        assert_eq!(by_mac(0xfcff_ffff_ffff), None);
     }
 
     #[test]
