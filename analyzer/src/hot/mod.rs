@@ -235,7 +235,13 @@ impl HotStage for Hot {
     fn drain(&mut self) -> Option<Batch> {
         let batch = &self.batch;
         let empty = batch.changes.is_empty() && batch.flows.is_empty() && batch.tallies.is_empty() && batch.anomalies.is_empty();
-        (!empty).then(|| std::mem::take(&mut self.batch))
+        // The next epoch will bring about as much.
+        let next = Batch {
+            changes: Vec::with_capacity(batch.changes.len()),
+            flows: Vec::with_capacity(batch.flows.len()),
+            ..Batch::default()
+        };
+        (!empty).then(|| std::mem::replace(&mut self.batch, next))
     }
 }
 

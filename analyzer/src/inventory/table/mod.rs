@@ -157,6 +157,8 @@ pub(super) struct Table {
     nodes: Vec<Node>,
     index: HashTable<NodeId>,
     provisional: usize,
+    /// The names entered last: what one message tells is about two or three.
+    recent: [NodeId; 2],
     labels: Labels,
     symbols: Symbols,
 }
@@ -170,6 +172,7 @@ impl Table {
             nodes: Vec::new(),
             index: HashTable::new(),
             provisional: 0,
+            recent: [0; 2],
             labels: Labels::default(),
             symbols: Symbols::new(hasher),
         }
@@ -227,10 +230,12 @@ impl Table {
 
     /// The node of a name, made where it is new; its times and presence widened.
     pub(super) fn enter(&mut self, key: &IdentityKey, [first, last]: [Stamp; 2], presence: Option<Presence>) -> NodeId {
-        let hash = self.hasher.hash_one(key);
         let presence = presence.unwrap_or(Presence::Mentioned);
-        let id = match self.index.find(hash, |&id| self.nodes[id as usize].key == *key) {
-            Some(&id) => id,
+        let is_it = |id: NodeId| self.nodes.get(id as usize).is_some_and(|node| node.key == *key);
+        let recent = self.recent.into_iter().find(|&id| is_it(id));
+        let hash = recent.map_or_else(|| self.hasher.hash_one(key), |_| 0);
+        let id = match recent.or_else(|| self.index.find(hash, |&id| is_it(id)).copied()) {
+            Some(id) => id,
             None => {
                 let id = self.nodes.len() as NodeId;
                 self.nodes.push(Node {
@@ -249,6 +254,9 @@ impl Table {
                 id
             }
         };
+        if self.recent[0] != id {
+            self.recent = [id, self.recent[0]];
+        }
         let node = &mut self.nodes[id as usize];
         node.first = node.first.min(first);
         node.last = node.last.max(last);
