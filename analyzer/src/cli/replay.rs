@@ -117,7 +117,10 @@ impl Replay {
         if let Some(path) = &self.write_expect {
             write_new(path, &Expectations::of(&report).to_text())?;
         }
-        Ok(self.verdict(&report, expectations))
+        let code = self.verdict(&report, expectations);
+        // The process ends here: taking a city's hundred thousand devices apart first would only cost time.
+        std::mem::forget(report);
+        Ok(code)
     }
 
     /// Where captures are in the store already and are not to be judged again: tells so, and with which code to end. Captures that were

@@ -1,10 +1,12 @@
 use super::*;
 use crate::flow::Direction::{ToClient, ToServer};
 use crate::flow::Transport;
+use crate::protocols::heard::ACTIVITY_INTERVAL;
 use crate::testing::Bench;
 
 fn carried(messages: &[(&str, &[u8])]) -> Vec<String> {
     let mut bench = Bench::new(&SPEC, Transport::Tcp, 1883);
+    bench.tick = ACTIVITY_INTERVAL;
     for (topic, payload) in messages {
         bench.carry("mqtt.payload", topic, ToServer, payload);
     }
@@ -126,7 +128,7 @@ fn what_gateways_say_of_themselves() {
         "+attribute(gateway_eui:647fdafffe007417 Model=dragino_pg1302) +attribute(gateway_eui:647fdafffe007417 Software=4.4.0)",
         " +attribute(gateway_eui:647fdafffe007417 Firmware=2.1.0r9) +attribute(gateway_eui:647fdafffe007417 Position=46.24000,3.25230)"
     )));
-    assert!(lines[1].ends_with("} +activity(gateway_eui:647fdafffe007417)"));
+    assert!(lines[1].ends_with("} +activity(gateway_eui:647fdafffe007417 1)"));
     let stats = [varint(5, &[5]), field(9, b"10.0.0.7"), field(10, &[field(1, b"model"), field(2, b"x")].concat())].concat();
     let lines = carried(&[("gateway/647fdafffe007417/event/stats", &stats)]);
     assert!(lines[0].contains(r#""encoding":"protobuf","ip":"10.0.0.7","rx_received":5,"model":"x"}"#), "{}", lines[0]);
@@ -175,7 +177,7 @@ fn an_application_hears_of_its_device() {
             " +attribute(dev_eui:0101010101010101 Application=Parking) +attribute(dev_eui:0101010101010101 CodecHint=3)"
         )
     );
-    assert!(lines[1].ends_with("} +activity(dev_eui:0101010101010101)"));
+    assert!(lines[1].ends_with("} +activity(dev_eui:0101010101010101 1)"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::flow::{Direction, Transport};
+use crate::protocols::heard::ACTIVITY_INTERVAL;
 use crate::testing::Bench;
 
 #[rustfmt::skip]
@@ -61,6 +62,7 @@ fn strength_below_the_noise_has_finer_steps() {
 #[test]
 fn version_1_names_the_gateway() {
     let mut bench = Bench::new(&SPEC, Transport::Link, 0);
+    bench.tick = ACTIVITY_INTERVAL;
     for _ in 0..2 {
         bench.show(Direction::ToServer, &[&VERSION_1[..], &UPLINK].concat());
     }
@@ -71,7 +73,7 @@ fn version_1_names_the_gateway() {
         " +identity(gateway_eui:647fdafffe007417 Mentioned) +role(gateway_eui:647fdafffe007417 RadioGateway)"
     )));
     assert!(lines[1].contains("+via(dev_addr:01010101 via gateway_eui:647fdafffe007417)"));
-    assert!(lines[2].ends_with("+activity(gateway_eui:647fdafffe007417)"));
+    assert!(lines[2].ends_with("+activity(gateway_eui:647fdafffe007417 1)"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::flow::{Direction, Transport};
+use crate::protocols::heard::ACTIVITY_INTERVAL;
 use crate::testing::Bench;
 
 fn hex(text: &str) -> Vec<u8> {
@@ -9,6 +10,7 @@ fn hex(text: &str) -> Vec<u8> {
 /// What is observed of frames carried one after the other.
 fn carried(hint: &str, frames: &[&str]) -> Vec<String> {
     let mut bench = Bench::new(&SPEC, Transport::Udp, 1700);
+    bench.tick = ACTIVITY_INTERVAL;
     for frame in frames {
         bench.carry(PHY_PAYLOAD, hint, Direction::ToServer, &hex(frame));
     }
@@ -29,7 +31,7 @@ fn a_device_joins() {
             ),
             concat!(
                 r#"> lorawan.join_request {"join_eui":"0000000000000001","dev_eui":"0101010101010101","dev_nonce":31137,"mic":"6acc6d0a","#,
-                r#""phy_payload":"0001000000000000000101010101010101a1796acc6d0a"} +activity(dev_eui:0101010101010101)"#
+                r#""phy_payload":"0001000000000000000101010101010101a1796acc6d0a"} +activity(dev_eui:0101010101010101 1)"#
             ),
         ]
     );
@@ -93,7 +95,7 @@ fn a_device_is_told_again_for_a_new_port() {
     let lines = carried("", &["400101010100000001aabbccdd", "400101010100010001aabbccdd", "400101010100020002aabbccdd"]);
     assert!(
         lines[0].contains("CodecHint=1")
-            && lines[1].ends_with("+activity(dev_addr:01010101)")
+            && lines[1].ends_with("+activity(dev_addr:01010101 1)")
             && lines[2].contains("CodecHint=2")
     );
 }

@@ -61,7 +61,6 @@ pub const MISREADS: u8 = 8;
 pub const ANSWER_WAIT: Nanos = 10 * SECOND;
 /// How often a client that is active is told to be.
 
-
 /// A client by the identifier that it chose.
 pub static CLIENT: IdentityKind = IdentityKind {
     name: "mqtt_client",

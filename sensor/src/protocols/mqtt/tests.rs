@@ -107,6 +107,7 @@ fn a_connection_with_password_from_connect_to_disconnect() {
             "> mqtt.pingreq {\"client_id\":\"pump-7\"}",
             "< mqtt.pingresp {\"client_id\":\"pump-7\",\"elapsed_us\":1000000}",
             "> mqtt.disconnect {\"client_id\":\"pump-7\"}",
+            ">  +activity(mqtt_client:pump-7@10.0.0.2 3)",
         ]
     );
 }
@@ -260,7 +261,7 @@ fn a_client_that_goes_on_is_active_once_a_minute() {
     for _ in 0..130 {
         bench.show(ToServer, &[0xC0, 0]);
     }
-    let told = bench.lines.0.iter().filter(|line| line.contains("+activity(mqtt_client:c@10.0.0.2)")).count();
+    let told = bench.lines.0.iter().filter(|line| line.contains("+activity(mqtt_client:c@10.0.0.2 ")).count();
     assert_eq!(told, 2);
 }
 

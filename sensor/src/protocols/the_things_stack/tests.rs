@@ -1,10 +1,12 @@
 use super::*;
 use crate::flow::Direction::ToClient;
 use crate::flow::Transport;
+use crate::protocols::heard::ACTIVITY_INTERVAL;
 use crate::testing::Bench;
 
 fn carried(messages: &[(&str, &str)]) -> Vec<String> {
     let mut bench = Bench::new(&SPEC, Transport::Tcp, 1883);
+    bench.tick = ACTIVITY_INTERVAL;
     for (topic, payload) in messages {
         bench.carry("mqtt.payload", topic, ToClient, payload.as_bytes());
     }
@@ -40,7 +42,7 @@ fn an_uplink_names_the_device_in_full() {
             " +attribute(gateway_eui:aa555a0000000101 Position=46.24000,3.25230)"
         )
     );
-    assert!(lines[1].ends_with("} +activity(dev_eui:0004a30b001c0530)"));
+    assert!(lines[1].ends_with("} +activity(dev_eui:0004a30b001c0530 1)"));
 }
 
 #[test]
