@@ -289,5 +289,5 @@ pub fn found(answer: Answer) -> Found {
 
 /// An argument of a finding.
 pub fn argument<'a>(found: &'a Found, name: &str) -> &'a str {
-    found.arguments.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str()).unwrap()
+    found.arguments.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value).unwrap()
 }
