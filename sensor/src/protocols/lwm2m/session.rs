@@ -16,6 +16,7 @@ use crate::observation::{
 };
 use crate::protocols::Cx;
 use crate::protocols::coap::link_format;
+use crate::time::{Nanos, SECOND, Timestamp};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -26,6 +27,9 @@ pub const OBJECTS: usize = 128;
 
 /// Longest endpoint client name that is remembered, bytes.
 pub const ENDPOINT_LENGTH: usize = 255;
+
+/// Time between statements that the client is active: enough to see that two of them share an address.
+pub const ACTIVITY_INTERVAL: Nanos = 60 * SECOND;
 
 /// Content format of discovery.
 const LINK_FORMAT: u64 = 40;
@@ -41,6 +45,8 @@ pub struct Session {
     bootstrapping: bool,
     last: Option<(Path, &'static str)>,
     said: [u32; SAID],
+    /// When it was last said that the client is active.
+    active_at: Timestamp,
 }
 
 /// Statements that are made again only where their value changed.
@@ -209,6 +215,9 @@ impl Session {
             self.registered = digest;
             say_objects(&mut facts, me, &objects);
         }
+        if !message.is_response {
+            self.say_active(&mut facts, known.as_ref(), cx);
+        }
         if self.news(SAID_ENDPOINT, b"update") && endpoint.is_none() {
             facts.push(Fact::Role { id: Identity::ip(server.ip), role: Role::ManagementServer });
             facts.push(Fact::Peer { client: me, server: Identity::ip(server.ip), protocol: "lwm2m" });
@@ -328,6 +337,9 @@ impl Session {
         let endpoint = known.as_ref().map(|(name, _)| &**name);
         let me = self.me(known.as_ref(), client.ip);
         let mut facts = Facts::new();
+        if by_client != message.is_response {
+            self.say_active(&mut facts, known.as_ref(), cx);
+        }
         if told {
             self.say_attributes(&mut facts, me, items);
         } else {
@@ -356,6 +368,7 @@ impl Session {
         let known = self.endpoint.take();
         let me = self.me(known.as_ref(), client.ip);
         let mut facts = Facts::new();
+        self.say_active(&mut facts, known.as_ref(), cx);
         self.say_attributes(&mut facts, me, items);
         let anomalies = self.judge(items, cx);
         let values = items.shown();
@@ -433,6 +446,15 @@ impl Session {
 
     fn me<'a>(&self, known: Option<&'a (Box<str>, IpAddr)>, ip: IpAddr) -> Identity<'a> {
         known.and_then(|(name, server)| name_of(Some(name), *server)).unwrap_or(Identity::ip(ip))
+    }
+
+    /// Says now and then that the client, which sent this message, is active.
+    fn say_active<'a>(&mut self, facts: &mut Facts<'a>, known: Option<&'a (Box<str>, IpAddr)>, cx: &Cx<'_>) {
+        let Some(id) = known.and_then(|(name, server)| name_of(Some(name), *server)) else { return };
+        if cx.now().since(self.active_at) >= ACTIVITY_INTERVAL {
+            self.active_at = cx.now();
+            facts.push(Fact::Activity { id });
+        }
     }
 
     /// Whether a statement differs from the last one of its kind.
