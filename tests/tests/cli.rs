@@ -251,6 +251,16 @@ fn nothing_read_is_not_nothing_found() {
 }
 
 #[test]
+fn gateways_are_listed_by_their_eui() {
+    let store = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli").join("gateways");
+    let _ = fs::remove_dir_all(&store);
+    check(&["replay", text(&capture("lorawan/one_device_three_gateways")), "--store", text(&store)], DONE, &[]);
+    let listed = String::from_utf8(check(&["devices", "--store", text(&store)], DONE, &[]).stdout).expect("UTF-8");
+    assert!(listed.contains(" 7076ff0056060001 ") && !listed.contains("gateway_eui:"), "{listed}");
+    assert!(listed.contains("5 devices"), "a gateway is the device at its address:\n{listed}");
+}
+
+#[test]
 fn fail_on() {
     check(&["replay", text(&capture("city/six_hours")), "--fail-on", "high"], FAILED, &["--fail-on"]);
 }

@@ -218,7 +218,9 @@ pub fn judge(verdicts: Vec<Verdict>, inventory: &Inventory) -> (Judgement, u64) 
     let given = verdicts.len();
     let mut housed: Vec<(&'static str, DeviceId, Verdict)> = Vec::with_capacity(given);
     housed.extend(
-        verdicts.into_iter().filter_map(|verdict| Some((verdict.check.id, inventory.device_of(&verdict.subject)?, verdict))),
+        verdicts
+            .into_iter()
+            .filter_map(|verdict| Some((verdict.check.id, inventory.device_of(&verdict.subject)?, verdict))),
     );
     let homeless = given - housed.len();
     housed.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| a.2.subject.cmp(&b.2.subject)));
@@ -232,9 +234,9 @@ pub fn judge(verdicts: Vec<Verdict>, inventory: &Inventory) -> (Judgement, u64) 
         }
         one.conclude(&mut judgement);
     }
-    judgement
-        .findings
-        .sort_by(|a, b| (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id)));
+    judgement.findings.sort_by(|a, b| {
+        (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
+    });
     (judgement, homeless as u64)
 }
 

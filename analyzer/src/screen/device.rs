@@ -5,7 +5,7 @@ use super::{counted, grouped, moment};
 use crate::checks;
 use crate::findings::actions::name_device;
 use crate::findings::judge::Outcome;
-use crate::inventory::{AttributeSeen, Device, DeviceId, Sighting};
+use crate::inventory::{AttributeSeen, Device, DeviceId, Name, Sighting};
 use crate::store::Contents;
 use citytap_sensor::time::Timestamp;
 
@@ -25,14 +25,15 @@ pub fn table<'a>(devices: impl IntoIterator<Item = &'a Device>) -> String {
     columns.to_text()
 }
 
-/// The name that people know a device by: a given one, an EUI and the like as it stands, an address, or what names it at a server.
+/// The name that people know a device by: a given one, an EUI and the like as it stands, an address, or what it is called at a server.
 pub fn called(device: &Device) -> String {
     let founding = device.identities.first();
     let everywhere = founding.filter(|name| name.at.is_none() && name.kind != "mac").map(|name| name.value.clone());
     let address = device.identities.iter().find(|name| name.kind == "ip").map(|name| name.value.clone());
-    let otherwise =
-        || founding.map_or_else(|| "-".into(), |name| if name.at.is_none() { name.value.clone() } else { name.to_string() });
-    device.name.clone().or(everywhere).or(address).unwrap_or_else(otherwise)
+    // A number says nothing without its server.
+    let is_number = |name: &Name| name.value.bytes().all(|byte| byte.is_ascii_digit());
+    let otherwise = founding.map(|name| if name.at.is_some() && is_number(name) { name.to_string() } else { name.value.clone() });
+    device.name.clone().or(everywhere).or(address).or(otherwise).unwrap_or_else(|| "-".into())
 }
 
 /// All that is known of a device, for reading.

@@ -159,14 +159,15 @@ impl Coap {
             Err(needed) => return Step::Need(needed),
         };
         let Ok(total) = usize::try_from(frame.total) else { return Step::GiveUp };
-        let known = input.bytes.get(frame.prefix).is_none_or(|&code| Code(code).name().is_some());
         if total > MAX_MESSAGE {
             cx.count(Counter::MessagesTooLarge, 1);
             return if self.is_foreign(true) { Step::GiveUp } else { Step::Skip(frame.total) };
         }
         let Some(bytes) = input.bytes.get(..total) else { return Step::Need(total) };
+        let sane = wire::framed(bytes, frame.prefix)
+            .is_ok_and(|message| message.code.name().is_some() && message.options().all(|option| option.is_ok()));
         self.reliable(bytes, frame.prefix, input.direction, cx);
-        if self.is_foreign(!known) { Step::GiveUp } else { Step::Consumed(total) }
+        if self.is_foreign(!sane) { Step::GiveUp } else { Step::Consumed(total) }
     }
 
     /// Counts messages in a row that make no sense; so many of them are another protocol.

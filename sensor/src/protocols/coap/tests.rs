@@ -515,6 +515,11 @@ fn a_stream_of_another_protocol_ends_the_flow() {
     (1..FOREIGN).for_each(|_| assert!(reserved_codes.show(ToServer, &[0x00, 0x3f])));
     assert!(!reserved_codes.show(ToServer, &[0x00, 0x3f]));
 
+    // Options that do not end where they should, under a code that exists.
+    let mut options = begun();
+    (1..FOREIGN).for_each(|_| assert!(options.show(ToServer, &[0x20, GET, 0xb9, b'a'])));
+    assert!(!options.show(ToServer, &[0x20, GET, 0xb9, b'a']));
+
     let mut lengths = begun();
     let (head, length) = ([0xf0, 0, 0, 0x13, 0x88, PUT], 65_805 + 5000);
     for _ in 1..FOREIGN {
