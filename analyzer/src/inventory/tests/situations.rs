@@ -372,7 +372,7 @@ fn what_was_only_addressed_is_not_listed_and_what_only_sent_is_provisional() {
         [identity(&ip("10.0.0.1"), Presence::Mentioned), identity(&ip("10.0.0.2"), Presence::Sent), proved(&ip("10.0.0.3"))],
     );
     let told: Vec<(String, bool)> =
-        world.0.devices().into_iter().map(|device| (device.identities[0].value.clone(), device.provisional)).collect();
+        world.0.devices().map(|device| (device.identities[0].value.clone(), device.provisional)).collect();
     assert!(told.contains(&("10.0.0.2".into(), true)) && told.contains(&("10.0.0.3".into(), false)));
     assert_eq!(told.len(), 2);
 }
