@@ -58,6 +58,8 @@ pub struct Coverage {
     pub anomalies: BTreeMap<&'static str, (Seen, u64)>,
     /// Flows that ended, by the protocol recognised in them.
     pub flows: BTreeMap<&'static str, u64>,
+    /// Packets of link types that are not decoded, by the type's number.
+    pub undecoded_link_types: BTreeMap<u16, u64>,
     /// TCP flows of which one direction alone was seen.
     pub one_way: u64,
     /// Names of bounds of the cold half that were hit, with how often.
@@ -108,6 +110,8 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
     let whole = started.elapsed();
     cold.coverage.counters = outcome.counters;
     cold.coverage.span = outcome.span;
+    cold.coverage.undecoded_link_types =
+        outcome.undecoded_link_types.into_iter().map(|(link_type, packets)| (link_type.0, packets)).collect();
     let mut report = cold.report();
     report.stages.splice(
         0..0,

@@ -27,8 +27,26 @@ pub fn replay(report: &Report, damaged: usize) -> String {
     let _ = devices(&mut text, &report.inventory);
     let _ = checks(&mut text, &report.judgement.checks, &report.judgement.findings);
     let rest = "--out DIR writes them all to actions.jsonl";
-    let _ = actions(&mut text, &report.actions, &report.inventory, ACTIONS_SHOWN, rest);
+    if report.actions.is_empty() {
+        text.push_str(&wrapped("ACT  ", nothing_found(report)));
+    } else {
+        let _ = actions(&mut text, &report.actions, &report.inventory, ACTIONS_SHOWN, rest);
+    }
     text
+}
+
+/// What it means that there is nothing to do: that nothing was looked at must not read as safe.
+fn nothing_found(report: &Report) -> &'static str {
+    let coverage = &report.coverage;
+    if coverage.counters.get(Counter::Packets) == 0 {
+        "nothing was tested: no packet was read."
+    } else if coverage.records.is_empty() {
+        "nothing was tested: no message could be read. That does not mean that it is safe."
+    } else if report.judgement.checks.is_empty() {
+        "nothing was tested: no check is about what was seen. That does not mean that it is safe."
+    } else {
+        "nothing was found. What could not be tested stands above."
+    }
 }
 
 fn read(text: &mut String, report: &Report, damaged: usize) -> std::fmt::Result {
@@ -40,23 +58,28 @@ fn read(text: &mut String, report: &Report, damaged: usize) -> std::fmt::Result 
         1 => "1 capture damaged".to_owned(),
         n => format!("{n} captures damaged"),
     };
-    writeln!(text, "read      {} packets{span}, {damage}", grouped(packets))?;
+    writeln!(text, "read      {}{span}, {damage}", counted(packets, "packet", "packets"))?;
     let mut unseen = Vec::new();
-    let mut say = |count: u64, one: &str, many: &str| match count {
-        0 => {}
-        1 => unseen.push(format!("1 {one}")),
-        count => unseen.push(format!("{} {many}", grouped(count))),
+    let mut say = |count: u64, one: &str, many: &str| {
+        if count > 0 {
+            unseen.push(counted(count, one, many));
+        }
     };
     say(coverage.one_way, "one-way flow", "one-way flows");
     say(coverage.encrypted(), "encrypted flow unread", "encrypted flows unread");
     say(coverage.counters.get(Counter::UndecodedFlows), "flow of an unknown protocol", "flows of unknown protocols");
     say(coverage.counters.get(Counter::PacketsCut), "packet cut short by the capture", "packets cut short by the capture");
     say(coverage.counters.get(Counter::TcpGapBytes), "byte missing in streams", "bytes missing in streams");
-    say(coverage.counters.get(Counter::LinkTypeUnknown), "packet of an unknown link type", "packets of unknown link types");
+    for (link_type, &packets) in &coverage.undecoded_link_types {
+        let one = format!("packet of link type {link_type}, which is not decoded");
+        say(packets, &one, &one.replacen("packet", "packets", 1));
+    }
+    let further = coverage.counters.get(Counter::LinkTypeUnknown) - coverage.undecoded_link_types.values().sum::<u64>();
+    say(further, "packet of another link type that is not decoded", "packets of other link types that are not decoded");
     say(coverage.counters.get(Counter::FlowsEvicted), "flow dropped for want of room", "flows dropped for want of room");
     say(coverage.shed.values().sum(), "entry dropped for want of room", "entries dropped for want of room");
     if !unseen.is_empty() {
-        writeln!(text, "not seen  {}", unseen.join(" · "))?;
+        text.push_str(&wrapped("not seen  ", &unseen.join(" · ")));
     }
     Ok(())
 }
@@ -83,7 +106,9 @@ fn devices(text: &mut String, inventory: &Inventory) -> std::fmt::Result {
     }
     wrap(text, classes.iter().map(|(count, name)| format!("{name} {}", grouped(*count as u64))))?;
     if provisional > 0 {
-        writeln!(text, "  and {} addresses that were mentioned but never spoke", grouped(provisional))?;
+        let silent =
+            counted(provisional, "address that was mentioned but never spoke", "addresses that were mentioned but never spoke");
+        writeln!(text, "  and {silent}")?;
     }
     Ok(())
 }
@@ -127,7 +152,7 @@ fn reasons(checks: &[&Check]) -> String {
     }
 }
 
-/// Actions as lines, with the devices as `devices` knows them: at most `shown` of them, the rest is counted.
+/// Actions as lines, with the devices as `devices` knows them: at most `shown` of them, the rest is counted. Nothing where there is none.
 pub fn act(actions: &[Action], devices: &dyn Directory, shown: usize, rest: &str) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -136,9 +161,6 @@ pub fn act(actions: &[Action], devices: &dyn Directory, shown: usize, rest: &str
 }
 
 fn actions(text: &mut String, actions: &[Action], devices: &dyn Directory, shown: usize, rest: &str) -> std::fmt::Result {
-    if actions.is_empty() {
-        return writeln!(text, "ACT  nothing was found. What could not be tested stands above.");
-    }
     for action in actions.iter().take(shown) {
         let (severity, confidence) = (action.severity.name(), confidence_name(action.confidence));
         text.push_str(&wrapped("ACT  ", &format!("{}  [{severity}, {confidence}]", action.title(devices))));
@@ -148,7 +170,7 @@ fn actions(text: &mut String, actions: &[Action], devices: &dyn Directory, shown
     }
     let more = actions.len().saturating_sub(shown);
     if more > 0 {
-        writeln!(text, "and {more} more actions: {rest}")?;
+        writeln!(text, "and {}: {rest}", counted(more, "more action", "more actions"))?;
     }
     Ok(())
 }
@@ -184,6 +206,12 @@ fn span(first: Timestamp, last: Timestamp) -> String {
 /// Day and minute of a time, in UTC.
 pub fn moment(time: Timestamp) -> String {
     time.to_string().get(..16).unwrap_or_default().replacen('T', " ", 1)
+}
+
+/// `1 device`, `2,000 devices`.
+pub fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
 /// Digits in groups of three.

@@ -300,7 +300,7 @@ fn a_full_store_takes_nothing_more_and_says_what_to_do() {
     let mut city = City::read(Path::new("small"), city.into_store(), None, 1 << 30).unwrap();
     assert_eq!(city.contents().devices.len(), 0);
     city.add(&report, run).unwrap();
-    assert_eq!(city.contents().devices, report.devices);
+    assert_eq!(city.contents().devices, report.inventory.devices().map(|device| (device.id, device)).collect());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! One dispatcher reads a capture group, for live and replay alike. With one thread everything runs inline; with more, the dispatcher's
 //! thread reads, peels and runs the cold half, and each other thread runs its share of the shards.
 
-use crate::capture::{CaptureError, CaptureSource};
+use crate::capture::{CaptureError, CaptureSource, LinkType};
 use crate::counters::{Counter, Counters};
 use crate::flow::table::number;
 use crate::limits::{EPOCH_LENGTH, EPOCH_PACKETS, SHARDS};
@@ -12,6 +12,7 @@ use crate::observation::Observer;
 use crate::pipeline::{PacketInfo, SensorConfig, Shard};
 use crate::protocols::Decoders;
 use crate::time::{Clock, Timestamp};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
@@ -42,9 +43,15 @@ pub struct Outcome {
     pub counters: Counters,
     /// Packet time of the first packet's stamp and the last packet.
     pub span: Option<(Timestamp, Timestamp)>,
+    /// Packets of each link type that is not decoded; at most [`LINK_TYPES`] of them, all are in [`Counter::LinkTypeUnknown`].
+    pub undecoded_link_types: BTreeMap<LinkType, u64>,
 }
 
-/// Reads `source` to its end. `threads` of 1 and 0 run inline. `cold` gets the epochs in order and may stop the run by answering `false`.
+/// Link types that are not decoded of which the packets are counted apart: a capture has one, a file made to harm can have 65,536.
+pub const LINK_TYPES: usize = 32;
+
+/// Reads `source` to its end. `threads` of 1 and 0 run inline; more than one for each shard and the dispatcher have nothing to do and are not
+/// started. `cold` gets the epochs in order and may stop the run by answering `false`.
 ///
 /// # Errors
 /// What the source answers when it cannot go on; everything before was handled.
@@ -63,7 +70,7 @@ pub fn run<H: HotStage>(
         return dispatch(source, networks, &mut inline);
     }
     std::thread::scope(|scope| {
-        let workers = threads - 1;
+        let workers = (threads - 1).min(SHARDS);
         let (results, gathered) = channel::<Told<H::Batch>>();
         let mut lanes = Vec::with_capacity(workers);
         let mut assigned: Vec<Vec<(usize, Shard<H>)>> = (0..workers).map(|_| Vec::new()).collect();
@@ -115,6 +122,7 @@ fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut 
     let mut epoch_packets = 0;
     let mut first = None;
     let mut failure = None;
+    let mut undecoded_link_types = BTreeMap::new();
     loop {
         let packet = match source.next() {
             Ok(Some(packet)) => packet,
@@ -143,6 +151,8 @@ fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut 
         counters.add(Counter::PacketsCut, u64::from(packet.wire_length as usize > packet.bytes.len()));
         if let Some(layers) = link::peel(packet.link_type.0, packet.bytes, &mut counters, networks) {
             target.packet(shard_of(&layers), PacketInfo { frame, time: packet.stamp, now, layers }, packet.bytes);
+        } else if !link::decodes(packet.link_type.0) {
+            count_link_type(&mut undecoded_link_types, packet.link_type);
         }
     }
     let now = clock.now().unwrap_or_default();
@@ -152,7 +162,14 @@ fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut 
     counters.merge(&target.counters());
     match failure {
         Some(error) => Err(error),
-        None => Ok(Outcome { counters, span: first.map(|first| (first, now)) }),
+        None => Ok(Outcome { counters, span: first.map(|first| (first, now)), undecoded_link_types }),
+    }
+}
+
+#[cold]
+fn count_link_type(counts: &mut BTreeMap<LinkType, u64>, link_type: LinkType) {
+    if counts.len() < LINK_TYPES || counts.contains_key(&link_type) {
+        *counts.entry(link_type).or_insert(0) += 1;
     }
 }
 

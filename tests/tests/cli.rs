@@ -68,7 +68,10 @@ fn unknown_command() {
 #[test]
 fn unknown_flag() {
     check(&["replay", "x.pcap", "--thread", "2"], USAGE, &["--thread", "--threads"]);
-    check(&["replay", "x.pcap", "--threads", "two"], USAGE, &["two", "--threads"]);
+    check(&["replay", "x.pcap", "--threads", "two"], USAGE, &["two", "--threads", "give a number"]);
+    COMMANDS.iter().for_each(|command| {
+        drop(check(&[command, "x.pcap", "--threads", "0"], USAGE, &["--threads", "at least 1 thread"]));
+    });
     check(&["replay", "x.pcap", "--fail-on", "bad"], USAGE, &["bad", "critical"]);
 }
 
@@ -207,6 +210,54 @@ fn any_number_of_threads() {
         let one = run("1");
         assert!(one.len() > 300 && one == run("2") && one == run("3"), "{arguments:?} differs with the number of threads");
     }
+}
+
+#[test]
+fn more_threads_than_there_is_work_for() {
+    for command in COMMANDS {
+        let run = |threads: &str| check(&[command, text(&modbus()), "--threads", threads], DONE, &[]).stdout;
+        assert_eq!(run("1"), run("1000"), "{command}");
+    }
+}
+
+/// A pcap file of this link type with so many packets of a few bytes.
+fn pcap(link_type: u8, packets: u8) -> Vec<u8> {
+    let mut bytes = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, link_type, 0, 0, 0];
+    for number in 0..packets {
+        bytes.extend([number, 0, 0, 0x60, 0, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0, 0]);
+        bytes.extend([0; 8]);
+    }
+    bytes
+}
+
+#[test]
+fn nothing_read_is_not_nothing_found() {
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli").join("radiotap.out");
+    let shown = |name: &str, bytes: &[u8]| {
+        let path = file(name, bytes);
+        let output = check(&["replay", text(&path), "--out", text(&out)], DONE, &[]);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let radiotap = shown("radiotap.pcap", &pcap(127, 3));
+    assert!(radiotap.contains("3 packets of link type 127, which is not decoded"), "{radiotap}");
+    assert!(radiotap.contains("ACT  nothing was tested: no message could be read."), "{radiotap}");
+    let coverage = fs::read_to_string(out.join("coverage.json")).expect("a written file");
+    let coverage: serde_json::Value = serde_json::from_str(&coverage).expect("JSON");
+    assert_eq!(coverage["undecoded_link_types"]["127"], 3);
+    let one = shown("one.pcap", &pcap(105, 1));
+    assert!(one.contains("read      1 packet,") && one.contains("1 packet of link type 105, which is not decoded"), "{one}");
+    let none = shown("none.pcap", &pcap(1, 0));
+    assert!(none.contains("read      0 packets") && none.contains("ACT  nothing was tested: no packet was read."), "{none}");
+}
+
+#[test]
+fn gateways_are_listed_by_their_eui() {
+    let store = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cli").join("gateways");
+    let _ = fs::remove_dir_all(&store);
+    check(&["replay", text(&capture("lorawan/one_device_three_gateways")), "--store", text(&store)], DONE, &[]);
+    let listed = String::from_utf8(check(&["devices", "--store", text(&store)], DONE, &[]).stdout).expect("UTF-8");
+    assert!(listed.contains(" 7076ff0056060001 ") && !listed.contains("gateway_eui:"), "{listed}");
+    assert!(listed.contains("5 devices"), "a gateway is the device at its address:\n{listed}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! `citytap actions`: what to do, the most urgent first.
 
-use super::out::{Asked, counted, print, print_json};
+use super::out::{Asked, print, print_json};
 use super::{DONE, Failure};
 use crate::findings::actions::Told;
-use crate::screen;
+use crate::screen::text::wrapped;
+use crate::screen::{self, counted};
 
 /// List what to do about the findings of a store, the most urgent first.
 #[derive(clap::Args)]
@@ -25,8 +26,16 @@ impl Actions {
             print_json(&actions.iter().map(|action| Told { action, devices }).collect::<Vec<_>>())?;
             return Ok(DONE);
         }
-        let text = screen::act(&actions, devices, usize::MAX, "");
-        print(&format!("{text}{}\n", counted(actions.len(), "action", "actions")))?;
+        let mut text = screen::act(&actions, devices, usize::MAX, "");
+        text.push_str(&counted(actions.len(), "action", "actions"));
+        text.push('\n');
+        if actions.is_empty() {
+            text.push_str(&wrapped(
+                "",
+                "What could not be tested asks for nothing here and is not safe either: `citytap devices show ID` tells it.",
+            ));
+        }
+        print(&text)?;
         Ok(DONE)
     }
 }

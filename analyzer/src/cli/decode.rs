@@ -27,7 +27,7 @@ pub struct Decode {
     #[arg(long, value_name = "NAME")]
     protocol: Vec<String>,
     /// Threads to use; the output is the same for any number.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::threads)]
     threads: usize,
 }
 

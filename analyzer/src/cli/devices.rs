@@ -1,10 +1,10 @@
 //! `citytap devices`: the devices of a store, and the page of one.
 
-use super::out::{Asked, counted, nearest, print, print_json};
+use super::out::{Asked, nearest, print, print_json};
 use super::{DONE, Failure, USAGE};
 use crate::findings::kept::{KeptCheck, KeptFinding};
 use crate::inventory::{Device, DeviceId};
-use crate::screen;
+use crate::screen::{self, counted};
 use crate::store::Contents;
 use serde::Serialize;
 use std::net::IpAddr;

@@ -1,12 +1,12 @@
 //! `citytap diff`: what changed between two stores or run folders.
 
-use super::out::{counted, print, print_json};
+use super::out::{print, print_json};
 use super::{DONE, FAILED, Failure};
 use crate::export::diff::{Difference, Snapshot, compare};
 use crate::findings::kept::KeptFinding;
 use crate::inventory::Device;
-use crate::screen;
 use crate::screen::text::wrapped;
+use crate::screen::{self, counted};
 use crate::store::City;
 use crate::store::on_disk::OnDisk;
 use serde::de::DeserializeOwned;

@@ -1,14 +1,14 @@
 //! `citytap findings`: what was found, and where it stands.
 
 use super::devices::Told;
-use super::out::{Asked, counted, nearest, print, print_json};
+use super::out::{Asked, nearest, print, print_json};
 use super::{DONE, Failure, USAGE, severity};
 use crate::checks;
 use crate::findings::Severity;
 use crate::findings::actions::name_device;
 use crate::findings::kept::KeptFinding;
-use crate::screen::moment;
 use crate::screen::text::{Columns, wrapped};
+use crate::screen::{counted, moment};
 use std::collections::BTreeSet;
 
 /// List the findings of a store, the gravest first.

@@ -80,6 +80,15 @@ pub fn main() -> ExitCode {
 /// An error that a person reads: what is wrong, where, and what to do.
 pub type Failure = Box<dyn std::error::Error>;
 
+/// A number of threads.
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1 thread is needed".into()),
+        Ok(threads) => Ok(threads),
+        Err(_) => Err("give a number, such as 2".into()),
+    }
+}
+
 /// A severity by its name.
 fn severity(text: &str) -> Result<Severity, String> {
     Severity::ALL

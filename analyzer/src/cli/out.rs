@@ -87,12 +87,6 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     print(&text)
 }
 
-/// `1 device`, `153 devices`.
-pub fn counted(count: usize, one: &str, many: &str) -> String {
-    let number = crate::screen::grouped(count as u64);
-    format!("{number} {}", if count == 1 { one } else { many })
-}
-
 /// The known word that is most like the one typed, if any is like it.
 pub fn nearest<'w>(typed: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let typed = typed.to_lowercase();

@@ -1,13 +1,13 @@
 //! `citytap replay`: captures in, an inventory with findings out.
 
-use super::out::{counted, print, tell_damage};
+use super::out::{print, tell_damage};
 use super::progress::Progress;
 use super::{DONE, FAILED, Failure, UNREADABLE, USAGE, severity};
 use crate::engine::{self, Report, Setup};
 use crate::expect::Expectations;
 use crate::export::run_folder;
 use crate::findings::Severity;
-use crate::screen;
+use crate::screen::{self, counted};
 use crate::store::{Added, City, Run};
 use citytap_sensor::capture::{CaptureInfo, CaptureSource, Merge, ReadOptions, digest_file};
 use citytap_sensor::pipeline::SensorConfig;
@@ -42,7 +42,7 @@ pub struct Replay {
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     fail_on: Option<Severity>,
     /// Threads to use; the result is the same for any number.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::threads)]
     threads: usize,
     /// What to print: a table for people, or one JSON object.
     #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = ["table", "json"])]
@@ -200,7 +200,8 @@ impl Replay {
         if let Some(limit) = self.fail_on {
             let beyond = report.judgement.findings.iter().filter(|finding| finding.severity >= limit).count();
             if beyond > 0 {
-                eprintln!("citytap: {beyond} findings of severity {} or above (--fail-on).", limit.name());
+                let beyond = counted(beyond, "finding", "findings");
+                eprintln!("citytap: {beyond} of severity {} or above (--fail-on).", limit.name());
                 failed = true;
             }
         }

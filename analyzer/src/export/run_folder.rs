@@ -100,6 +100,7 @@ pub(crate) fn coverage(report: &Report) -> Value {
         "counters": counters,
         "records": coverage.records,
         "flows": coverage.flows,
+        "undecoded_link_types": coverage.undecoded_link_types,
         "one_way_flows": coverage.one_way,
         "encrypted_flows": coverage.encrypted(),
         "anomalies": anomalies,

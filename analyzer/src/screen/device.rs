@@ -1,11 +1,11 @@
 //! The page of one device, and devices as a table.
 
 use super::text::{Columns, plain, wrapped};
-use super::{grouped, moment};
+use super::{counted, grouped, moment};
 use crate::checks;
 use crate::findings::actions::name_device;
 use crate::findings::judge::Outcome;
-use crate::inventory::{AttributeSeen, Device, DeviceId, Sighting};
+use crate::inventory::{AttributeSeen, Device, DeviceId, Name, Sighting};
 use crate::store::Contents;
 use citytap_sensor::time::Timestamp;
 
@@ -25,14 +25,15 @@ pub fn table<'a>(devices: impl IntoIterator<Item = &'a Device>) -> String {
     columns.to_text()
 }
 
-/// The name that people know a device by.
+/// The name that people know a device by: a given one, an EUI and the like as it stands, an address, or what it is called at a server.
 pub fn called(device: &Device) -> String {
+    let founding = device.identities.first();
+    let everywhere = founding.filter(|name| name.at.is_none() && name.kind != "mac").map(|name| name.value.clone());
     let address = device.identities.iter().find(|name| name.kind == "ip").map(|name| name.value.clone());
-    let founding = device.identities.first().map(ToString::to_string);
-    match device.name.clone() {
-        Some(name) => name,
-        None => founding.filter(|_| address.is_none()).or(address).unwrap_or_else(|| "-".into()),
-    }
+    // A number says nothing without its server.
+    let is_number = |name: &Name| name.value.bytes().all(|byte| byte.is_ascii_digit());
+    let otherwise = founding.map(|name| if name.at.is_some() && is_number(name) { name.to_string() } else { name.value.clone() });
+    device.name.clone().or(everywhere).or(address).or(otherwise).unwrap_or_else(|| "-".into())
 }
 
 /// All that is known of a device, for reading.
@@ -95,9 +96,10 @@ impl Page<'_> {
         }
         self.line("  site    ", &device.site);
         self.line("  seen    ", &format!("{} to {}", moment(device.first_seen), moment(device.last_seen)));
-        let (messages, packets) = (grouped(device.messages), grouped(device.packets));
-        let counts =
-            format!("{messages} messages; {packets} packets and {} bytes from and to its addresses", grouped(device.bytes));
+        let messages = counted(device.messages, "message", "messages");
+        let packets = counted(device.packets, "packet", "packets");
+        let bytes = counted(device.bytes, "byte", "bytes");
+        let counts = format!("{messages}; {packets} and {bytes} from and to its addresses");
         self.line("  traffic ", &counts);
         if device.provisional {
             self.line("  note    ", "mentioned by others; it neither answered nor showed itself in a protocol");

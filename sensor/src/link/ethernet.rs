@@ -122,6 +122,8 @@ pub(super) fn mpls(peeler: &mut Peeler<'_>) -> Option<Next> {
     while peeler.reader.u32()? & 0x100 == 0 {}
     let below = peeler.reader;
     Some(match below.peek_u8()? >> 4 {
+        // Broadcasts and answers alike: neither the address in front nor ARP's protocol type may pass for something else.
+        _ if looks_like_arp(below) => peeler.enter(None, Next::Ethernet),
         4 if looks_like_ipv4(below) => Next::Ipv4,
         6 if looks_like_ipv6(below) => Next::Ipv6,
         // The associated channel of a pseudowire: operation and maintenance of the carrier.
@@ -154,6 +156,11 @@ fn looks_like_ipv6(mut below: Reader<'_>) -> bool {
 /// Whether an EtherType that is usual in pseudowires stands where Ethernet has it.
 fn looks_like_ethernet(mut below: Reader<'_>) -> bool {
     below.skip(12).is_some() && below.u16().is_some_and(|it| matches!(it, IPV4 | IPV6 | ARP | VLAN | SERVICE_TAG))
+}
+
+/// Whether Ethernet with an ARP packet for IPv4 stands there, whose protocol type looks like an EtherType behind a control word.
+fn looks_like_arp(mut below: Reader<'_>) -> bool {
+    below.skip(12).is_some() && below.array() == Some([8, 6, 0, 1, 8, 0])
 }
 
 /// A PPPoE session header (RFC 2516 §4): version and type 1, code 0, session, length.

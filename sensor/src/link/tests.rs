@@ -318,6 +318,20 @@ fn a_loratap_frame_is_left_whole() {
 }
 
 #[test]
+fn arp_in_a_pseudowire_with_and_without_control_word() {
+    let arp = "0806 0001 0800 06 04 0002 000c29000001 0a000001 000c29000002 0a000002";
+    for destination in ["000c29000002", "ffffffffffff", "4c0c29000002", "600c29000002"] {
+        let frame = hex(&format!("{destination} 000c29000001 {arp}"));
+        for labels in ["8847 00020140", "8847 00020140 00000000", "8847 00020140 00000007"] {
+            let layers =
+                peeled(1, &outside(labels, &frame)).unwrap_or_else(|counted| panic!("{labels} {destination}: {counted:?}"));
+            let addresses = (layers.content, layers.source.to_string(), layers.destination.to_string());
+            assert_eq!(addresses, (Content::Arp, "10.0.0.1".into(), "10.0.0.2".into()), "{labels} {destination}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_peeled_is_counted_by_name() {
     let bad_header_length = over("44", &inner()[1..]);
     let total_shorter_than_header = over("45000013", &inner()[4..]);

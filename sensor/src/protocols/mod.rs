@@ -225,6 +225,9 @@ pub trait Decoder: Send {
     }
 }
 
+/// What ends the hint of a payload whose carrier was running when the capture began: nothing says that what it carries begins here.
+pub const JOINED: &str = "(joined)";
+
 /// A payload that belongs to another protocol.
 #[derive(Clone, Copy)]
 pub struct Carried<'a> {

@@ -66,12 +66,16 @@ pub struct HalfStream {
     /// Number after the last byte, where the flag is set.
     fin: u32,
     flags: u8,
+    /// The byte alone that the stream was joined at, while [`LONE`] is set.
+    lone: u8,
 }
 
 const STARTED: u8 = 1;
 const FIN: u8 = 2;
 /// The position was set by a SYN or by a single byte, and nothing was delivered yet.
 const FRESH: u8 = 4;
+/// The stream was joined at a single byte: a keep-alive's, or data of a sender that sends byte by byte.
+const LONE: u8 = 8;
 
 /// Where what a call brings about goes.
 struct Outlet<'o, S> {
@@ -93,7 +97,7 @@ impl HalfStream {
     pub fn syn(&mut self, seq: u32) {
         if !self.is_started() || self.restarts(seq) {
             let next = seq.wrapping_add(1);
-            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED | FRESH };
+            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED | FRESH, lone: 0 };
         }
     }
 
@@ -153,7 +157,7 @@ impl HalfStream {
     /// A FIN; `seq` is the number after the segment's last byte of data. Push the data first.
     pub fn fin(&mut self, seq: u32, now: Timestamp, budget: &mut Budget, counters: &mut Counters, sink: &mut impl StreamSink) {
         if !self.is_started() {
-            *self = Self { held: None, next: seq, first: seq, fin: seq, flags: STARTED | FIN };
+            *self = Self { held: None, next: seq, first: seq, fin: seq, flags: STARTED | FIN, lone: 0 };
             return;
         }
         let ahead = distance(self.next, seq);
@@ -223,8 +227,11 @@ impl HalfStream {
         if self.flags & FRESH != 0 {
             if seq.wrapping_add(1) == self.next && payload.len() > 1 {
                 self.next = seq;
+            } else if self.flags & LONE != 0 && seq == self.next && payload.len() == 1 {
+                // Keep-alives do not go on: the first byte was data.
+                to.sink.data(&[self.lone], true);
             }
-            self.flags &= !FRESH;
+            self.flags &= !(FRESH | LONE);
         }
         let ahead = distance(self.next, seq);
         let is_old = i64::from(ahead) + payload.len() as i64 <= 0;
@@ -248,11 +255,11 @@ impl HalfStream {
     fn start<S: StreamSink>(&mut self, seq: u32, payload: &[u8], to: &mut Outlet<'_, S>) {
         let next = seq.wrapping_add(payload.len() as u32);
         to.sink.gap(None);
-        if payload.len() == 1 {
-            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED | FRESH };
+        if let [lone] = *payload {
+            *self = Self { held: None, next, first: next, fin: 0, flags: STARTED | FRESH | LONE, lone };
             return;
         }
-        *self = Self { held: None, next, first: seq, fin: 0, flags: STARTED };
+        *self = Self { held: None, next, first: seq, fin: 0, flags: STARTED, lone: 0 };
         to.sink.data(payload, true);
     }
 

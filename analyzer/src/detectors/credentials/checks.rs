@@ -13,8 +13,8 @@ pub const ASKING: &[&str] = &["mqtt"];
 pub static DEFAULT_PASSWORD: CheckSpec = CheckSpec {
     id: "default-password-used",
     title: "default passwords, clients",
-    finding: "It logged in with a default user name and password ({_products}) {outcome}.",
-    action: "{devices} logged in with a default password {outcome}",
+    finding: "It logged in with a default user name and password ({_products}); {outcome}.",
+    action: "{devices} logged in with a default password; {outcome}",
     remedy: "Give each device a user name and password of its own; if you do not know the device, treat it as an intruder.",
     why: "Default passwords are public. Worms such as Mirai try them first.",
     references: &["CWE-1392", "ATT&CK for ICS T1694.001", "ETSI EN 303 645 5.1-1"],

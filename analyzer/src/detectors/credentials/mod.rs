@@ -200,9 +200,9 @@ impl Client {
         let mut say = |check, answer| take(Verdict { check, subject: id.clone(), answer });
         for Listed { list, products, outcome, evidence } in &self.listed {
             let (severity, outcome) = match outcome {
-                Outcome::Accepted => (Severity::Critical, "and was let in"),
-                Outcome::Refused => (Severity::Medium, "and was refused"),
-                Outcome::Unknown => (Severity::High, "and the answer was not seen"),
+                Outcome::Accepted => (Severity::Critical, "the server accepted it"),
+                Outcome::Refused => (Severity::Medium, "the server refused it"),
+                Outcome::Unknown => (Severity::High, "the answer was not seen"),
             };
             let arguments = vec![("_list", (*list).into()), ("_products", (*products).into()), ("outcome", outcome.into())];
             say(&checks::DEFAULT_PASSWORD, found(severity, Confidence::Seen, arguments, evidence));

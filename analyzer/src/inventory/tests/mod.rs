@@ -161,6 +161,10 @@ impl World {
         self.0.device(id).expect("has an id")
     }
 
+    fn devices(&self) -> Vec<Device> {
+        self.0.devices().collect()
+    }
+
     /// Each device by its names, sorted.
     fn names(&self) -> Vec<String> {
         let names = |device: &Device| {
@@ -168,7 +172,7 @@ impl World {
             names.sort_unstable();
             names.join(" ")
         };
-        let mut all: Vec<String> = self.0.devices().map(|device| names(&device)).collect();
+        let mut all: Vec<String> = self.devices().iter().map(names).collect();
         all.sort_unstable();
         all
     }

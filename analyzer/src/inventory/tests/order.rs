@@ -88,7 +88,7 @@ fn devices(told: &[(u64, Told)]) -> String {
             }
         }
     }
-    serde_json::to_string_pretty(&world.0.devices().collect::<Vec<_>>()).expect("is written")
+    serde_json::to_string_pretty(&world.devices()).expect("is written")
 }
 
 proptest! {
@@ -108,7 +108,7 @@ proptest! {
                 Told::Flow(flow) => world.0.flow(flow),
             }
         }
-        let devices: Vec<_> = world.0.devices().collect();
+        let devices = world.devices();
         prop_assert!(devices.is_sorted_by(|a, b| a.id < b.id));
         for device in &devices {
             let found = world.0.device(device.id);

@@ -4,15 +4,16 @@ use super::message::{Downlink, Lists, Radio};
 use super::record::{
     DeviceCommand, DeviceEvent, GatewayAck, GatewayDownlink, GatewayMessage, GatewayState, GatewayStats, GatewayUplink,
 };
-use super::topic::{Topic, What};
+use super::topic::{self, Topic, What};
 use super::{json, proto};
 use crate::counters::Counter;
 use crate::flow::Direction;
 use crate::json::Json;
-use crate::observation::{Anomalies, Attribute, Confidence, Eui, Fact, Identity, Presence, Record, Role, Text};
+use crate::observation::{Anomalies, Attribute, Confidence, Eui, Fact, Identity, IdentityValue, Presence, Record, Role, Text};
 use crate::protobuf::Fields;
 use crate::protocols::lorawan::said::{Said, Saying, hash};
 use crate::protocols::lorawan::{PHY_PAYLOAD, dev_addr, dev_eui, gateway_eui};
+use crate::protocols::mqtt::payload::Origin;
 use crate::protocols::{Carried, Channel, Cx, Decoder, Input, Step};
 use smallvec::SmallVec;
 
@@ -92,6 +93,9 @@ impl Decoder for Session {
         match topic {
             Topic::Gateway { region, gateway, what, name } => {
                 let place = Place { region, gateway, direction };
+                if what != What::Command {
+                    self.publisher(place, cx);
+                }
                 match (what, name) {
                     (What::Event, "up") => self.gateway_uplink(place, body, cx),
                     (What::Event, "stats") => self.gateway_stats(place, body, cx),
@@ -362,6 +366,27 @@ impl Session {
         }
         let fact = Fact::Identity { id: dev_eui(eui.0), presence: Presence::Mentioned };
         cx.emit(direction, &record, &[fact], &body.oddities());
+    }
+
+    /// Who publishes a gateway's events and state is the gateway, if its client identifier says so. Else it most likely has the gateway's
+    /// address: of a bridge that publishes for several, the inventory sees them there at once.
+    fn publisher(&mut self, place: Place<'_>, cx: &mut Cx<'_>) {
+        if place.direction != Direction::ToServer || !self.said.is_new(gateway_eui(place.gateway.0), place.gateway.0, 4, cx) {
+            return;
+        }
+        let Some(origin) = Origin::of(cx) else { return };
+        let id = gateway_eui(place.gateway.0);
+        let (client, server) = (Identity::ip(cx.flow().client.ip), Identity::ip(cx.flow().server.ip));
+        let is_its_name = |name: &Identity<'_>| match name.value {
+            IdentityValue::Text(text) => topic::eui(text) == Some(place.gateway),
+            _ => false,
+        };
+        let same = |b, basis| Fact::SameAs { a: id, b, basis, confidence: Confidence::Likely };
+        match origin.publisher().filter(is_its_name) {
+            Some(publisher) => cx.facts(place.direction, &[same(publisher, "client identifier of the gateway's EUI")]),
+            None if client != server => cx.facts(place.direction, &[same(client, "publishes the gateway's events")]),
+            None => {}
+        }
     }
 
     fn gateway_facts(&mut self, place: Place<'_>, cx: &Cx<'_>) -> Facts<'static> {

@@ -49,6 +49,25 @@ fn an_uplink_in_json_of_both_versions() {
 }
 
 #[test]
+fn who_publishes_for_a_gateway() {
+    use crate::protocols::mqtt::payload::testing;
+    let state = ("eu868/gateway/647fdafffe007417/state/conn", &br#"{"gatewayId":"647fdafffe007417","state":"ONLINE"}"#[..]);
+    let same = |lines: &[String]| -> Vec<String> { lines.iter().filter(|line| line.contains("+same(")).cloned().collect() };
+    let by_address = ">  +same(gateway_eui:647fdafffe007417 = ip:10.0.0.1: publishes the gateway's events)";
+    assert_eq!(same(&testing::published(&[state, state])), [by_address]);
+    assert_eq!(
+        same(&testing::published_by("647fdafffe007417", &[state])),
+        [
+            ">  +same(gateway_eui:647fdafffe007417 = mqtt_client:647fdafffe007417@10.0.0.2: client identifier of the gateway's EUI)"
+        ]
+    );
+    // The server's command, and what the broker hands on, do not come from the gateway.
+    let command = ("gateway/647fdafffe007417/command/down", &b"{}"[..]);
+    assert_eq!(same(&testing::published(&[command])), [""; 0]);
+    assert_eq!(same(&testing::delivered(&[state])), [""; 0]);
+}
+
+#[test]
 fn an_uplink_in_protocol_buffers_of_both_versions() {
     let modulation = [varint(1, &[0xc8, 0xd0, 7]), varint(2, &[7])].concat();
     let tx = [varint(1, &MHZ_868_1), field(2, &field(3, &modulation))].concat();

@@ -38,7 +38,7 @@ pub(crate) mod tests;
 /// Largest message that is taken from a stream: 64 kB of payload, which no constrained device exceeds, and its options.
 pub const MAX_MESSAGE: usize = 70_000;
 
-/// Datagrams in a row that are no CoAP after which a flow is given up.
+/// Datagrams, or messages of a stream, in a row that are no CoAP after which a flow is given up.
 const FOREIGN: u8 = 8;
 
 /// The decoder.
@@ -139,9 +139,8 @@ impl Coap {
                 self.session.message(&message, input.bytes, input.direction, cx);
             }
             Err(fault) => {
-                self.foreign = self.foreign.saturating_add(1);
                 cx.anomaly(input.direction, anomaly_of(fault));
-                if self.foreign >= FOREIGN {
+                if self.is_foreign(true) {
                     return Step::GiveUp;
                 }
             }
@@ -162,11 +161,19 @@ impl Coap {
         let Ok(total) = usize::try_from(frame.total) else { return Step::GiveUp };
         if total > MAX_MESSAGE {
             cx.count(Counter::MessagesTooLarge, 1);
-            return Step::Skip(frame.total);
+            return if self.is_foreign(true) { Step::GiveUp } else { Step::Skip(frame.total) };
         }
         let Some(bytes) = input.bytes.get(..total) else { return Step::Need(total) };
+        let sane = wire::framed(bytes, frame.prefix)
+            .is_ok_and(|message| message.code.name().is_some() && message.options().all(|option| option.is_ok()));
         self.reliable(bytes, frame.prefix, input.direction, cx);
-        Step::Consumed(total)
+        if self.is_foreign(!sane) { Step::GiveUp } else { Step::Consumed(total) }
+    }
+
+    /// Counts messages in a row that make no sense; so many of them are another protocol.
+    fn is_foreign(&mut self, foreign: bool) -> bool {
+        self.foreign = if foreign { self.foreign.saturating_add(1) } else { 0 };
+        self.foreign >= FOREIGN
     }
 
     fn websocket(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {

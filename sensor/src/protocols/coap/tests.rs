@@ -505,6 +505,31 @@ fn over_tcp_a_message_beyond_the_bound_is_stepped_over() {
 }
 
 #[test]
+fn a_stream_of_another_protocol_ends_the_flow() {
+    let begun = || {
+        let mut bench = Bench::new(&SPEC, Transport::Tcp, 5683);
+        bench.show(ToServer, &tcp(0xe1, b"", &[], b""));
+        bench
+    };
+    let mut reserved_codes = begun();
+    (1..FOREIGN).for_each(|_| assert!(reserved_codes.show(ToServer, &[0x00, 0x3f])));
+    assert!(!reserved_codes.show(ToServer, &[0x00, 0x3f]));
+
+    // Options that do not end where they should, under a code that exists.
+    let mut options = begun();
+    (1..FOREIGN).for_each(|_| assert!(options.show(ToServer, &[0x20, GET, 0xb9, b'a'])));
+    assert!(!options.show(ToServer, &[0x20, GET, 0xb9, b'a']));
+
+    let mut lengths = begun();
+    let (head, length) = ([0xf0, 0, 0, 0x13, 0x88, PUT], 65_805 + 5000);
+    for _ in 1..FOREIGN {
+        assert!(lengths.show(ToServer, &head));
+        assert!(lengths.lose(ToServer, Some(length)));
+    }
+    assert!(!lengths.show(ToServer, &head));
+}
+
+#[test]
 fn what_the_probe_says_of_streams() {
     let ask = |bytes: &[u8], hint| {
         probe::probe(&ProbeInput { bytes, direction: ToServer, channel: Channel::Stream(0), port_hint: false, hint })

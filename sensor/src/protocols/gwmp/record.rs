@@ -64,11 +64,11 @@ record! {
         /// Checksum: 1 right, -1 wrong, 0 none (`stat`).
         pub stat: Option<i8>,
         /// `LORA`, `FSK` or `LR-FHSS` (`modu`).
-        pub modulation: Option<&'a str>,
+        pub modulation: Option<Cow<'a, str>>,
         /// Data rate as in `SF7BW125`; bits a second for FSK (`datr`).
-        pub data_rate: Option<&'a str>,
+        pub data_rate: Option<Cow<'a, str>>,
         /// Code rate as in `4/5` (`codr`).
-        pub code_rate: Option<&'a str>,
+        pub code_rate: Option<Cow<'a, str>>,
         /// Received signal strength in dBm (`rssi`; where that is missing `rssic` of the first antenna).
         pub rssi_dbm: Option<f32>,
         /// Strength of the signal alone in dBm (`rssis`).
@@ -222,11 +222,11 @@ record! {
         /// Power in dBm (`powe`).
         pub power_dbm: Option<i8>,
         /// `LORA` or `FSK` (`modu`).
-        pub modulation: Option<&'a str>,
+        pub modulation: Option<Cow<'a, str>>,
         /// Data rate as in `SF7BW125`; bits a second for FSK (`datr`).
-        pub data_rate: Option<&'a str>,
+        pub data_rate: Option<Cow<'a, str>>,
         /// Code rate as in `4/5` (`codr`).
-        pub code_rate: Option<&'a str>,
+        pub code_rate: Option<Cow<'a, str>>,
         /// Frequency deviation of FSK in Hz (`fdev`).
         pub frequency_deviation_hz: Option<u32>,
         /// Polarization is inverted, as downlinks are (`ipol`).

@@ -310,8 +310,8 @@ impl Session {
         slot.take().map(|pending| cx.now().since(pending.at) / 1_000)
     }
 
-    /// What a datagram from a gateway tells. Several gateways can share one address behind a NAT, so the address is no name of the gateway: its
-    /// traffic passes through it.
+    /// What a datagram from a gateway tells. The address is most likely its own; where several gateways share one behind a NAT, the inventory
+    /// sees them there at once, and their traffic passes through it. A forwarder on the server's host has the server's address.
     fn gateway_facts(&mut self, gateway: Eui, cx: &Cx<'_>) -> Facts<'static> {
         let id = gateway_eui(gateway.0);
         if self.gateway == Some(gateway) {
@@ -320,14 +320,18 @@ impl Session {
         // Several gateways can share a NAT's address: then each is told of again, and that is no reason to keep a list here.
         (self.gateway, self.gateway_heard) = (Some(gateway), Heard::told(cx));
         let (client, server) = (Identity::ip(cx.flow().client.ip), Identity::ip(cx.flow().server.ip));
-        Facts::from_iter([
+        let mut facts = Facts::from_iter([
             Fact::Identity { id, presence: Presence::Proved },
             Fact::Role { id, role: Role::RadioGateway },
             Fact::Via { id, via: client },
             Fact::Identity { id: server, presence: Presence::Mentioned },
             Fact::Peer { client: id, server, protocol: "gwmp" },
             Fact::Security { id, aspect: SecurityAspect::Transport, value: Text::Str("none") },
-        ])
+        ]);
+        if client != server {
+            facts.push(Fact::SameAs { a: id, b: client, basis: "GWMP datagram", confidence: Confidence::Likely });
+        }
+        facts
     }
 
     fn server_facts(&mut self, cx: &Cx<'_>) -> Facts<'static> {

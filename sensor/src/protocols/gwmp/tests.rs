@@ -53,7 +53,8 @@ fn an_uplink_and_its_acknowledgement() {
                 r#""size":29,"payload_length":29}"#,
                 " +identity(gateway_eui:647fdafffe007417 Proved) +role(gateway_eui:647fdafffe007417 RadioGateway)",
                 " +via(gateway_eui:647fdafffe007417 via ip:10.0.0.1) +identity(ip:10.0.0.2 Mentioned)",
-                " +peer(gateway_eui:647fdafffe007417 -> ip:10.0.0.2 gwmp) +security(gateway_eui:647fdafffe007417 Transport=none)"
+                " +peer(gateway_eui:647fdafffe007417 -> ip:10.0.0.2 gwmp) +security(gateway_eui:647fdafffe007417 Transport=none)",
+                " +same(gateway_eui:647fdafffe007417 = ip:10.0.0.1: GWMP datagram)"
             ),
             concat!(
                 r#"> lorawan.data {"direction":"uplink","confirmed":false,"dev_addr":"01010101","net_id":"000000","f_ctrl":0,"adr":false,"#,
@@ -69,6 +70,25 @@ fn an_uplink_and_its_acknowledgement() {
             ),
         ]
     );
+}
+
+#[test]
+fn escapes_in_codes_are_read() {
+    // Some JSON writers escape the slash, as RFC 8259 §7 allows.
+    let uplink = UPLINK.replace("4/5", r"4\/5").replace("LORA", r"L\u004fRA").replace("SF8BW125", r"SF8\u0042W125");
+    let lines = pushed(&format!(r#"{{"rxpk":[{uplink}]}}"#));
+    assert!(lines[0].contains(r#""modulation":"LORA","data_rate":"SF8BW125","code_rate":"4/5""#), "{}", lines[0]);
+    assert!(!lines[0].contains('!') && lines[1].contains(r#""data_rate":"SF8BW125""#), "{lines:?}");
+    let mut bench = bench();
+    bench.show(ToClient, &from_server(2, 3, r#"{"txpk":{"imme":true,"modu":"LORA","datr":"SF7BW125","codr":"4\/6"}}"#));
+    assert!(bench.lines.0[0].contains(r#""code_rate":"4/6""#), "{:?}", bench.lines.0);
+}
+
+#[test]
+fn a_forwarder_on_the_servers_host_does_not_have_its_address() {
+    let mut bench = bench().with_server("10.0.0.1".parse().unwrap());
+    bench.show(ToServer, &from_gateway(2, 2, ""));
+    assert!(bench.lines.0[0].contains("+via(") && !bench.lines.0[0].contains("+same("), "{:?}", bench.lines.0);
 }
 
 #[test]

@@ -103,4 +103,8 @@ impl Decoder for Lwm2m {
         }
         Step::Consumed(input.bytes.len())
     }
+
+    fn close(&mut self, cx: &mut Cx<'_>) {
+        self.session.close(cx);
+    }
 }

@@ -16,6 +16,8 @@ use crate::observation::{
 };
 use crate::protocols::Cx;
 use crate::protocols::coap::link_format;
+use crate::protocols::heard::Heard;
+
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -41,6 +43,7 @@ pub struct Session {
     bootstrapping: bool,
     last: Option<(Path, &'static str)>,
     said: [u32; SAID],
+    heard: Heard,
 }
 
 /// Statements that are made again only where their value changed.
@@ -120,6 +123,14 @@ fn operation(message: &Message<'_>, path: Path, payload: &[u8]) -> &'static str 
 }
 
 impl Session {
+    /// The flow ends.
+    pub fn close(&mut self, cx: &mut Cx<'_>) {
+        let id = self.endpoint.as_ref().and_then(|(name, server)| name_of(Some(name), *server));
+        if let Some(rest) = id.and_then(|id| self.heard.rest(id)) {
+            cx.facts(Direction::ToServer, &[rest]);
+        }
+    }
+
     /// Takes a message; `payload` is all of it.
     pub fn message(&mut self, message: &Message<'_>, payload: &[u8], direction: Direction, cx: &mut Cx<'_>) {
         match classify(message) {
@@ -208,6 +219,9 @@ impl Session {
         if !message.is_response && !objects.is_empty() && self.registered != digest {
             self.registered = digest;
             say_objects(&mut facts, me, &objects);
+        }
+        if !message.is_response {
+            self.say_active(&mut facts, known.as_ref(), cx);
         }
         if self.news(SAID_ENDPOINT, b"update") && endpoint.is_none() {
             facts.push(Fact::Role { id: Identity::ip(server.ip), role: Role::ManagementServer });
@@ -328,6 +342,9 @@ impl Session {
         let endpoint = known.as_ref().map(|(name, _)| &**name);
         let me = self.me(known.as_ref(), client.ip);
         let mut facts = Facts::new();
+        if by_client != message.is_response {
+            self.say_active(&mut facts, known.as_ref(), cx);
+        }
         if told {
             self.say_attributes(&mut facts, me, items);
         } else {
@@ -356,6 +373,7 @@ impl Session {
         let known = self.endpoint.take();
         let me = self.me(known.as_ref(), client.ip);
         let mut facts = Facts::new();
+        self.say_active(&mut facts, known.as_ref(), cx);
         self.say_attributes(&mut facts, me, items);
         let anomalies = self.judge(items, cx);
         let values = items.shown();
@@ -433,6 +451,12 @@ impl Session {
 
     fn me<'a>(&self, known: Option<&'a (Box<str>, IpAddr)>, ip: IpAddr) -> Identity<'a> {
         known.and_then(|(name, server)| name_of(Some(name), *server)).unwrap_or(Identity::ip(ip))
+    }
+
+    /// Says now and then that the client, which sent this message, is active.
+    fn say_active<'a>(&mut self, facts: &mut Facts<'a>, known: Option<&'a (Box<str>, IpAddr)>, cx: &Cx<'_>) {
+        let Some(id) = known.and_then(|(name, server)| name_of(Some(name), *server)) else { return };
+        facts.extend(self.heard.message(id, cx));
     }
 
     /// Whether a statement differs from the last one of its kind.

@@ -75,6 +75,26 @@ fn a_registration() {
 }
 
 #[test]
+fn an_endpoint_is_said_to_be_active_once_a_minute() {
+    let mut bench =
+        bench(&[register(1, b"d1", b"</1/0>,</3/0>"), (ToClient, udp(ACK, CREATED, 1, b"r", &[(8, b"rd"), (8, b"5")], b""))]);
+    // A second passes with each message, and they come in pairs.
+    for id in 2..42 {
+        bench.show(ToServer, &udp(CON, POST, id, b"u", &[(11, b"rd"), (11, b"5")], b""));
+        bench.show(ToClient, &udp(ACK, CHANGED, id, b"u", &[], b""));
+    }
+    let active = |line: &&String| line.contains("+activity(lwm2m_endpoint:d1@10.0.0.2 ");
+    assert_eq!(bench.lines.0.iter().filter(active).count(), 1, "{:?}", bench.lines.0);
+    let long_after = |bench: &mut crate::testing::Bench| {
+        bench.tick = 60 * crate::time::SECOND;
+        bench.show(ToClient, &udp(CON, GET, 50, b"g", &[(11, b"3"), (11, b"0"), (11, b"3"), (17, TLV)], b""));
+        bench.show(ToServer, &udp(ACK, CONTENT, 50, b"g", &[(12, TLV)], &[0xc3, 3, b'1', b'.', b'2']));
+    };
+    long_after(&mut bench);
+    assert_eq!(bench.lines.0.iter().filter(active).count(), 2, "{:?}", bench.lines.0);
+}
+
+#[test]
 fn a_mac_address_as_endpoint_and_an_alternate_root() {
     let line = last(&[register(1, b"urn:dev:mac:0024befffe804ff1", b"</lwm2m>;rt=\"oma.lwm2m\",</lwm2m/3/0>")]);
     assert!(

@@ -67,16 +67,23 @@ fn probe(input: &ProbeInput<'_>) -> Probe {
     }
 }
 
+/// Without a port to go by the function must be a known one: bytes of a download pass as a header often enough.
 fn probe_mbap(input: &ProbeInput<'_>, header: &MbapHeader) -> Probe {
     let Some(pdu) = input.bytes.get(wire::MBAP_LENGTH..).map(|rest| rest.get(..header.pdu_length()).unwrap_or(rest)) else {
         return Probe::No;
     };
+    if !input.port_hint && pdu.first().is_some_and(|code| !is_known(*code)) {
+        return Probe::No;
+    }
     let whole = input.bytes.len() >= header.adu_length();
     if input.channel == Channel::Datagram && input.bytes.len() != header.adu_length() {
         return Probe::No;
     }
     if !whole {
         return if input.port_hint { Probe::Weak(None) } else { Probe::Incomplete };
+    }
+    if !goes_on(input.bytes.get(header.adu_length()..).unwrap_or_default()) {
+        return if input.port_hint { Probe::Weak(None) } else { Probe::No };
     }
     let (request, response) = (wire::fits_request(pdu), wire::fits_response(pdu));
     match (request, response) {
@@ -87,6 +94,23 @@ fn probe_mbap(input: &ProbeInput<'_>, header: &MbapHeader) -> Probe {
         (false, false) if pdu.first().is_some_and(|code| code & 0x80 != 0) => Probe::Weak(Some(Direction::ToClient)),
         (false, false) => Probe::Weak(None),
     }
+}
+
+fn is_known(function_code: u8) -> bool {
+    wire::function_name(function_code & 0x7f).is_some()
+}
+
+/// Whether nothing but more ADUs follows a stream's first one, the last of them cut where the segment ends.
+fn goes_on(mut rest: &[u8]) -> bool {
+    while let Some(header) = MbapHeader::parse(&mut Reader::new(rest)) {
+        let known = rest.get(wire::MBAP_LENGTH).is_none_or(|code| is_known(*code));
+        if header.protocol_id != 0 || !header.is_plausible() || !known {
+            return false;
+        }
+        rest = rest.get(header.adu_length()..).unwrap_or_default();
+    }
+    // The beginning of a header: its protocol identifier, as far as it is there, is 0.
+    rest.iter().skip(2).take(2).all(|&byte| byte == 0)
 }
 
 fn probe_rtu(input: &ProbeInput<'_>) -> Probe {

@@ -3,28 +3,45 @@
 use super::record::{self, Asked, Request, Response, anomaly, code_of};
 use super::wire::{self, MbapHeader};
 use crate::counters::Counter;
-use crate::flow::Direction;
+use crate::flow::{Direction, Transport};
 use crate::observation::{Anomalies, Fact, Identity, Presence, Role};
 use crate::protocols::heard::Heard;
 use crate::protocols::{AfterGap, Channel, Cx, Decoder, Input, Step};
 use crate::reader::Reader;
-use crate::time::Timestamp;
+use crate::time::{Nanos, SECOND, Timestamp};
 use smallvec::SmallVec;
+use std::hash::BuildHasher;
 
 /// Requests remembered for each flow.
 pub(super) const TRANSACTIONS: usize = 32;
 
+/// A mirror port that copies a datagram where it comes in and where it goes out does so within this time.
+const COPY_WITHIN: Nanos = SECOND / 100;
+
 /// State of a flow.
 pub(super) struct Session {
     framing: Framing,
-    /// Whether each direction stands at the start of a message.
-    synchronised: [bool; 2],
+    /// Where each direction stands.
+    places: [Place; 2],
     transactions: Vec<Transaction>,
     /// Where the next request goes when the table is full.
     oldest: usize,
     /// Whether requests are seen in this flow: without, responses cannot be blamed for having none.
     requests_seen: bool,
     told: Told,
+}
+
+/// Where a direction stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// At the start of its first message.
+    Fresh,
+    /// At the start of the first bytes that were seen of a flow that was running when the capture began.
+    Joined,
+    /// At the start of a message.
+    Synchronised,
+    /// Bytes were lost: the next message has to be found.
+    Lost,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +57,8 @@ struct Transaction {
     unit: u8,
     function: u8,
     answered: bool,
+    /// Hash of the answer's PDU, and when it came.
+    answer: (u64, Timestamp),
     frame: u64,
     at: Timestamp,
     address: Option<u16>,
@@ -58,7 +77,7 @@ impl Default for Session {
     fn default() -> Self {
         Self {
             framing: Framing::Unknown,
-            synchronised: [true; 2],
+            places: [Place::Fresh; 2],
             transactions: Vec::new(),
             oldest: 0,
             requests_seen: false,
@@ -69,7 +88,7 @@ impl Default for Session {
 
 impl Decoder for Session {
     fn message(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {
-        if !self.synchronised[input.direction.index()] && !self.resynchronise(input, cx) {
+        if !self.is_placed(input) {
             cx.count(Counter::ResynchronisationBytes, input.bytes.len() as u64);
             return Step::Consumed(input.bytes.len());
         }
@@ -94,8 +113,9 @@ impl Decoder for Session {
         }
     }
 
-    fn gap(&mut self, direction: Direction, _missing: Option<u64>, _cx: &mut Cx<'_>) -> AfterGap {
-        self.synchronised[direction.index()] = false;
+    fn gap(&mut self, direction: Direction, missing: Option<u64>, _cx: &mut Cx<'_>) -> AfterGap {
+        let fresh = matches!(self.places[direction.index()], Place::Fresh | Place::Joined);
+        self.places[direction.index()] = if fresh && missing.is_none() { Place::Joined } else { Place::Lost };
         AfterGap::Resume
     }
 
@@ -110,17 +130,52 @@ impl Decoder for Session {
 }
 
 impl Session {
-    /// After lost bytes a message is looked for where a segment starts: nearly all senders put one ADU in a segment.
-    fn resynchronise(&mut self, input: Input<'_>, _cx: &mut Cx<'_>) -> bool {
-        let plausible = match self.framing {
+    /// Whether a message begins with these bytes, as far as is known. After lost bytes it is looked for where a segment starts: nearly all
+    /// senders put one ADU in a segment.
+    fn is_placed(&mut self, input: Input<'_>) -> bool {
+        let placed = match self.places[input.direction.index()] {
+            Place::Fresh | Place::Synchronised => true,
+            Place::Joined => input.segment_start && self.begins_like_message(input),
+            Place::Lost => input.segment_start && (self.begins_with_message(input) || self.begins_awaited(input)),
+        };
+        self.places[input.direction.index()] = if placed { Place::Synchronised } else { Place::Lost };
+        placed
+    }
+
+    /// Whether the bytes, whole or not, could be a message: nothing says that what was before them is missing.
+    fn begins_like_message(&self, input: Input<'_>) -> bool {
+        let known = |at: usize| input.bytes.get(at).is_none_or(|code| wire::function_name(code & 0x7f).is_some());
+        match (self.framing, MbapHeader::parse(&mut Reader::new(input.bytes))) {
+            (Framing::Rtu, _) => known(1),
+            (_, None) => true,
+            (framing, Some(header)) => {
+                let mbap = header.protocol_id == 0 && header.is_plausible() && known(wire::MBAP_LENGTH);
+                mbap || (framing == Framing::Unknown && wire::begins_with_rtu_frame(input.bytes, input.direction))
+            }
+        }
+    }
+
+    /// Whether a whole message stands there.
+    fn begins_with_message(&self, input: Input<'_>) -> bool {
+        match self.framing {
             Framing::Rtu => wire::rtu_frame(input.bytes, input.direction).is_some_and(|frame| frame.pdu.is_some()),
             Framing::Mbap | Framing::Unknown => MbapHeader::parse(&mut Reader::new(input.bytes)).is_some_and(|header| {
                 header.protocol_id == 0 && header.is_plausible() && input.bytes.len() >= header.adu_length()
             }),
-        };
-        let found = input.segment_start && plausible;
-        self.synchronised[input.direction.index()] = found;
-        found
+        }
+    }
+
+    /// Whether the header of a response stands there whose request is waiting: the message itself may go on in the next segment.
+    fn begins_awaited(&self, input: Input<'_>) -> bool {
+        let header = MbapHeader::parse(&mut Reader::new(input.bytes));
+        input.direction == Direction::ToClient
+            && self.framing == Framing::Mbap
+            && header.is_some_and(|header| {
+                let awaited = |request: &Transaction| {
+                    !request.answered && request.id == Some(header.transaction_id) && request.unit == header.unit_id
+                };
+                header.protocol_id == 0 && header.is_plausible() && self.transactions.iter().any(awaited)
+            })
     }
 
     fn mbap(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {
@@ -130,7 +185,7 @@ impl Session {
         };
         if !header.is_plausible() {
             cx.anomaly(input.direction, &anomaly::LENGTH);
-            self.synchronised[input.direction.index()] = false;
+            self.places[input.direction.index()] = Place::Lost;
             cx.count(Counter::Desynchronised, 1);
             return Step::Consumed(input.bytes.len());
         }
@@ -170,7 +225,7 @@ impl Session {
     fn lose_place(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {
         cx.anomaly(input.direction, &anomaly::CRC);
         cx.count(Counter::Desynchronised, 1);
-        self.synchronised[input.direction.index()] = false;
+        self.places[input.direction.index()] = Place::Lost;
         Step::Consumed(input.bytes.len())
     }
 
@@ -207,6 +262,7 @@ impl Session {
             unit,
             function: parsed.function_code,
             answered: false,
+            answer: (0, Timestamp(0)),
             frame: cx.frame(),
             at: cx.now(),
             address: parsed.address,
@@ -260,7 +316,7 @@ impl Session {
         if wire::function_name(parsed.function_code).is_none() {
             anomalies.push(&anomaly::UNKNOWN_FUNCTION);
         }
-        let asked = self.answer(id, unit, &parsed, &mut anomalies, cx.now());
+        let asked = self.answer(id, unit, pdu, &parsed, &mut anomalies, cx);
         let record = Response::new(self.framing_name(), id, unit, &parsed, asked);
         let server = cx.flow().server;
         let mut facts = SmallVec::<[Fact<'_>; 4]>::new();
@@ -295,19 +351,26 @@ impl Session {
         &mut self,
         id: Option<u16>,
         unit: u8,
+        pdu: &[u8],
         response: &wire::ResponsePdu<'_>,
         anomalies: &mut Anomalies,
-        now: Timestamp,
+        cx: &Cx<'_>,
     ) -> Option<Asked> {
+        let now = cx.now();
         let Some(request) = self.transactions.iter_mut().find(|other| other.id == id && other.unit == unit) else {
             if self.requests_seen {
                 anomalies.push(&anomaly::RESPONSE_WITHOUT_REQUEST);
             }
             return None;
         };
-        if request.answered {
+        // In a stream copies never get here; of a datagram only time and content can tell.
+        let is_datagram = cx.flow().transport == Transport::Udp;
+        let answer = (if is_datagram { foldhash::fast::FixedState::default().hash_one(pdu) } else { 0 }, now);
+        let is_copy = is_datagram && request.answer.0 == answer.0 && now.since(request.answer.1) <= COPY_WITHIN;
+        if request.answered && !is_copy {
             anomalies.push(&anomaly::DUPLICATE_RESPONSE);
         }
+        request.answer = answer;
         let echoes = |echoed: Option<u16>, sent: Option<u16>| echoed.is_none() || echoed == sent;
         let fits = request.function == response.function_code
             && echoes(response.address, request.address)

@@ -1,1 +1,128 @@
-//! Tests.
+//! Tests of recognition, framing and pairing; each message is built from its fields.
+
+use super::SPEC;
+use super::wire::crc16;
+use crate::flow::Direction::{ToClient, ToServer};
+use crate::flow::Transport;
+use crate::protocols::{Channel, Probe, ProbeInput};
+use crate::testing::Bench;
+
+/// An ADU of transaction `id` for `unit`.
+fn adu(id: u16, unit: u8, pdu: &[u8]) -> Vec<u8> {
+    [&id.to_be_bytes()[..], &[0, 0], &(pdu.len() as u16 + 1).to_be_bytes(), &[unit], pdu].concat()
+}
+
+/// A request for holding registers, and its answer with that many zeros.
+fn read(id: u16, unit: u8, quantity: u8) -> Vec<u8> {
+    adu(id, unit, &[3, 0, 16, 0, quantity])
+}
+
+fn answer(id: u16, unit: u8, quantity: u8) -> Vec<u8> {
+    adu(id, unit, &[&[3, quantity * 2][..], &vec![0; usize::from(quantity) * 2]].concat())
+}
+
+fn rtu(frame: &[u8]) -> Vec<u8> {
+    [frame, &crc16(frame).to_le_bytes()].concat()
+}
+
+fn bench() -> Bench {
+    Bench::new(&SPEC, Transport::Tcp, 502)
+}
+
+/// Lines that tell a message of this kind.
+fn count(bench: &Bench, kind: &str) -> usize {
+    bench.lines.0.iter().filter(|line| line.contains(kind)).count()
+}
+
+fn ask(bytes: &[u8], port_hint: bool) -> Probe {
+    (SPEC.probe)(&ProbeInput { bytes, direction: ToServer, channel: Channel::Stream(0), port_hint, hint: "" })
+}
+
+#[test]
+fn recognised_on_any_port() {
+    assert_eq!(ask(&read(1, 1, 2), false), Probe::Strong(Some(ToServer)));
+    assert_eq!(ask(&answer(1, 1, 2), false), Probe::Strong(Some(ToClient)));
+    assert_eq!(ask(&[read(1, 1, 2), read(2, 9, 2), read(3, 1, 2)].concat(), false), Probe::Strong(Some(ToServer)));
+    let two = [answer(1, 1, 2), answer(2, 1, 2)].concat();
+    (answer(1, 1, 2).len()..two.len())
+        .for_each(|end| assert_eq!(ask(&two[..end], false), Probe::Strong(Some(ToClient)), "{end}"));
+    assert_eq!(ask(&answer(1, 1, 40)[..30], false), Probe::Incomplete);
+    assert_eq!(ask(&adu(1, 1, &[90, 0, 2]), false), Probe::Weak(None));
+    assert_eq!(ask(&rtu(&[1, 3, 0, 0, 0, 6]), false), Probe::Strong(Some(ToServer)));
+}
+
+#[test]
+fn pieces_of_downloads_are_not_modbus() {
+    let zeros = [0; 32];
+    let behind = |bytes: Vec<u8>| [&bytes[..], b"and so on, as the middle of a file does"].concat();
+    for foreign in [
+        adu(26_631, 112, &[112, 1, 2, 3]),
+        adu(4, 38, &[38; 18]),
+        adu(5, 0, &[0, 0]),
+        behind(answer(7, 1, 2)),
+        behind(read(7, 1, 2)),
+        [answer(7, 1, 2), adu(8, 1, &[0, 0, 0])].concat(),
+        [&answer(7, 1, 2)[..], &[0x12, 0x34, 0x56]].concat(),
+        [&[0, 118, 0, 0, 0, 6, 30][..], &zeros].concat(),
+    ] {
+        assert_eq!(ask(&foreign, false), Probe::No, "{foreign:02x?}");
+    }
+    // Diagnostics has some fifteen subfunctions; a number beyond them says little.
+    assert_eq!(ask(&adu(118, 30, &[8, 0, 119, 1, 2]), false), Probe::Weak(None));
+    // On the port such things are Modbus that departs from its specification.
+    assert_eq!(ask(&adu(4, 38, &[38; 18]), true), Probe::Weak(None));
+    assert_eq!(ask(&behind(answer(7, 1, 2)), true), Probe::Weak(None));
+}
+
+#[test]
+fn a_flow_that_was_running_when_the_capture_began() {
+    let mut bench = bench();
+    bench.lose(ToServer, None);
+    bench.show(ToServer, &read(1, 1, 40));
+    bench.lose(ToClient, None);
+    for byte in answer(1, 1, 40) {
+        bench.show(ToClient, &[byte]);
+    }
+    assert_eq!((count(&bench, "modbus.request"), count(&bench, "modbus.response")), (1, 1), "{:?}", bench.lines.0);
+    assert!(!bench.lines.0.iter().any(|line| line.contains('!')), "{:?}", bench.lines.0);
+
+    // Joined in the middle of a message: the next one is found, and nobody is blamed.
+    let mut middle = self::bench();
+    middle.lose(ToClient, None);
+    middle.show(ToClient, &answer(1, 1, 40)[30..]);
+    middle.show(ToClient, &answer(2, 1, 40));
+    assert_eq!(middle.lines.0.len(), 1, "{:?}", middle.lines.0);
+    assert!(!middle.lines.0[0].contains('!'), "{:?}", middle.lines.0);
+}
+
+#[test]
+fn a_datagram_that_the_mirror_port_copied_is_answered_once() {
+    let duplicates = |transport, tick| {
+        let mut bench = Bench::new(&SPEC, transport, 502);
+        bench.show(ToServer, &read(1, 1, 2));
+        bench.show(ToClient, &answer(1, 1, 2));
+        bench.tick = tick;
+        bench.show(ToClient, &answer(1, 1, 2));
+        count(&bench, "!modbus.duplicate_response")
+    };
+    let (soon, late) = (1_000_000, crate::time::SECOND);
+    assert_eq!((duplicates(Transport::Udp, soon), duplicates(Transport::Udp, late)), (0, 1));
+    assert_eq!(duplicates(Transport::Tcp, soon), 1, "in a stream a copy never gets here");
+}
+
+#[test]
+fn after_a_loss_an_answer_that_is_waited_for_is_found_though_it_is_cut() {
+    let mut bench = bench();
+    bench.show(ToServer, &read(1, 1, 2));
+    bench.show(ToClient, &answer(1, 1, 2));
+    bench.show(ToServer, &read(2, 1, 40));
+    bench.lose(ToClient, Some(20));
+    let (first, rest) = (&answer(2, 1, 40)[..30], &answer(2, 1, 40)[30..]);
+    bench.show(ToClient, first);
+    bench.show(ToClient, rest);
+    assert_eq!(count(&bench, "modbus.response"), 2, "{:?}", bench.lines.0);
+    // Nobody waits for transaction 7: its cut answer is not trusted.
+    bench.lose(ToClient, Some(20));
+    bench.show(ToClient, &answer(7, 1, 40)[..30]);
+    assert_eq!(bench.held(), [0, 0]);
+}

@@ -545,20 +545,33 @@ pub fn file_references(function_code: u8, bytes: &[u8]) -> impl Iterator<Item = 
 
 /// Whether the bytes are a request of a public function and nothing else.
 pub fn fits_request(pdu: &[u8]) -> bool {
-    parse_request(pdu).is_some_and(|request| request.flaw.is_none() && has_shape(request.function_code))
+    parse_request(pdu).is_some_and(|request| {
+        request.flaw.is_none() && has_shape(request.function_code) && is_sub_function(request.function_code, request.sub_function)
+    })
 }
 
 /// Whether the bytes are a response of a public function and nothing else.
 pub fn fits_response(pdu: &[u8]) -> bool {
     parse_response(pdu).is_some_and(|response| {
         let known_exception = response.exception_code.is_some_and(|code| exception_name(code).is_some());
-        response.flaw.is_none() && (known_exception || response.exception_code.is_none() && has_shape(response.function_code))
+        let known_function =
+            || has_shape(response.function_code) && is_sub_function(response.function_code, response.sub_function);
+        response.flaw.is_none() && (known_exception || response.exception_code.is_none() && known_function())
     })
 }
 
 /// Functions whose PDU has a shape that chance hardly makes.
 fn has_shape(function_code: u8) -> bool {
     matches!(function_code, 1..=8 | 11 | 12 | 15..=17 | 20..=24 | 43)
+}
+
+/// Whether a subfunction is one that its function has: diagnostics and encapsulated transport take any bytes after it.
+fn is_sub_function(function_code: u8, sub_function: Option<u16>) -> bool {
+    match (function_code, sub_function) {
+        (8, Some(sub_function)) => diagnostics_name(sub_function).is_some(),
+        (43, Some(mei_type)) => matches!(mei_type, 13 | 14),
+        _ => true,
+    }
 }
 
 /// What stands at the beginning of RTU bytes.

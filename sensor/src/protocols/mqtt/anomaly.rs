@@ -11,6 +11,8 @@ crate::anomalies! {
     LENGTH_NOT_MINIMAL = "mqtt.length_not_minimal",
     /// The packet is larger than what is decoded; only its beginning was read.
     OVER_LONG = "mqtt.over_long_packet",
+    /// The payload of a PUBLISH is not all there: the capture lost bytes of it, or the connection ended in it. What stands before it was read.
+    TRUNCATED = "mqtt.truncated",
     /// The packet is larger than the Maximum Packet Size that its receiver announced (§3.1.2.11.4, §3.2.2.3.6).
     ABOVE_MAXIMUM_PACKET_SIZE = "mqtt.above_maximum_packet_size",
     /// Packet type 0, or AUTH before version 5: not assigned (§2.1.2).

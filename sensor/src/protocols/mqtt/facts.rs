@@ -146,7 +146,8 @@ pub(super) fn client<'a>(client: Option<&'a Client>, level: u8, flow: &FlowInfo,
     let address = Identity::ip(flow.client.ip);
     let presence = if client.is_some() { Presence::Proved } else { Presence::Sent };
     facts.push(Fact::Identity { id, presence });
-    if client.is_some() {
+    // On the broker's own host the address is the broker's: the client is another program there, not the device.
+    if client.is_some() && flow.client.ip != flow.server.ip {
         facts.push(Fact::SameAs { a: id, b: address, basis: "MQTT CONNECT", confidence: Confidence::Likely });
     }
     facts.push(Fact::Role { id, role: Role::Client });

@@ -51,6 +51,8 @@ pub const WAITING_FILTER_BYTES: usize = 4_096;
 pub const ALIASES: usize = 64;
 /// Bytes of aliased topics kept for one direction.
 pub const ALIAS_BYTES: usize = 8_192;
+/// Bytes kept of a PUBLISH before its payload, until it is whole.
+pub const HEAD_BYTES: usize = 1_024;
 /// Bytes of user name and password kept until the server answers.
 pub const CREDENTIAL_BYTES: usize = 4_096;
 /// Topics and filters of one connection that are told as facts.
@@ -105,6 +107,11 @@ pub static SPEC: DecoderSpec = DecoderSpec {
         Bound { name: "waiting_filter_bytes", value: WAITING_FILTER_BYTES, reason: "sixty filters of usual length" },
         Bound { name: "topic_aliases", value: ALIASES, reason: "brokers offer 10 to 64" },
         Bound { name: "topic_alias_bytes", value: ALIAS_BYTES, reason: "64 topics of twice the usual length" },
+        Bound {
+            name: "head_bytes",
+            value: HEAD_BYTES,
+            reason: "topic and properties of a PUBLISH are some hundred bytes at most",
+        },
         Bound { name: "credential_bytes", value: CREDENTIAL_BYTES, reason: "signed tokens take up to some 2,000 bytes" },
         Bound {
             name: "topics_told",

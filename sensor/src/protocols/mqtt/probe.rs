@@ -24,6 +24,14 @@ pub(super) fn probe(input: &ProbeInput<'_>) -> Probe {
         Some(packet_type) => match look(&header, input.bytes, Dialect::Unknown) {
             Look::No => Probe::No,
             Look::Cut => Probe::Weak(direction(packet_type)),
+            // What follows a whole packet must look like one too. A port may make up for the odd packet behind a long one, not behind two bytes.
+            Look::Whole if !begins_packet(input.bytes, Dialect::Unknown) => {
+                if input.port_hint && header.total() > 2 {
+                    Probe::Weak(direction(packet_type))
+                } else {
+                    Probe::No
+                }
+            }
             Look::Whole => {
                 let next = input.bytes.get(header.total()..).unwrap_or_default();
                 let followed = wire::fixed_header(next)
@@ -67,7 +75,7 @@ fn direction(packet_type: PacketType) -> Option<Direction> {
     }
 }
 
-/// Whether a packet begins with these bytes, for a stream that lost its shape.
+/// Whether a packet begins with these bytes and what follows it looks like one too.
 pub(super) fn begins_packet(bytes: &[u8], dialect: Dialect) -> bool {
     let Ok(header) = wire::fixed_header(bytes) else { return false };
     match look(&header, bytes, dialect) {

@@ -145,7 +145,7 @@ crate::record! {
         pub packet_id: Option<u16>,
         /// Length of the payload, bytes (§3.3.3).
         pub payload_length: u32,
-        /// The payload was larger than what is decoded and was passed over.
+        /// The payload is not shown to other decoders: it is larger than what is decoded, or bytes of it were lost.
         pub payload_skipped: Option<bool>,
         /// Topic alias (§3.3.2.3.4).
         pub topic_alias: Option<u16>,

@@ -513,6 +513,70 @@ fn every_table_is_bounded_and_says_so() {
 }
 
 #[test]
+fn a_connection_that_was_running_misses_no_connect() {
+    let mut bench = bench();
+    bench.lose(ToServer, None);
+    bench.show(ToServer, &publish(0x30, "a/b", b"1"));
+    bench.lose(ToClient, None);
+    bench.show(ToClient, &[0x40]);
+    bench.show(ToClient, &[2, 0, 7]);
+    assert_eq!(bench.lines.0.len(), 2, "{:?}", bench.lines.0);
+    assert!(bench.lines.0.iter().all(|line| !line.contains('!')), "{:?}", bench.lines.0);
+
+    // A CONNECT is a beginning, whether or not the SYN was seen: what comes after it is held against it.
+    let mut begun = self::bench();
+    begun.lose(ToServer, None);
+    begun.show(ToServer, &connect(4, 2, &[&s("c")]));
+    begun.lose(ToClient, None);
+    begun.show(ToClient, CONNACK);
+    begun.show(ToClient, &[0x40, 2, 0, 7]);
+    assert!(has(last(&begun), &anomaly::MISSING_PUBLISH), "{:?}", begun.lines.0);
+}
+
+#[test]
+fn a_client_on_the_brokers_host_is_not_the_broker() {
+    let mut bench = bench().with_server("10.0.0.1".parse().unwrap());
+    bench.show(ToServer, &connect(4, 2, &[&s("c")]));
+    bench.show(ToClient, CONNACK);
+    assert!(bench.lines.0[0].contains("+identity(mqtt_client:c@10.0.0.1 Proved)"), "{:?}", bench.lines.0);
+    assert!(!bench.lines.0[0].contains("+same("), "{:?}", bench.lines.0);
+}
+
+#[test]
+fn a_publish_with_a_hole_in_its_payload_keeps_its_topic() {
+    let image = publish(0x33, "city/cam/1", &[&[0, 9][..], &[0xff; 3_000]].concat());
+    let mut bench = open();
+    bench.show(ToServer, &image[..8]);
+    bench.show(ToServer, &image[8..40]);
+    // The rest was lost; its receiver has it.
+    bench.show(ToClient, &[0x40, 2, 0, 9]);
+    assert!(!last(&bench).contains('!'), "{}", last(&bench));
+    bench.lose(ToServer, Some(image.len() as u64 - 40));
+    let line = last(&bench);
+    assert!(line.contains("\"topic\":\"city/cam/1\",\"qos\":1,\"retain\":true,\"dup\":false,\"packet_id\":9"), "{line}");
+    assert!(line.contains("\"payload_length\":3000,\"payload_skipped\":true") && has(line, &anomaly::TRUNCATED), "{line}");
+    bench.show(ToServer, &publish(0x30, "a/b", b"1"));
+    bench.close();
+    assert_eq!(bench.lines.0.iter().filter(|line| line.contains("mqtt.publish")).count(), 2, "{:?}", bench.lines.0);
+
+    // Nothing is told where the topic itself was lost, and what is whole is told once.
+    let mut early = open();
+    early.show(ToServer, &image[..8]);
+    early.lose(ToServer, Some(image.len() as u64 - 8));
+    early.show(ToServer, &publish(0x30, "a/b", &[b'x'; 50])[..40]);
+    early.show(ToServer, &publish(0x30, "a/b", &[b'x'; 50])[40..]);
+    early.close();
+    assert_eq!(early.lines.0.iter().filter(|line| line.contains("mqtt.publish")).count(), 1, "{:?}", early.lines.0);
+
+    // The capture ends in it.
+    let mut ends = open_5();
+    ends.show(ToServer, &packet(0x30, &[&s("a/b"), &[0], &[b'x'; 500]])[..200]);
+    ends.close();
+    let told = |line: &&String| line.contains("\"topic\":\"a/b\"") && has(line, &anomaly::TRUNCATED);
+    assert_eq!(ends.lines.0.iter().filter(told).count(), 1, "{:?}", ends.lines.0);
+}
+
+#[test]
 fn probes() {
     let of = |bytes: &[u8]| {
         (SPEC.probe)(&ProbeInput { bytes, direction: ToServer, channel: Channel::Stream(0), port_hint: false, hint: "" })
@@ -532,6 +596,10 @@ fn probes() {
         b"SSH-2.0-x",
         b"\x00\x01\x00\x00\x00\x06\x01\x03",
         b"\x30\x26\x02\x01\x01\x04\x06public",
+        // A whole PINGREQ, DISCONNECT and PUBACK with the middle of a download behind them.
+        b"\xC0\x00\x8f\x31\x07\xfe",
+        b"\xE0\x00rubbish",
+        b"\x40\x02\x12\x34\x00\x91\x5c",
     ] {
         assert_eq!(of(not), Probe::No, "{not:02x?}");
     }

@@ -2,8 +2,8 @@
 //!
 //! Followed: the Shelly API documentation: generation 1 (MQTT), generation 2 and later (RPC protocol, MQTT channel, `Shelly.GetDeviceInfo`).
 //!
-//! Generation 1: `shellies/announce`, `shellies/<id>/announce`, `shellies/<id>/info`. Later ones: results of `Shelly.GetDeviceInfo` and notifications
-//! on `<id>/events/rpc` and `<client>/rpc`. What says something new becomes a `shelly.device` record. Whether the device asks for authentication
+//! Generation 1: `shellies/announce`, `shellies/<id>/announce`, `shellies/<id>/info`. Later ones: results of `Shelly.GetDeviceInfo`,
+//! `Shelly.GetConfig` and `Sys.GetConfig`, and notifications on `<id>/events/rpc` and `<client>/rpc`. What says something new becomes a `shelly.device` record. Whether the device asks for authentication
 //! (`auth_en`) is told as it says itself. Other readings show only that the device exists; `online` says nothing more.
 
 mod record;

@@ -1,7 +1,7 @@
 //! Reads announcements, answers and notifications.
 
 use super::{DEVICE, MALFORMED, record};
-use crate::observation::{Anomalies, Attribute, Confidence, Fact, Identity, IdentityValue, Presence};
+use crate::observation::{Anomalies, Attribute, Confidence, Fact, Identity, IdentityValue, Presence, Text};
 use crate::protocols::mqtt::payload::json::Scalar;
 use crate::protocols::mqtt::payload::{Facts, Origin, Remembered, address_of, attribute, mac_of, short};
 use crate::protocols::{Cx, Decoder, Input, Step};
@@ -69,6 +69,24 @@ struct Info<'a> {
     #[serde(borrow)]
     name: Scalar<'a>,
     auth_en: Option<bool>,
+    /// Of `Shelly.GetConfig`.
+    #[serde(borrow)]
+    sys: System<'a>,
+    /// Of `Sys.GetConfig`.
+    #[serde(borrow)]
+    device: Settings<'a>,
+}
+
+/// What the configuration says of the device.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Settings<'a> {
+    #[serde(borrow)]
+    name: Scalar<'a>,
+    #[serde(borrow)]
+    mac: Scalar<'a>,
+    #[serde(borrow)]
+    fw_id: Scalar<'a>,
 }
 
 #[derive(Deserialize, Default)]
@@ -85,6 +103,8 @@ struct Parameters<'a> {
 struct System<'a> {
     #[serde(borrow)]
     mac: Scalar<'a>,
+    #[serde(borrow)]
+    device: Settings<'a>,
 }
 
 impl Decoder for Devices {
@@ -143,18 +163,21 @@ impl Devices {
         // A request to a device has the client as its source.
         let Some(id) = frame.src.text().filter(|src| src.starts_with("shelly")) else { return };
         let (info, parameters) = (frame.result.unwrap_or_default(), frame.params.unwrap_or_default());
-        let mac = info.mac.text().or(parameters.sys.mac.text());
+        let settings = [&info.sys.device, &info.device];
+        let set = |field: for<'s> fn(&'s Settings<'s>) -> Option<&'s str>| settings.into_iter().find_map(field);
+        let mac = info.mac.text().or(parameters.sys.mac.text()).or(set(|settings| settings.mac.text()));
+        let fw_id = info.fw_id.text().or(set(|settings| settings.fw_id.text()));
         let ip = parameters.wifi.ip.text().and_then(address_of);
         let record = record::Device {
             id: short(id),
             generation: info.r#gen,
             model: info.model.text(),
             app: info.app.text(),
-            name: info.name.text(),
+            name: info.name.text().or(set(|settings| settings.name.text())),
             mac,
             ip,
-            version: info.ver.text(),
-            fw_id: info.fw_id.text(),
+            version: info.ver.text().or(fw_id.and_then(version_in)),
+            fw_id,
             new_firmware: None,
             auth_enabled: info.auth_en,
         };
@@ -192,6 +215,19 @@ impl Devices {
     }
 }
 
+/// The version in a firmware's identifier: `20231107-164738/1.0.8-g34b5d4f` (date, version, commit).
+fn version_in(fw_id: &str) -> Option<&str> {
+    let (_, rest) = fw_id.split_once('/')?;
+    rest.rsplit_once("-g").map_or(Some(rest), |(version, _)| Some(version)).filter(|version| !version.is_empty())
+}
+
+/// The model in an identifier: `shelly1minig3` of `shelly1minig3-5432044abbcc`.
+fn model_in(id: &str) -> Option<&str> {
+    let (model, end) = id.rsplit_once('-')?;
+    let hex = (6..=12).contains(&end.len()) && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (hex && model.len() > "shelly".len()).then_some(model)
+}
+
 /// Tells of a device; its identifier ends with its MAC address, or the last three bytes of it.
 fn tell<'a>(
     id: &'a str,
@@ -208,5 +244,13 @@ fn tell<'a>(
         facts.push(Fact::SameAs { a: device, b, basis: "Shelly announcement", confidence: Confidence::Likely });
     }
     attribute(facts, device, Attribute::Vendor, Some("Shelly"), "shelly.id");
+    // What the device says in so many words goes before what its identifier says.
+    facts.extend(model_in(id).map(|model| Fact::Attribute {
+        id: device,
+        name: Attribute::Model,
+        value: Text::Str(model),
+        confidence: Confidence::Likely,
+        field: "shelly.id",
+    }));
     device
 }

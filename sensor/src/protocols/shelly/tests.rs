@@ -47,6 +47,27 @@ fn later_generations_answer_and_notify() {
 }
 
 #[test]
+fn a_configuration_tells_name_and_firmware() {
+    let whole = br#"{"id":2,"src":"shelly1minig3-5432044abbcc","dst":"app2","result":{"ble":{},"sys":{"device":{"name":"Pump 7","mac":"5432044ABBCC","fw_id":"20241011-114455/1.4.4-g6d2a586"}}}}"#;
+    let of_system = br#"{"id":2,"src":"shelly1minig3-5432044abbcc","dst":"app2","result":{"device":{"name":"Pump 7","mac":"5432044ABBCC","fw_id":"20241011-114455/1.4.4-g6d2a586"}}}"#;
+    for payload in [&whole[..], of_system] {
+        let lines = published(&[("app2/rpc", payload)]);
+        assert!(
+            lines[0]
+                .contains(r#""name":"Pump 7","mac":"5432044ABBCC","version":"1.4.4","fw_id":"20241011-114455/1.4.4-g6d2a586"}"#),
+            "{}",
+            lines[0]
+        );
+        for fact in ["Name=Pump 7", "Firmware=1.4.4", "Model=shelly1minig3", "= mac:5432044abbcc"] {
+            assert!(lines[0].contains(fact), "{fact} in {}", lines[0]);
+        }
+    }
+    let beta =
+        br#"{"src":"shelly1-5432044abbcc","result":{"mac":"5432044ABBCC","fw_id":"20241011-114455/1.4.5-beta1-g6d2a586"}}"#;
+    assert!(published(&[("a/rpc", beta)])[0].contains("Firmware=1.4.5-beta1"));
+}
+
+#[test]
 fn requests_others_and_broken_payloads() {
     assert!(
         published(&[("shellyplus1-x/rpc", br#"{"id":1,"src":"user_1","method":"Shelly.GetDeviceInfo"}"#), ("a/rpc", b"{}")])

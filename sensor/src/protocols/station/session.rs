@@ -407,13 +407,18 @@ impl Session {
         }
         (self.gateway_told, self.heard) = (Some(gateway), Heard::told(cx));
         let (client, server) = (Identity::ip(cx.flow().client.ip), Identity::ip(cx.flow().server.ip));
-        Facts::from_iter([
+        let mut facts = Facts::from_iter([
             Fact::Identity { id, presence: Presence::Proved },
             Fact::Role { id, role: Role::RadioGateway },
             Fact::Via { id, via: client },
             Fact::Peer { client: id, server, protocol: "station" },
             Fact::Security { id, aspect: SecurityAspect::Transport, value: Text::Str("none") },
-        ])
+        ]);
+        // Most likely its own; where several gateways share one behind a NAT, the inventory sees them there at once.
+        if client != server {
+            facts.push(Fact::SameAs { a: id, b: client, basis: "Basics Station message", confidence: Confidence::Likely });
+        }
+        facts
     }
 
     fn server_facts(&mut self, cx: &Cx<'_>) -> Facts<'static> {

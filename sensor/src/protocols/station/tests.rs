@@ -34,7 +34,8 @@ fn a_gateway_finds_its_server() {
             concat!(
                 r#"> station.discovery_request {"gateway":"58a0cbfffe800001"} +identity(gateway_eui:58a0cbfffe800001 Proved)"#,
                 " +role(gateway_eui:58a0cbfffe800001 RadioGateway) +via(gateway_eui:58a0cbfffe800001 via ip:10.0.0.1)",
-                " +peer(gateway_eui:58a0cbfffe800001 -> ip:10.0.0.2 station) +security(gateway_eui:58a0cbfffe800001 Transport=none)"
+                " +peer(gateway_eui:58a0cbfffe800001 -> ip:10.0.0.2 station) +security(gateway_eui:58a0cbfffe800001 Transport=none)",
+                " +same(gateway_eui:58a0cbfffe800001 = ip:10.0.0.1: Basics Station message)"
             ),
             concat!(
                 r#"< station.discovery_response {"gateway":"58a0cbfffe800001","muxs":"::0","uri":"ws://10.0.0.2:3001/router-58a0:cbff:fe80:1"}"#,

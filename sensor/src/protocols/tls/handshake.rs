@@ -15,6 +15,11 @@ pub const SERVER_KEY_EXCHANGE: u8 = 12;
 /// ClientKeyExchange.
 pub const CLIENT_KEY_EXCHANGE: u8 = 16;
 
+/// Whether a number is a message type of versions 1.2 and 1.3 or an earlier one (IANA registry "TLS HandshakeType").
+pub fn is_kind(number: u8) -> bool {
+    matches!(number, 0..=6 | 8 | 11..=16 | 20..=25)
+}
+
 /// The random of a ServerHello that is a HelloRetryRequest (RFC 8446 §4.1.3).
 const HELLO_RETRY_REQUEST: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a,

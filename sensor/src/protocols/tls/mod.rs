@@ -123,6 +123,18 @@ fn follows(input: &ProbeInput<'_>, header: RecordHeader) -> Probe {
     }
 }
 
+/// Whether a record whose place had to be found is in the clear: a handshake message with a length that one has, or an alert's two bytes.
+fn is_plain(header: RecordHeader, bytes: &[u8]) -> bool {
+    let mut body = Reader::new(bytes);
+    body.skip(RecordHeader::SIZE);
+    match header.kind {
+        HANDSHAKE => body.u8().is_none_or(handshake::is_kind) && body.u8().is_none_or(|length| length == 0),
+        ALERT => header.length == 2,
+        CHANGE_CIPHER_SPEC => true,
+        _ => false,
+    }
+}
+
 fn begins_like_tls(bytes: &[u8]) -> bool {
     match bytes {
         [kind] => (CHANGE_CIPHER_SPEC..=HEARTBEAT).contains(kind),
@@ -145,6 +157,8 @@ struct Side {
     encrypts: bool,
     /// Whether bytes were lost, so that the next record has to be looked for.
     lost: bool,
+    /// Whether a record was read.
+    seen: bool,
 }
 
 impl Default for Tls {
@@ -168,7 +182,10 @@ impl Decoder for Tls {
                 return Step::GiveUp;
             }
         };
-        side.lost = false;
+        let found = std::mem::replace(&mut side.lost, false);
+        side.seen = true;
+        // What the place was found at may be in the middle of a handshake's encrypted part.
+        side.encrypts |= found && !is_plain(header, input.bytes);
         let total = RecordHeader::SIZE + header.length;
         let encrypted = side.encrypts || matches!(header.kind, APPLICATION_DATA | HEARTBEAT);
         let finished =
@@ -198,10 +215,12 @@ impl Decoder for Tls {
         Step::Consumed(total)
     }
 
-    fn gap(&mut self, direction: Direction, _missing: Option<u64>, _cx: &mut Cx<'_>) -> AfterGap {
+    fn gap(&mut self, direction: Direction, missing: Option<u64>, _cx: &mut Cx<'_>) -> AfterGap {
         if let Some(side) = self.sides.get_mut(direction.index()) {
-            // What follows is most likely encrypted: a handshake is a small part of a flow.
-            *side = Side { lost: true, encrypts: true, held: Vec::new() };
+            // What follows lost bytes is most likely encrypted: a handshake is a small part of a flow. What comes first of a flow that was
+            // running may be its handshake: a capture without the SYN has no other mark of it.
+            let encrypts = side.encrypts || side.seen || missing.is_some();
+            *side = Side { lost: true, encrypts, held: Vec::new(), seen: side.seen };
         }
         AfterGap::Resume
     }

@@ -184,6 +184,32 @@ fn a_flow_that_was_already_running() {
 }
 
 #[test]
+fn a_handshake_without_its_syn_is_read() {
+    let (mut whole, mut running) = (bench(), bench());
+    let mut begun = [false; 2];
+    for (direction, bytes) in full_handshake() {
+        whole.show(direction, &bytes);
+        if !std::mem::replace(&mut begun[direction.index()], true) {
+            running.lose(direction, None);
+        }
+        running.show(direction, &bytes);
+    }
+    whole.close();
+    running.close();
+    assert!(whole.lines.0.iter().any(|line| line.contains("tls.certificate")));
+    assert_eq!(running.lines.0.len(), whole.lines.0.len(), "{:#?}", running.lines.0);
+
+    // A flow that is joined when its keys are in use: the encrypted Finished passes as no message.
+    let mut joined = bench();
+    joined.lose(ToServer, None);
+    joined.show(ToServer, &tls_record(HANDSHAKE, &[0x9c; 40]));
+    joined.show(ToServer, &tls_record(ALERT, &[0x9c; 26]));
+    joined.close();
+    assert_eq!(joined.lines.0.len(), 1, "{:?}", joined.lines.0);
+    assert!(joined.lines.0[0].contains("\"records_to_server\":2"), "{:?}", joined.lines.0);
+}
+
+#[test]
 fn what_cannot_be_read() {
     let mut cut = bench();
     cut.show(ToServer, &tls_record(HANDSHAKE, &message(handshake::CLIENT_HELLO, &[3, 3, 0])));

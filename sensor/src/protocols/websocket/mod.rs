@@ -4,8 +4,9 @@
 //!
 //! - Each whole message goes to whoever recognises it, kind `websocket`, with `<subprotocol> <path>` as hint: as pieces of a stream where
 //!   the subprotocol is MQTT or CoAP, else as datagrams. A path that ends in `/mqtt` stands in for a missing subprotocol.
-//! - One direction alone is enough if it has its half of the handshake. A connection joined after its handshake is not recognised: frames
-//!   have no mark of their own, and the first bytes of other protocols would pass as frames.
+//! - One direction alone is enough if it has its half of the handshake. A connection joined after its handshake is recognised where a frame
+//!   says what it carries: a message of Basics Station, or a client's whole MQTT packet. Other frames have no mark of their own, and the
+//!   first bytes of other protocols would pass as frames.
 //! - After a gap the next segment that begins with a plausible frame is taken up. A compressor that kept its context cannot be followed past a gap:
 //!   its messages are passed over.
 //! - An answer other than 101 ends the matter: what follows is plain HTTP.
@@ -14,6 +15,7 @@
 mod anomaly;
 mod handshake;
 mod inflate;
+mod joined;
 mod record;
 mod session;
 mod wire;
@@ -55,7 +57,8 @@ pub static SPEC: DecoderSpec = DecoderSpec {
     ],
 };
 
-/// A request or an answer that asks for the upgrade. A head that is not whole yet is waited for only as long as it may still ask.
+/// A request or an answer that asks for the upgrade, or a frame that says what it carries. A head that is not whole yet is waited for only as
+/// long as it may still ask.
 fn probe(input: &ProbeInput<'_>) -> Probe {
     let answer = |found: Result<bool, wire::NoHead>, direction| match found {
         Ok(true) => Probe::Strong(Some(direction)),
@@ -68,7 +71,7 @@ fn probe(input: &ProbeInput<'_>) -> Probe {
             wire::response(input.bytes).map(|response| response.status == 101 && response.head.upgrade),
             Direction::ToClient,
         ),
-        Some(_) => Probe::No,
+        Some(_) => joined::within(input.bytes).map_or(Probe::No, |(_, direction)| Probe::Strong(Some(direction))),
         None => Probe::Incomplete,
     }
 }

@@ -2,12 +2,13 @@
 
 use super::handshake::{self, Asked};
 use super::inflate::{Failure, Inflater};
+use super::joined::{self, Within};
 use super::wire::{self, Deflate, Frame, NoHead, Opcode};
 use super::{MAX_FRAME, MAX_HEAD, MAX_MESSAGE, MISREADS, anomaly, record};
 use crate::counters::Counter;
 use crate::flow::Direction;
 use crate::observation::Anomalies;
-use crate::protocols::{AfterGap, Carried, Channel, Cx, Decoder, Input, Step};
+use crate::protocols::{AfterGap, Carried, Channel, Cx, Decoder, Input, JOINED, Step};
 use std::borrow::Cow;
 
 /// Buffers larger than this are given back after use: most messages are small, and connections many.
@@ -66,9 +67,11 @@ impl Decoder for Session {
         self.frame(&input, cx)
     }
 
-    fn gap(&mut self, direction: Direction, _missing: Option<u64>, cx: &mut Cx<'_>) -> AfterGap {
-        if self.hint.is_empty() && !self.way(direction).head_read {
-            // Without a handshake nothing says that this is a WebSocket; its other half may still come.
+    fn gap(&mut self, direction: Direction, missing: Option<u64>, cx: &mut Cx<'_>) -> AfterGap {
+        let head_read = self.way(direction).head_read;
+        // Nothing of this direction was read yet: what comes first may well be its half of the handshake. Without any handshake nothing says
+        // that this is a WebSocket; its other half may still come.
+        if !head_read && (missing.is_none() || self.hint.is_empty()) {
             return AfterGap::Resume;
         }
         let way = self.way(direction);
@@ -104,7 +107,7 @@ impl Session {
                 cx.count(Counter::Desynchronised, 1);
                 return self.frame(input, cx);
             }
-            Err(_) => return Step::GiveUp,
+            Err(_) => return self.join(input, cx),
         };
         if !request.head.upgrade {
             return Step::GiveUp;
@@ -133,7 +136,7 @@ impl Session {
                 cx.count(Counter::Desynchronised, 1);
                 return self.frame(input, cx);
             }
-            Err(_) => return Step::GiveUp,
+            Err(_) => return self.join(input, cx),
         };
         let mut anomalies = Anomalies::default();
         if let Some(asked) = &self.asked {
@@ -161,6 +164,19 @@ impl Session {
         }
         self.to_client.head_read = true;
         Step::Consumed(response.length)
+    }
+
+    /// No handshake was seen, but a frame that says what it carries. The other direction's frames are looked for.
+    fn join(&mut self, input: &Input<'_>, cx: &mut Cx<'_>) -> Step {
+        let Some((within, _)) = joined::within(input.bytes).filter(|(_, way)| *way == input.direction) else {
+            return Step::GiveUp;
+        };
+        self.open(if within == Within::Mqtt { "mqtt" } else { "" }, JOINED);
+        self.agreed = true;
+        self.to_server.head_read = true;
+        self.to_client.head_read = true;
+        self.way(input.direction.opposite()).astray = true;
+        self.frame(input, cx)
     }
 
     /// Settles what the messages are.
@@ -345,7 +361,7 @@ impl Session {
             let (subprotocol, path) = self.hint.split_at_checked(self.subprotocol).unwrap_or_default();
             let carrier = record::Message {
                 subprotocol,
-                path: path.trim_start(),
+                path: Some(path.trim_start()).filter(|path| *path != JOINED).unwrap_or_default(),
                 text: begun.text,
                 compressed: begun.compressed,
                 length: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
@@ -419,7 +435,7 @@ fn tell(direction: Direction, anomalies: &Anomalies, cx: &mut Cx<'_>) {
 }
 
 /// Whether frames begin here: the mask as the direction asks for, a known opcode, and the next frame, as far as it can be seen, likewise.
-fn begins_frames(bytes: &[u8], direction: Direction) -> bool {
+pub(super) fn begins_frames(bytes: &[u8], direction: Direction) -> bool {
     let good = |frame: &Frame| {
         frame.mask.is_some() == (direction == Direction::ToServer)
             && !frame.rsv23

@@ -96,6 +96,20 @@ fn mqtt_in_frames_is_read_as_a_stream() {
 }
 
 #[test]
+fn a_connection_without_its_syn_is_read_from_its_handshake_on() {
+    let mut bench = Bench::new(&SPEC, Transport::Tcp, 9001);
+    bench.lose(ToServer, None);
+    bench.show(ToServer, &request(DEFLATE));
+    bench.lose(ToClient, None);
+    let mut server = Sender(Compress::new(Compression::default(), false));
+    let connack = frame(ToClient, 0xC2, &server.message(&[0x20, 2, 0, 0]));
+    bench.show(ToClient, &[response(DEFLATE), connack].concat());
+    assert!(last(&bench).contains("mqtt.connack"), "{:?}", bench.lines.0);
+    bench.show(ToClient, &frame(ToClient, 0xC2, &server.message(&[0xD0, 0])));
+    assert!(last(&bench).contains("mqtt.pingresp"), "{:?}", bench.lines.0);
+}
+
+#[test]
 fn fragments_with_a_ping_between() {
     let mut bench = open(MQTT);
     let (first, second) = MQTT_CONNECT.split_at(6);
@@ -270,6 +284,36 @@ fn any_split_gives_the_same_lines() {
     for chunk in [1, 2, 5, 64] {
         assert_eq!(lines(chunk), whole, "in chunks of {chunk}");
     }
+}
+
+#[test]
+fn a_connection_joined_after_its_handshake_is_known_by_what_it_carries() {
+    let ask = |bytes: &[u8]| {
+        (SPEC.probe)(&ProbeInput { bytes, direction: ToServer, channel: Channel::Stream(0), port_hint: false, hint: "" })
+    };
+    let publish = frame(ToServer, 0x82, b"\x30\x06\x00\x03a/b1");
+    let uplink = br#"{"msgtype":"timesync","txtime":1}"#;
+    assert_eq!(ask(&publish), Probe::Strong(Some(ToServer)));
+    assert_eq!(ask(&frame(ToServer, 0x81, uplink)), Probe::Strong(Some(ToServer)));
+    assert_eq!(ask(&frame(ToClient, 0x81, uplink)), Probe::Strong(Some(ToClient)));
+    // The length of the packet is not the frame's; a topic with control characters; rubbish behind the frame; a SUBSCRIBE outside of frames.
+    assert_eq!(ask(&frame(ToServer, 0x82, b"\x30\x07\x00\x03a/b1")), Probe::No);
+    assert_eq!(ask(&frame(ToServer, 0x82, b"\x30\x06\x00\x03a\x01b1")), Probe::No);
+    assert_eq!(ask(&[&publish[..], b"rubbish"].concat()), Probe::No);
+    assert_eq!(ask(b"\x82\x08\x30\x06\x00\x03a/b\x00"), Probe::No);
+
+    let mut mqtt = Bench::new(&SPEC, Transport::Tcp, 9001);
+    mqtt.lose(ToServer, None);
+    mqtt.show(ToServer, &publish);
+    assert!(last(&mqtt).contains("\"topic\":\"a/b\"") && !last(&mqtt).contains('!'), "{}", last(&mqtt));
+    mqtt.lose(ToClient, None);
+    mqtt.show(ToClient, &frame(ToClient, 0x82, &[0xD0, 0]));
+    assert!(last(&mqtt).contains("mqtt.pingresp"), "{}", last(&mqtt));
+
+    let mut station = Bench::new(&SPEC, Transport::Tcp, 3001);
+    station.show(ToClient, &frame(ToClient, 0x81, uplink));
+    station.show(ToServer, &frame(ToServer, 0x81, uplink));
+    assert_eq!(station.lines.0.iter().filter(|line| line.contains("station.timesync")).count(), 2, "{:?}", station.lines.0);
 }
 
 #[test]

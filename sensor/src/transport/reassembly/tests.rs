@@ -111,6 +111,7 @@ fn named_situations() {
         ("an empty segment starts nothing", &[Push(100, ""), Push(300, "abc")], "[?]|abc"),
         ("mid-stream", &[Push(100, "abc"), Push(103, "def")], "[?]|abc|def"),
         ("mid-stream, and the SYN comes late", &[Push(100, "abc"), Syn(99), Push(103, "d")], "[?]|abc|d"),
+        ("mid-stream byte by byte", &[Push(99, "x"), Push(100, "y"), Push(101, "abc")], "[?]|x|y|abc"),
         ("mid-stream by a keep-alive probe", &[Push(99, "x"), Push(99, "x"), Push(100, "abc")], "[?]|abc retransmissions=1"),
         ("mid-stream by a zero window probe", &[Push(100, "a"), Push(100, "abc"), Push(103, "d")], "[?]|abc|d"),
         ("two segments exchanged", &[Syn(99), Push(103, "def"), Push(100, "abc")], "|abc|def out_of_order=1"),

@@ -192,17 +192,24 @@ pub(crate) mod testing {
 
     /// What is observed beside MQTT itself where the client `c` publishes.
     pub(crate) fn published(messages: &[(&str, &[u8])]) -> Vec<String> {
-        shown(Direction::ToServer, messages)
+        shown("c", Direction::ToServer, messages)
+    }
+
+    /// The same of another client.
+    pub(crate) fn published_by(client: &str, messages: &[(&str, &[u8])]) -> Vec<String> {
+        shown(client, Direction::ToServer, messages)
     }
 
     /// The same where the broker delivers.
     pub(crate) fn delivered(messages: &[(&str, &[u8])]) -> Vec<String> {
-        shown(Direction::ToClient, messages)
+        shown("c", Direction::ToClient, messages)
     }
 
-    fn shown(direction: Direction, messages: &[(&str, &[u8])]) -> Vec<String> {
+    fn shown(client: &str, direction: Direction, messages: &[(&str, &[u8])]) -> Vec<String> {
         let mut bench = Bench::new(&super::super::SPEC, Transport::Tcp, 1883);
-        bench.show(Direction::ToServer, b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01c");
+        let length = client.len() as u8;
+        let connect = [&[0x10, 12 + length][..], b"\x00\x04MQTT\x04\x02\x00\x3c\x00", &[length], client.as_bytes()].concat();
+        bench.show(Direction::ToServer, &connect);
         bench.show(Direction::ToClient, &[0x20, 2, 0, 0]);
         for (topic, payload) in messages {
             bench.show(direction, &publish(topic, payload));

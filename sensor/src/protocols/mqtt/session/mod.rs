@@ -5,12 +5,12 @@ mod packets;
 use super::exchange::{Aliases, Both, Exchanges, WaitingFilters};
 use super::facts::{self, Client, Facts, Presented, Told, Topics};
 use super::wire::{self, Body, Dialect, FixedHeader, Home, LengthError, PacketType};
-use super::{ANSWER_WAIT, MAX_PACKET, MISREADS, anomaly, probe};
+use super::{ANSWER_WAIT, HEAD_BYTES, MAX_PACKET, MISREADS, anomaly, probe};
 use crate::counters::Counter;
 use crate::flow::Direction;
 use crate::observation::{AnomalyCode, Outcome};
 use crate::protocols::heard::{Heard, Unnamed};
-use crate::protocols::{AfterGap, Cx, Decoder, Input, Step};
+use crate::protocols::{AfterGap, Cx, Decoder, Input, JOINED, Step};
 use crate::time::Timestamp;
 
 /// How far the connection is.
@@ -34,17 +34,37 @@ struct Way {
     seen: bool,
     /// The next packet must be looked for.
     astray: bool,
+    /// The connection was running when the capture began, and nothing was shown yet.
+    joined: bool,
     /// DISCONNECT was sent.
     ended: bool,
     /// Packets in a row that could not be read whole.
     misread: u8,
     /// Largest packet that the receiver takes, bytes; 0: it did not say.
     maximum_packet_size: u32,
+    /// A PUBLISH that is not whole yet.
+    begun: Option<Box<Begun>>,
     /// Highest topic alias that the receiver takes; `None`: not known.
     topic_alias_maximum: Option<u16>,
     aliases: Aliases,
     /// Exchanges begun in this direction.
     exchanges: Exchanges,
+}
+
+/// What is known of a PUBLISH before it is whole: if it never is, that much can be told.
+struct Begun {
+    header: FixedHeader,
+    /// The bytes between fixed header and payload.
+    head: Box<[u8]>,
+}
+
+/// Why the payload of a PUBLISH is not shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// It is larger than what is kept.
+    TooLarge(usize),
+    /// Bytes of it were lost.
+    Lost(usize),
 }
 
 /// The decoder of one connection.
@@ -95,12 +115,13 @@ struct Packet<'a> {
     body: Body<'a>,
     /// The bytes after the fixed header, as far as they are shown.
     bytes: &'a [u8],
-    /// Bytes of the payload of a PUBLISH that are passed over, unread.
-    skipped: Option<usize>,
+    /// Length of the payload of a PUBLISH, bytes, where it is not shown.
+    missing: Option<Missing>,
 }
 
 impl Decoder for Session {
     fn message(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {
+        self.unbroken &= self.phase != Phase::Start || !cx.hint().ends_with(JOINED);
         if self.ways.of(input.direction).astray && !self.found(&input) {
             cx.count(Counter::ResynchronisationBytes, input.bytes.len() as u64);
             return Step::Consumed(input.bytes.len());
@@ -116,7 +137,8 @@ impl Decoder for Session {
         if header.total() > MAX_PACKET {
             return self.over_long(packet_type, header, &input, cx);
         }
-        let Some(packet) = input.bytes.get(..header.total()) else { return Step::Need(header.total()) };
+        let Some(packet) = input.bytes.get(..header.total()) else { return self.incomplete(packet_type, header, &input) };
+        self.ways.of_mut(input.direction).begun = None;
         let bytes = packet.get(header.length..).unwrap_or_default();
         self.packet(packet_type, header, bytes, None, input.direction, cx);
         if self.ways.of(input.direction).misread > MISREADS {
@@ -125,10 +147,13 @@ impl Decoder for Session {
         Step::Consumed(header.total())
     }
 
-    fn gap(&mut self, direction: Direction, missing: Option<u64>, _cx: &mut Cx<'_>) -> AfterGap {
-        self.unbroken = false;
+    fn gap(&mut self, direction: Direction, missing: Option<u64>, cx: &mut Cx<'_>) -> AfterGap {
+        self.tell_begun(direction, cx);
         let way = self.ways.of_mut(direction);
         way.astray = true;
+        way.joined = missing.is_none() && !way.seen;
+        // After the CONNECT the server's first bytes are its answer, though its SYN was not seen.
+        self.unbroken &= way.joined && direction == Direction::ToClient && self.phase == Phase::Asked;
         // Aliases set in the lost bytes may have replaced those known; exchanges in them may have ended.
         if missing.is_some() {
             way.aliases = Aliases::default();
@@ -139,6 +164,8 @@ impl Decoder for Session {
     }
 
     fn close(&mut self, cx: &mut Cx<'_>) {
+        self.tell_begun(Direction::ToServer, cx);
+        self.tell_begun(Direction::ToClient, cx);
         let flow = *cx.flow();
         if let Some(rest) = self.heard.rest(facts::identity(self.client.as_ref(), &flow)) {
             cx.facts(Direction::ToServer, &[rest]);
@@ -159,10 +186,38 @@ impl Decoder for Session {
 impl Session {
     /// Whether the stream, having lost its shape, has it again here.
     fn found(&mut self, input: &Input<'_>) -> bool {
-        let found = input.segment_start && probe::begins_packet(input.bytes, self.dialect);
         let way = self.ways.of_mut(input.direction);
+        // The first bytes of a connection that is joined may be too few to tell: they are waited for.
+        let short = || matches!(wire::fixed_header(input.bytes), Err(LengthError::Incomplete));
+        let joined = std::mem::replace(&mut way.joined, false);
+        let found = input.segment_start && (probe::begins_packet(input.bytes, self.dialect) || (joined && short()));
         way.astray = !found;
         found
+    }
+
+    /// A packet that is not whole. Of a PUBLISH what stands before the payload is kept, in case the rest never comes.
+    #[cold]
+    fn incomplete(&mut self, packet_type: PacketType, header: FixedHeader, input: &Input<'_>) -> Step {
+        let way = self.ways.of_mut(input.direction);
+        if packet_type == PacketType::Publish && way.begun.is_none() {
+            let dialect = if self.dialect == Dialect::V5 { Dialect::V5 } else { Dialect::V3 };
+            match wire::publish_head(&header, input.bytes, dialect) {
+                Ok(head) if head <= HEAD_BYTES => {
+                    let head = input.bytes.get(header.length..head).unwrap_or_default().into();
+                    way.begun = Some(Box::new(Begun { header, head }));
+                }
+                Err(need) if need > input.bytes.len() && need < header.total() => return Step::Need(need),
+                _ => {}
+            }
+        }
+        Step::Need(header.total())
+    }
+
+    /// Tells a PUBLISH of which the rest will not come.
+    fn tell_begun(&mut self, direction: Direction, cx: &mut Cx<'_>) {
+        let Some(begun) = self.ways.of_mut(direction).begun.take() else { return };
+        let missing = begun.header.remaining.saturating_sub(begun.head.len());
+        self.packet(PacketType::Publish, begun.header, &begun.head, Some(Missing::Lost(missing)), direction, cx);
     }
 
     fn go_astray(&mut self, input: &Input<'_>, code: &'static AnomalyCode, cx: &mut Cx<'_>) -> Step {
@@ -187,7 +242,7 @@ impl Session {
             Ok(head) => {
                 cx.count(Counter::MessagesTooLarge, 1);
                 let bytes = input.bytes.get(header.length..head).unwrap_or_default();
-                self.packet(packet_type, header, bytes, Some(total - head), input.direction, cx);
+                self.packet(packet_type, header, bytes, Some(Missing::TooLarge(total - head)), input.direction, cx);
             }
             Err(need) if need <= MAX_PACKET && need > input.bytes.len() => return Step::Need(need),
             Err(_) => {
@@ -221,7 +276,7 @@ impl Session {
         packet_type: PacketType,
         header: FixedHeader,
         bytes: &[u8],
-        skipped: Option<usize>,
+        missing: Option<Missing>,
         direction: Direction,
         cx: &mut Cx<'_>,
     ) {
@@ -233,7 +288,7 @@ impl Session {
                 self.dialect = read_as;
             }
         }
-        let mut packet = Packet { packet_type, header, direction, dialect, body: Body::new(&header, bytes), bytes, skipped };
+        let mut packet = Packet { packet_type, header, direction, dialect, body: Body::new(&header, bytes), bytes, missing };
         self.check(&mut packet, cx);
         let malformed = match packet_type {
             PacketType::Connect => self.connect(packet, cx),

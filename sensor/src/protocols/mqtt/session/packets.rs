@@ -1,6 +1,6 @@
 //! What each packet changes in the connection, implies and says. Each answers whether the packet could not be read whole.
 
-use super::{Packet, Phase, Session};
+use super::{Missing, Packet, Phase, Session};
 use crate::flow::Direction;
 use crate::observation::{Anomalies, Credential, CredentialKind, Fact, Identity, Outcome, Role, Secret, Text};
 use crate::protocols::mqtt::exchange::{Aliases, Exchanges, Waits};
@@ -92,6 +92,8 @@ impl Session {
 
     /// A new connection: what was known of an earlier one in the same flow is forgotten.
     fn begin(&mut self, connect: &wire::Connect<'_>, shown_id: Option<&str>) {
+        // Where nothing came before it, the connection was seen from its beginning, with or without its SYN.
+        self.unbroken |= [Direction::ToServer, Direction::ToClient].iter().all(|direction| !self.ways.of(*direction).seen);
         self.dialect = connect.dialect();
         self.level = connect.level;
         self.phase = Phase::Asked;
@@ -199,6 +201,9 @@ impl Session {
                 packet.body.anomalies.push(&anomaly::PACKET_ID_IN_USE);
             }
         }
+        if matches!(packet.missing, Some(Missing::Lost(_))) {
+            packet.body.anomalies.push(&anomaly::TRUNCATED);
+        }
         let due = self.due(direction, cx);
         let topic = self.ways.of(direction).aliases.resolve(&publish.topic, alias);
         let token = topic.and_then(secrets::topic_token);
@@ -239,8 +244,12 @@ impl Session {
             retain: header.retain(),
             dup: header.dup(),
             packet_id: publish.packet_id,
-            payload_length: u32::try_from(packet.skipped.unwrap_or(payload.len())).unwrap_or(u32::MAX),
-            payload_skipped: packet.skipped.map(|_| true),
+            payload_length: u32::try_from(match packet.missing {
+                Some(Missing::TooLarge(length) | Missing::Lost(length)) => length,
+                None => payload.len(),
+            })
+            .unwrap_or(u32::MAX),
+            payload_skipped: packet.missing.map(|_| true),
             topic_alias: alias,
             payload_format: properties.payload_format,
             message_expiry_s: properties.message_expiry,
@@ -281,6 +290,8 @@ impl Session {
             _ => (packet.direction.opposite(), Waits::Pubcomp, None),
         };
         let complete = self.complete();
+        // A PUBLISH that is not whole here was whole for its receiver.
+        let awaited = self.ways.of(begun).begun.is_some();
         let exchanges = &mut self.ways.of_mut(begun).exchanges;
         let waited = read.packet_id.and_then(|id| exchanges.answer(id, waited_for, next, cx.now()));
         if let Some(id) = read.packet_id
@@ -288,6 +299,7 @@ impl Session {
             && complete
             && !exchanges.lossy
             && !exchanges.has(id)
+            && !awaited
         {
             packet.body.anomalies.push(&anomaly::MISSING_PUBLISH);
         }

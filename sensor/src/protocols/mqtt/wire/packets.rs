@@ -187,7 +187,8 @@ pub(in super::super) fn publish_head(header: &FixedHeader, bytes: &[u8], dialect
     let topic = topic().ok_or(at + 2)?;
     let head = at + 2 + topic + if header.qos() > 0 { 2 } else { 0 };
     if dialect != Dialect::V5 || head >= header.total() {
-        return Ok(head.min(header.total()));
+        let end = head.min(header.total());
+        return if bytes.len() < end { Err(end) } else { Ok(end) };
     }
     let mut length = Reader::new(bytes.get(head..).ok_or(head + 1)?);
     match variable_byte_integer(&mut length) {
