@@ -28,6 +28,7 @@
 use crate::engine::Report;
 use crate::findings::judge::Finding;
 use crate::inventory::{Device, confidence_name};
+use crate::screen::counted;
 use crate::signatures::classes::class_words;
 use citytap_sensor::counters::Counter;
 use serde::Deserialize;
@@ -196,14 +197,15 @@ impl Expectations {
             let frames = matching.iter().flat_map(|finding| finding.places().map(|place| place.frame.to_string()));
             frames.take(6).collect::<Vec<_>>().join(", ")
         };
+        let times = |found: usize| counted(found, "time", "times");
         match (matching.len(), wanted.absent, wanted.count) {
             (0, true, _) => None,
             (found, true, _) => {
-                Some(format!("{place}: {} must not be found but is, {found} times (packets {}).", wanted.check, frames()))
+                Some(format!("{place}: {} must not be found but is, {} (packets {}).", wanted.check, times(found), frames()))
             }
             (found, false, Some(count)) if found != count => {
                 let seen = if found > 0 { format!(" (packets {})", frames()) } else { String::new() };
-                Some(format!("{place}: {} is found {found} times, expected {count}{seen}.", wanted.check))
+                Some(format!("{place}: {} is found {}, expected {count}{seen}.", wanted.check, times(found)))
             }
             (0, false, None) => Some(format!("{place}: {} is not found.", wanted.check)),
             _ => None,

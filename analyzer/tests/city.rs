@@ -27,5 +27,5 @@ fn a_wrong_expectation_names_its_line_and_ends_with_code_1() {
     let (code, error) = replay(&path);
     assert_eq!(code, Some(1));
     assert!(error.contains("expect.toml:2: packets is 12171, expected 1."), "{error}");
-    assert!(error.contains("expect.toml:4: anonymous-accepted must not be found but is, 1 times (packets 91,"), "{error}");
+    assert!(error.contains("expect.toml:4: anonymous-accepted must not be found but is, 1 time (packets 91,"), "{error}");
 }
