@@ -283,7 +283,7 @@ fn report(capture: &str) -> (citytap_analyzer::engine::Report, Vec<citytap_senso
     use citytap_analyzer::engine;
     use citytap_sensor::capture::CaptureSource;
     let mut source = citytap_sensor::capture::open(Path::new(capture)).unwrap();
-    let setup = engine::Setup { threads: 1, site: "city".into(), sensor: Default::default() };
+    let setup = engine::Setup { threads: 1, config: Default::default() };
     let report = engine::replay(&mut source, &setup).unwrap();
     (report, source.describe())
 }
@@ -300,7 +300,7 @@ fn a_full_store_takes_nothing_more_and_says_what_to_do() {
     let mut city = City::read(Path::new("small"), city.into_store(), None, 1 << 30).unwrap();
     assert_eq!(city.contents().devices.len(), 0);
     city.add(&report, run).unwrap();
-    assert_eq!(city.contents().devices, report.devices);
+    assert_eq!(city.contents().devices, report.inventory.devices().map(|device| (device.id, device)).collect());
 }
 
 #[test]

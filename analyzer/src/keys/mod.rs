@@ -6,7 +6,8 @@
 //! - [`mic`]: the codes that prove a key, quickly.
 //! - [`audit`]: devices that join, what was tried on them, what was found.
 //! - [`sessions`]: transmissions, counters, session keys.
-//! - [`mod@derive`] and [`derived`]: what follows from a key. [`config`]: keys of the owner. `links`: which session belongs to which device.
+//! - [`mod@derive`] and [`derived`]: what follows from a key. `links`: which session belongs to which device.
+//! - [`config`]: keys of the owner. `owner`: what the frames say of them.
 //!
 //! Values of keys stay in [`key::Key`], which cannot be printed: verdicts name the list that a key stands on, never the key.
 //!
@@ -21,6 +22,7 @@ pub mod derived;
 pub mod key;
 mod links;
 pub mod mic;
+mod owner;
 pub mod sessions;
 
 #[cfg(test)]
@@ -44,7 +46,9 @@ use hashbrown::HashSet;
 use key::Key;
 use links::{Likely, Links, Passed};
 use mic::{Target, Trials};
+use owner::{Owner, Subject};
 use sessions::{Session, Sessions};
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 /// High halves of the frame counter that are tried: a counter of 262,143 is a frame every five minutes for two and a half years.
@@ -105,6 +109,8 @@ pub struct Counts {
     pub mics_right: u64,
     /// Frames at an address with known session keys whose MIC no key makes.
     pub mics_wrong: u64,
+    /// Payloads and MAC commands that were decrypted.
+    pub payloads_read: u64,
     /// Joins that the configured key of their device does not make.
     pub configured_keys_wrong: u64,
 }
@@ -234,11 +240,11 @@ impl Keys {
         let Some(target) = join_target(phy) else { return };
         self.links.requested(request, passed, seen.time, &mut self.counts);
         let new = self.devices.join(request, phy.bytes, target, seen, &mut self.counts);
-        if new == Some(true) {
-            let roots = self.config.root_keys(request.dev_eui, request.join_eui).map(configured).unwrap_or_default();
-            let device = self.devices.get_mut(request.dev_eui);
-            let right = |device: &&mut Device| roots.iter().any(|(root, _)| device.last_join_fits(root) == Some(true));
-            self.counts.configured_keys_wrong += u64::from(!roots.is_empty() && !device.as_ref().is_some_and(right));
+        let configured = self.config.root_keys(request.dev_eui, request.join_eui).map(configured).unwrap_or_default();
+        if new == Some(true) && !configured.is_empty() {
+            let roots: Vec<Key> = configured.into_iter().map(|(root, _)| root).collect();
+            let right = self.devices.get_mut(request.dev_eui).is_some_and(|device| device.try_owners(&roots));
+            self.counts.configured_keys_wrong += u64::from(!right);
         }
     }
 
@@ -313,26 +319,33 @@ impl Keys {
         let Some(heard) = self.sessions.heard(at, data, phy, passed.gateway, seen, &mut self.counts) else { return };
         if heard.first {
             self.links.first_uplink(at.0, at.1, data.f_cnt_lsb, passed.gateway, seen);
-            if let Some(keys) = self.config.sessions.get(&at.1) {
-                self.sessions.add_keys(at, keys.clone(), None, &mut self.counts);
-            }
         }
         if !heard.new {
             return;
         }
+        if let Some(keys) = self.config.sessions.get(&at.1) {
+            self.sessions.add_owners(at, keys, &mut self.counts);
+        }
         let Some(session) = self.sessions.get_mut(at) else { return };
-        // The latest keys are the likeliest.
-        let known = session.keys();
-        if known.is_empty() {
+        if session.keys().is_empty() {
             return;
         }
-        let Some((f_cnt, known)) = known.iter_mut().rev().find_map(|known| Some((known.verify(phy, data)?, known))) else {
+        // The latest keys are the likeliest.
+        let verified = session.keys().iter_mut().rev().find_map(|known| Some((known.verify(phy, data)?, known)));
+        let read = verified.map(|(f_cnt, known)| (known.dev_eui, derived::contents(&self.config, &known.keys, data, f_cnt)));
+        if let Some(owner) = &mut session.owner {
+            match read {
+                Some((None, _)) => owner.fits(seen),
+                Some(_) => {}
+                None => owner.misses(),
+            }
+        }
+        let Some((eui, contents)) = read else {
             self.counts.mics_wrong += 1;
             return;
         };
         self.counts.mics_right += 1;
-        let contents = derived::contents(&self.config, &known.keys, data, f_cnt);
-        let eui = known.dev_eui;
+        self.counts.payloads_read += contents.len() as u64;
         for content in contents {
             self.derive(Derived { seen, network: at.0, dev_eui: eui, dev_addr: at.1, content });
         }
@@ -435,18 +448,31 @@ impl Keys {
     /// The answers to both checks, by name.
     pub fn verdicts(&self) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
+        let listed = self.listed();
+        let (all, independent) = (self.candidates.count(), self.candidates.independent_count());
         for (eui, device) in self.devices.iter() {
             let subject = IdentityKey::new(&dev_eui(eui), 0);
-            verdicts.push(Verdict { check: &checks::KNOWN_KEY, subject, answer: device.answer(self.candidates) });
+            let mut answer = device.answer(self.candidates);
+            if let Some(owner) = &device.owner {
+                let candidate = listed.get(&Subject::Device(eui)).copied();
+                answer = owner.answer(answer, candidate, self.candidates, ["join", "joins"], all);
+            }
+            verdicts.push(Verdict { check: &checks::KNOWN_KEY, subject, answer });
         }
-        for ((network, address), session) in self.sessions.iter() {
-            let subject = IdentityKey::new(&dev_addr(address), network);
-            if !session.linked && !session.has_known_key() {
+        for (at, session) in self.sessions.iter() {
+            let subject = IdentityKey::new(&dev_addr(at.1), at.0);
+            // Who has fixed session keys has no root key that could be tested.
+            let fixed = session.has_known_key() || session.owner.as_ref().is_some_and(Owner::is_right);
+            if !session.linked && !fixed {
                 let answer = Answer::Otherwise(checks::NO_JOIN);
                 verdicts.push(Verdict { check: &checks::KNOWN_KEY, subject: subject.clone(), answer });
             }
             if !session.joined {
-                let answer = session.answer(self.candidates);
+                let mut answer = session.answer(self.candidates);
+                if let Some(owner) = &session.owner {
+                    let candidate = listed.get(&Subject::Session(at)).copied();
+                    answer = owner.answer(answer, candidate, self.candidates, ["frame", "frames"], independent);
+                }
                 verdicts.push(Verdict { check: &checks::KNOWN_SESSION_KEY, subject, answer });
             }
         }
@@ -454,9 +480,47 @@ impl Keys {
         verdicts
     }
 
+    /// Which of the owner's keys that are in use are public knowledge.
+    fn listed(&self) -> BTreeMap<Subject, Candidate> {
+        let devices = self.devices.iter().map(|(eui, device)| (Subject::Device(eui), device.owner.as_ref(), device.euis()));
+        let sessions = self.sessions.iter().map(|(at, session)| (Subject::Session(at), session.owner.as_ref(), None));
+        let right = devices.chain(sessions).filter_map(|(subject, owner, euis)| Some((subject, owner?, euis)));
+        let right = right.filter(|(_, owner, _)| owner.is_right());
+        owner::listed(
+            right.flat_map(|(subject, owner, euis)| owner.keys().iter().map(move |key| (subject, key, euis))),
+            self.candidates,
+        )
+    }
+
     /// What was dropped or forgotten at a bound.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// What a report tells of keys, by name: frames checked, the owner's keys, what was dropped at a bound.
+    pub fn tallies(&self) -> Vec<(&'static str, u64)> {
+        let owners = || {
+            let devices = self.devices.iter().filter_map(|(_, device)| device.owner.as_ref());
+            devices.chain(self.sessions.iter().filter_map(|(_, session)| session.owner.as_ref()))
+        };
+        let counts = &self.counts;
+        vec![
+            ("answered_joins_forgotten", counts.answered_forgotten),
+            ("configured_keys_right", owners().filter(|owner| owner.is_right()).count() as u64),
+            ("configured_keys_wrong", owners().filter(|owner| owner.is_wrong()).count() as u64),
+            ("devices_forgotten", counts.devices_forgotten),
+            ("devices_refused", counts.devices_refused),
+            ("frames_right", counts.mics_right),
+            ("frames_wrong", counts.mics_wrong),
+            ("hits_dropped", counts.hits_dropped),
+            ("outputs_dropped", counts.outputs_dropped),
+            ("payloads_read", counts.payloads_read),
+            ("requests_forgotten", counts.requests_forgotten),
+            ("session_keys_forgotten", counts.session_keys_forgotten),
+            ("sessions_forgotten", counts.sessions_forgotten),
+            ("sessions_refused", counts.sessions_refused),
+            ("trials", self.purse.trials),
+        ]
     }
 
     /// Trials made so far.

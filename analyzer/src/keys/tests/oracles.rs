@@ -127,10 +127,8 @@ fn captures_of_a_device_under_test() {
         let frames = frames.len() as u64;
         assert_eq!((keys.counts().mics_right, keys.counts().mics_wrong), (frames, 0), "{name}");
         let answers: Vec<_> = keys.verdicts().into_iter().map(|verdict| (verdict.check.id, verdict.answer)).collect();
-        assert!(matches!(
-            answers.as_slice(),
-            [("lorawan-known-key", Answer::Otherwise(_)), ("lorawan-known-session-key", Answer::Clear(_))]
-        ));
+        let [(check, Answer::Clear(on))] = answers.as_slice() else { panic!("{name}: {answers:?}") };
+        assert!(*check == "lorawan-known-session-key" && on.starts_with("the configured key makes"), "{name}: {on}");
     }
 }
 

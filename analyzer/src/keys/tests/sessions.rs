@@ -122,7 +122,7 @@ fn the_owners_key_opens_frames_of_the_session_that_the_join_began() {
         .take_derived()
         .iter()
         .filter_map(|derived| match &derived.content {
-            Content::Payload { f_port, payload } => Some((*f_port, text(payload))),
+            Content::Payload { f_port, payload, .. } => Some((*f_port, text(payload))),
             _ => None,
         })
         .collect();
@@ -148,8 +148,11 @@ fn derived_records_of_a_1_1_session() {
     assert!(derived[1].contains(
         r#""direction":"uplink","dev_eui":"24e124fffe010203","dev_addr":"26011bda","f_cnt":3,"commands":[{"name":"RekeyInd""#
     ));
-    assert!(derived[2].contains(r#"{"name":"RekeyConf","cid":11,"minor_version":1}"#), "{derived:?}");
-    assert!(derived[3].contains(r#"{"name":"DevStatusReq","cid":6}"#) && derived.len() == 4, "{derived:?}");
+    let payload = r#""direction":"uplink","dev_eui":"24e124fffe010203","dev_addr":"26011bda","f_cnt":3,"f_port":7,"payload":"7061796c6f6164""#;
+    assert!(derived[2].contains(payload), "{derived:?}");
+    assert!(derived[3].contains(r#"{"name":"RekeyConf","cid":11,"minor_version":1}"#), "{derived:?}");
+    assert!(derived[4].contains(r#"{"name":"DevStatusReq","cid":6}"#) && derived.len() == 5, "{derived:?}");
+    assert_eq!(tap.keys.counts().payloads_read, 4);
 }
 
 #[test]
