@@ -78,10 +78,10 @@ fn main() {
     println!("{:<22} {:>6} ms", "view", start.elapsed().as_millis());
     println!("{:<22} {:>6} bytes a device", "memory with view", (resident() - before) / devices);
     let (start, mut listed) = (Instant::now(), 0);
-    inventory.each_device(|device| listed += u64::from(!device.provisional));
+    inventory.devices().for_each(|device| listed += u64::from(!device.provisional));
     println!("{:<22} {:>6} ns a device", "assembled", start.elapsed().as_nanos() as u64 / listed.max(1));
     let (start, mut bytes) = (Instant::now(), 0);
-    inventory.each_device(|device| bytes += serde_json::to_string(&device).map_or(0, |json| json.len()));
+    inventory.devices().for_each(|device| bytes += serde_json::to_string(&device).map_or(0, |json| json.len()));
     println!(
         "{:<22} {:>6} ns a device, {} bytes of JSON",
         "assembled and written",
