@@ -90,7 +90,7 @@ impl Coverage {
 pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, citytap_sensor::capture::CaptureError> {
     let started = Instant::now();
     let mut cold = Cold::new(setup);
-    let wishes = Wishes::new(setup.sensor.decoders, Keys::INTERESTS, signatures::look_up).unwrap_or_else(|error| {
+    let wishes = Wishes::new(setup.sensor.decoders, &Keys::interests(), signatures::look_up).unwrap_or_else(|error| {
         // The interests are ours and tested against the decoders.
         debug_assert!(false, "{error}");
         Wishes::nothing(signatures::look_up)
@@ -178,6 +178,9 @@ impl Cold {
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
+        }
+        for (name, count) in self.keys.shed() {
+            shed.insert(name.to_owned(), count);
         }
         let unwatched: u64 = self.detectors.iter().map(|detector| detector.shed()).sum();
         for (name, count) in [("answers_without_a_device", homeless), ("subjects_not_watched", unwatched)] {

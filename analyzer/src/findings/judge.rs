@@ -1,7 +1,8 @@
 //! Brings answers about names together to answers about devices: one for each check and device.
 //!
 //! Of several answers for one device the gravest counts: found before could-not-test before tested-and-clear where another name of the
-//! device stays untested. Findings that differ in severity, confidence or arguments stay apart.
+//! device stays untested. Findings that differ in severity, confidence or arguments stay apart. What is presumed is a finding only where the
+//! check that could prove it had nothing to test.
 
 use super::{Answer, CheckSpec, Evidence, Severity, Verdict};
 use crate::hot::owned::IdentityKey;
@@ -11,7 +12,7 @@ use citytap_sensor::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A check's answer that matters, about one device.
 #[derive(Clone, Debug, Serialize)]
@@ -118,9 +119,13 @@ pub fn judge(verdicts: Vec<Verdict>, inventory: &Inventory) -> (Judgement, u64) 
             None => homeless += 1,
         }
     }
+    let tested: BTreeSet<_> = by_device.iter().filter(|(_, verdicts)| is_tested(verdicts)).map(|(key, _)| *key).collect();
     let mut judgement = Judgement::default();
     for ((_, device), mut verdicts) in by_device {
         verdicts.sort_by(|a, b| a.subject.cmp(&b.subject));
+        for verdict in &mut verdicts {
+            settle(&mut verdict.answer, |check| tested.contains(&(check.id, device)));
+        }
         judge_device(device, verdicts, &mut judgement);
     }
     judgement.findings.sort_by(|a, b| {
@@ -133,13 +138,32 @@ pub fn judge(verdicts: Vec<Verdict>, inventory: &Inventory) -> (Judgement, u64) 
     (judgement, homeless)
 }
 
+/// Whether answers rest on a test: something was found, or nothing that could not be tested stands beside what was clear.
+fn is_tested(verdicts: &[Verdict]) -> bool {
+    let found = verdicts.iter().any(|verdict| matches!(verdict.answer, Answer::Found(_)));
+    let untested = verdicts.iter().any(|verdict| matches!(verdict.answer, Answer::Untested(_)));
+    let clear = verdicts.iter().any(|verdict| matches!(verdict.answer, Answer::Clear(_)));
+    found || clear && !untested
+}
+
+/// What was presumed becomes found, or gives way to a check that was tested.
+fn settle(answer: &mut Answer, is_tested: impl Fn(&CheckSpec) -> bool) {
+    if let Answer::Presumed(found, proof) = answer {
+        *answer = if is_tested(proof) {
+            Answer::Clear(format!("more is known: see {}", proof.title))
+        } else {
+            Answer::Found(found.clone())
+        };
+    }
+}
+
 fn judge_device(device: DeviceId, verdicts: Vec<Verdict>, judgement: &mut Judgement) {
     let Some(spec) = verdicts.first().map(|verdict| verdict.check) else { return };
     let mut found: BTreeMap<Key, (IdentityKey, Evidence)> = BTreeMap::new();
     let mut answer: Option<(u8, Outcome, String)> = None;
     for verdict in verdicts {
         let (weight, outcome, reason) = match verdict.answer {
-            Answer::Found(one) => {
+            Answer::Found(one) | Answer::Presumed(one, _) => {
                 let key = (std::cmp::Reverse(one.severity), std::cmp::Reverse(one.confidence), one.arguments);
                 let reason = render(spec.finding, &key.2);
                 let (_, evidence) = found.entry(key).or_insert_with(|| (verdict.subject, Evidence::default()));
@@ -210,4 +234,53 @@ const COUNTS: &[&str] = &["clients"];
 /// Puts arguments into a sentence.
 pub(super) fn render(sentence: &str, arguments: &[(impl AsRef<str>, String)]) -> String {
     arguments.iter().fold(sentence.to_owned(), |text, (name, value)| text.replace(&format!("{{{}}}", name.as_ref()), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Found;
+    use super::*;
+    use crate::detectors::credentials::CHECKS;
+
+    fn found() -> Found {
+        Found {
+            severity: Severity::Medium,
+            confidence: Confidence::Possible,
+            arguments: Vec::new(),
+            evidence: Evidence::default(),
+        }
+    }
+
+    #[test]
+    fn what_is_presumed_gives_way_to_a_test() {
+        let proof = CHECKS[0];
+        for (tested, outcome) in [(false, "found"), (true, "clear")] {
+            let mut answer = Answer::Presumed(found(), proof);
+            settle(&mut answer, |check| tested && check == proof);
+            match answer {
+                Answer::Found(_) => assert_eq!(outcome, "found"),
+                Answer::Clear(text) => assert_eq!((outcome, text), ("clear", format!("more is known: see {}", proof.title))),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn answers_are_tested_where_none_is_open() {
+        let clear = || Answer::Clear(String::new());
+        let untested = || Answer::Untested(String::new());
+        for (answers, wanted) in [
+            (vec![], false),
+            (vec![untested()], false),
+            (vec![Answer::Otherwise("")], false),
+            (vec![clear()], true),
+            (vec![clear(), Answer::Otherwise("")], true),
+            (vec![clear(), untested()], false),
+            (vec![untested(), Answer::Found(found())], true),
+        ] {
+            let subject = IdentityKey::new(&citytap_sensor::observation::Identity::ip([10, 0, 0, 1].into()), 0);
+            let verdict = |answer| Verdict { check: CHECKS[0], subject: subject.clone(), answer };
+            assert_eq!(is_tested(&answers.into_iter().map(verdict).collect::<Vec<_>>()), wanted);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::findings::{Answer, Found, Verdict};
 use crate::hot::owned::{Event, OwnedFact, OwnedValue, Seen};
-use crate::keys::{Budget, KeyConfig, Keys};
+use crate::keys::lorawan::{Budget, KeyConfig, LorawanKeys};
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use citytap_sensor::flow::{Direction, Endpoint};
@@ -185,7 +185,7 @@ impl Data {
 
 /// The stage under test, fed frame by frame. Times are in milliseconds.
 pub struct Tap {
-    pub keys: Keys,
+    pub keys: LorawanKeys,
     frame: u64,
     now: u64,
     pub facts: Vec<OwnedFact>,
@@ -199,7 +199,7 @@ impl Tap {
     }
 
     pub fn with(config: KeyConfig, budget: Budget) -> Self {
-        Self { keys: Keys::new(config, budget), frame: 0, now: 1_000_000, facts: Vec::new() }
+        Self { keys: LorawanKeys::new(config, budget), frame: 0, now: 1_000_000, facts: Vec::new() }
     }
 
     pub fn wait(&mut self, milliseconds: u64) {

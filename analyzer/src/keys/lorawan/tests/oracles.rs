@@ -3,12 +3,12 @@
 use super::air::{hex, raw, text};
 use crate::findings::Answer;
 use crate::hot::{Change, Hot, Wishes};
-use crate::keys::derive::SessionKeys;
-use crate::keys::derived::decrypted;
-use crate::keys::key::Key;
-use crate::keys::mic::{Target, Trials, cmac, encrypt};
-use crate::keys::sessions::Known;
-use crate::keys::{Budget, KeyConfig, Keys};
+use crate::keys::lorawan::derive::SessionKeys;
+use crate::keys::lorawan::derived::decrypted;
+use crate::keys::lorawan::key::Key;
+use crate::keys::lorawan::mic::{Target, Trials, cmac, encrypt};
+use crate::keys::lorawan::sessions::Known;
+use crate::keys::lorawan::{Budget, KeyConfig, LorawanKeys};
 use crate::signatures;
 use aes::Aes128;
 use aes::cipher::KeyInit;
@@ -82,13 +82,14 @@ proptest! {
 
 #[test]
 fn the_decoders_have_the_fields_that_are_asked_for() {
-    assert!(Wishes::new(DECODERS, Keys::INTERESTS, signatures::look_up).is_ok());
+    assert!(Wishes::new(DECODERS, LorawanKeys::INTERESTS, signatures::look_up).is_ok());
 }
 
 /// A capture through decoders, shards and this stage.
-fn replay(path: &Path, config: KeyConfig) -> Keys {
-    let wishes = Arc::new(Wishes::new(DECODERS, Keys::INTERESTS, signatures::look_up).unwrap_or_else(|error| panic!("{error}")));
-    let mut keys = Keys::new(config, Budget::default());
+fn replay(path: &Path, config: KeyConfig) -> LorawanKeys {
+    let wishes =
+        Arc::new(Wishes::new(DECODERS, LorawanKeys::INTERESTS, signatures::look_up).unwrap_or_else(|error| panic!("{error}")));
+    let mut keys = LorawanKeys::new(config, Budget::default());
     let mut source = Merge::open(&[path.to_owned()], Default::default());
     let make = |_| Hot::new(wishes.clone());
     let outcome = dispatch::run(&mut source, SensorConfig::default(), &NetworkMap::default(), 1, make, |epoch| {
