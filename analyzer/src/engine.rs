@@ -92,7 +92,7 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
     let started = Instant::now();
     let mut cold = Cold::new(&setup.config);
     let sensor = setup.config.sensor();
-    let wishes = Wishes::new(sensor.decoders, Keys::INTERESTS, signatures::look_up).unwrap_or_else(|error| {
+    let wishes = Wishes::new(sensor.decoders, &Keys::interests(), signatures::look_up).unwrap_or_else(|error| {
         // The interests are ours and tested against the decoders.
         debug_assert!(false, "{error}");
         Wishes::nothing(signatures::look_up)
@@ -181,12 +181,13 @@ impl Cold {
         let began = Instant::now();
         let mut jury = Jury::new(&self.inventory);
         self.detectors.iter().for_each(|detector| detector.verdicts(&mut |verdict| jury.take(verdict)));
-        self.keys.verdicts().into_iter().for_each(|verdict| jury.take(verdict));
+        self.keys.verdicts(&mut |verdict| jury.take(verdict));
         let (judgement, homeless) = jury.judge();
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
         }
+        shed.extend(self.keys.shed().map(|(name, count)| (name.to_owned(), count)));
         self.coverage.keys.extend(self.keys.tallies().into_iter().filter(|(_, count)| *count > 0));
         let unwatched: u64 = self.detectors.iter().map(|detector| detector.shed()).sum();
         for (name, count) in [("answers_without_a_device", homeless), ("subjects_not_watched", unwatched)] {

@@ -2,7 +2,7 @@
 //!
 //! - [`config`] is what a run is told to do: defaults, a file, flags.
 //! - [`hot`] is the observer in each shard: it copies what is new and what somebody asked for.
-//! - [`keys`] proves candidate keys on LoRaWAN frames and links sessions to devices.
+//! - [`keys`] proves known keys on what was sent: LoRaWAN, OSCORE, DTLS. It links LoRaWAN sessions to devices.
 //! - [`inventory`] makes devices of facts.
 //! - [`signatures`] is the data: credentials, keys, vendors, fingerprints, classes.
 //! - [`store`] is what outlives the process.

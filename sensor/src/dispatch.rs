@@ -60,9 +60,8 @@ pub fn run<H: HotStage>(
 ) -> Result<Outcome, CaptureError> {
     let decoders = Arc::new(Decoders::new(config.decoders));
     let shared = Arc::new(networks.clone());
-    let mut shards = (0..SHARDS)
-        .map(|number| Shard::new(number, config, decoders.clone(), shared.clone(), make(number)))
-        .collect::<Vec<_>>();
+    let mut shards =
+        (0..SHARDS).map(|number| Shard::new(number, config, decoders.clone(), shared.clone(), make(number))).collect::<Vec<_>>();
     if threads <= 1 {
         let mut inline = Inline { shards: &mut shards, cold: &mut cold, going: true };
         return dispatch(source, networks, &mut inline);

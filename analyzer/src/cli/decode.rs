@@ -7,7 +7,8 @@ use super::config::Configured;
 use super::{DONE, Failure, UNREADABLE, USAGE};
 use crate::config::{Config, Flags};
 use crate::hot::{Batch as Changes, Change, Hot, Wishes};
-use crate::keys::{Derived, Keys};
+use crate::keys::Derived;
+use crate::keys::lorawan::LorawanKeys;
 use crate::signatures;
 use citytap_sensor::capture::{CaptureSource, Merge};
 use citytap_sensor::dispatch::{self, EpochEnd, HotStage};
@@ -90,7 +91,7 @@ fn print(mut epoch: EpochEnd<Batch>, reading: Option<&mut Reading>, out: &mut im
 
 /// Reads with keys what frames hide.
 struct Reading {
-    keys: Keys,
+    keys: LorawanKeys,
     wishes: Arc<Wishes>,
 }
 
@@ -101,8 +102,8 @@ impl Reading {
         if !config.reads_with_keys() || !shown {
             return None;
         }
-        let wishes = Wishes::new(config.sensor().decoders, Keys::INTERESTS, signatures::look_up).ok()?;
-        Some(Self { keys: Keys::new(config.keys.clone(), config.budget()), wishes: Arc::new(wishes) })
+        let wishes = Wishes::new(config.sensor().decoders, LorawanKeys::INTERESTS, signatures::look_up).ok()?;
+        Some(Self { keys: LorawanKeys::new(config.keys.clone(), config.budget()), wishes: Arc::new(wishes) })
     }
 
     /// Takes what the frames of an epoch told, and answers with lines for what it could read.

@@ -1,8 +1,8 @@
 use super::air::{Data, Device, GATEWAY, Raw, Tap, accept_1_0, argument, found, raw, session_1_0, text};
 use crate::findings::Answer;
-use crate::keys::derive::SessionKeys;
-use crate::keys::key::Key;
-use crate::keys::{Budget, Content, KeyConfig, RootKeys};
+use crate::keys::lorawan::derive::SessionKeys;
+use crate::keys::lorawan::key::Key;
+use crate::keys::lorawan::{Budget, Content, KeyConfig, RootKeys};
 use citytap_sensor::observation::Confidence;
 
 const DEVICE: Device = Device { dev_eui: 0x24e1_24ff_fe01_0203, join_eui: 0x24e1_24c0_002a_0001 };
@@ -246,7 +246,7 @@ fn a_secret_of_the_owner_shows_nowhere() {
     }
     tap.end();
     assert_eq!(tap.keys.counts().mics_right, 8);
-    let verdicts = tap.keys.verdicts();
+    let verdicts = tap.verdicts();
     let checks: Vec<_> = verdicts.iter().map(|verdict| verdict.check).collect();
     let derived = tap.derived();
     let told = format!("{verdicts:?} {checks:?} {:?} {:?} {derived:?}", tap.facts, tap.keys.counts()).to_lowercase();

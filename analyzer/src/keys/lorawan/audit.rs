@@ -508,7 +508,11 @@ impl Device {
         Found {
             severity: Severity::Critical,
             confidence: if fit.proved() { Confidence::Proved } else { Confidence::Possible },
-            arguments: vec![("_proof", fit.proof.map_or_else(|| chance().into(), Into::into)), ("list", list.into()), ("origin", origin.into())],
+            arguments: vec![
+                ("_proof", fit.proof.map_or_else(|| chance().into(), Into::into)),
+                ("list", list.into()),
+                ("origin", origin.into()),
+            ],
             evidence: fit.evidence.clone(),
         }
     }

@@ -1,10 +1,10 @@
 use super::air::{Data, Device, Raw, Tap, accept_1_0, argument, found, raw, session_1_0};
 use crate::findings::Answer;
 use crate::hot::owned::{IdentityKey, OwnedFact};
-use crate::keys::candidates::{Candidates, Euis};
-use crate::keys::derive::SessionKeys;
-use crate::keys::key::Key;
-use crate::keys::{Budget, KeyConfig, RootKeys};
+use crate::keys::lorawan::candidates::{Candidates, Euis};
+use crate::keys::lorawan::derive::SessionKeys;
+use crate::keys::lorawan::key::Key;
+use crate::keys::lorawan::{Budget, KeyConfig, RootKeys};
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::protocols::lorawan::{dev_addr, dev_eui};
 
