@@ -152,7 +152,8 @@ impl Action {
     pub fn title(&self, devices: &dyn Directory) -> String {
         // A line has room for the first sentence of an explanation; the findings have it whole.
         let first = |text: &str| text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.').to_owned();
-        let mut arguments: Vec<(&str, String)> = self.arguments.iter().map(|(name, value)| (name.as_str(), first(value))).collect();
+        let mut arguments: Vec<(&str, String)> =
+            self.arguments.iter().map(|(name, value)| (name.as_str(), first(value))).collect();
         arguments.push(("devices", name_devices(&self.devices, devices)));
         let sentence = render(self.spec.action, arguments.iter().map(|(name, value)| (*name, value.as_str())));
         agree(&sentence, self.devices.len())

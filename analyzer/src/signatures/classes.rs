@@ -67,7 +67,8 @@ pub fn rows_matching(attribute: &str, text: &str) -> Vec<u32> {
     let kinds = pack.kinds.iter().filter(|kind| kind.attributes.iter().any(|known| known == attribute));
     let matches = kinds.flat_map(|kind| {
         let set = kind.set().map(|set| set.matches(text));
-        set.into_iter().flat_map(move |set| set.into_iter().filter_map(|at| Some(kind.rows.get(at)?.0 as u32)).collect::<Vec<_>>())
+        set.into_iter()
+            .flat_map(move |set| set.into_iter().filter_map(|at| Some(kind.rows.get(at)?.0 as u32)).collect::<Vec<_>>())
     });
     matches.collect()
 }

@@ -55,8 +55,7 @@ pub enum Transport {
 
 impl Transport {
     /// All of them, in their order.
-    pub const ALL: [Transport; 5] =
-        [Transport::Tcp, Transport::Udp, Transport::Icmpv6, Transport::Link, Transport::LoraTap];
+    pub const ALL: [Transport; 5] = [Transport::Tcp, Transport::Udp, Transport::Icmpv6, Transport::Link, Transport::LoraTap];
 }
 
 /// An address with its port; the port is 0 where the transport has none.

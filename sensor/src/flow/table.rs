@@ -37,11 +37,7 @@ impl FlowKey {
 
     #[inline]
     fn hash(&self, state: &FixedState) -> u64 {
-        let folded = (
-            self.low[0] ^ self.low[1],
-            self.high[0] ^ self.high[1],
-            u64::from(self.ports) << 32 | u64::from(self.tail),
-        );
+        let folded = (self.low[0] ^ self.low[1], self.high[0] ^ self.high[1], u64::from(self.ports) << 32 | u64::from(self.tail));
         state.hash_one(folded)
     }
 }
@@ -132,7 +128,8 @@ impl<F: Entry> FlowTable<F> {
         slot.used = Some(Used { key, flow });
         let ticket = (number, slot.generation);
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.index.insert_unique(hash, number, |&number| slots[number as usize].used.as_ref().map_or(0, |used| used.key.hash(hasher)));
+        self.index
+            .insert_unique(hash, number, |&number| slots[number as usize].used.as_ref().map_or(0, |used| used.key.hash(hasher)));
         self.wheel.schedule(ticket, due);
         self.young.push_back(ticket);
         self.forget_the_gone();

@@ -315,7 +315,8 @@ impl Body {
         }
         let kept: usize = probing.held.iter().map(|held| held.bytes.len()).sum();
         // Below ports a flow is all that two addresses say: one message does not tell what the next is.
-        let says_something = matches!(self.info.transport, Transport::Tcp | Transport::Udp) && !matches!(verdict, Asked::Incomplete);
+        let says_something =
+            matches!(self.info.transport, Transport::Tcp | Transport::Udp) && !matches!(verdict, Asked::Incomplete);
         probing.tries += u8::from(says_something);
         match (&verdict, probing.weak) {
             (Asked::Weak(name), _) => probing.weak = Some(Weakly { name, sender_is_low }),

@@ -2,8 +2,8 @@
 
 use super::json::{self, Gateways, Topic};
 use super::record::{DeviceCommand, DeviceEvent};
-use crate::json::Json;
 use crate::flow::Direction;
+use crate::json::Json;
 use crate::observation::{Anomalies, Attribute, Confidence, Fact, Presence, Role, SecurityAspect, Text};
 use crate::protocols::lorawan::said::{Said, Saying, hash};
 use crate::protocols::lorawan::{dev_addr, dev_eui, gateway_eui};
