@@ -2,8 +2,8 @@
 //! `cargo run --profile quick -p citytap-analyzer --example mic_trials`.
 
 use citytap_analyzer::hot::owned::{Event, OwnedValue, Seen};
-use citytap_analyzer::keys::mic::{Target, Trials};
-use citytap_analyzer::keys::{Budget, KeyConfig, Keys};
+use citytap_analyzer::keys::lorawan::mic::{Target, Trials};
+use citytap_analyzer::keys::lorawan::{Budget, KeyConfig, LorawanKeys};
 use citytap_sensor::flow::{Direction, Endpoint};
 use citytap_sensor::observation::{KindId, Place};
 use citytap_sensor::time::Timestamp;
@@ -30,7 +30,7 @@ fn main() {
     }
     println!("whole audits: lists, derived keys and patterns on one join of each device");
     for devices in [1_u64, 8, 64, 1_000] {
-        let mut keys = Keys::new(KeyConfig::default(), Budget::default());
+        let mut keys = LorawanKeys::new(KeyConfig::default(), Budget::default());
         (0..devices).for_each(|device| keys.observe(&join(device)));
         let start = seconds(&clock);
         keys.work(Timestamp(0), true);

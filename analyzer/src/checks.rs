@@ -6,7 +6,7 @@ use crate::keys::Keys;
 
 /// All checks, in the order of the stages.
 pub fn all() -> impl Iterator<Item = &'static CheckSpec> {
-    Keys::CHECKS.iter().chain(detectors::credentials::CHECKS).copied()
+    Keys::checks().chain(detectors::credentials::CHECKS.iter().copied())
 }
 
 /// The check of an id; `None` for one of another version.

@@ -1,21 +1,19 @@
 //! Joins the stages of a replay: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
 
+use crate::config::{Config, Summary};
 use crate::detectors::{self, Detector};
 use crate::findings::actions::{Action, Directory, actions, name_device};
 use crate::findings::judge::{Finding, Judgement, Jury};
 use crate::hot::owned::{FlowSummary, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Told, Wishes};
-use crate::inventory::DeviceId;
-use crate::inventory::{Inventory, InventoryConfig};
-use crate::keys::{Budget, KeyConfig, Keys};
+use crate::inventory::{DeviceId, Inventory};
+use crate::keys::Keys;
 use crate::signatures;
 use citytap_sensor::capture::CaptureSource;
 use citytap_sensor::counters::Counters;
 use citytap_sensor::dispatch::{self, EpochEnd};
 use citytap_sensor::flow::Transport;
-use citytap_sensor::link::NetworkMap;
 use citytap_sensor::observation::Place;
-use citytap_sensor::pipeline::SensorConfig;
 use citytap_sensor::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,10 +23,8 @@ use std::time::{Duration, Instant};
 pub struct Setup {
     /// Threads to use.
     pub threads: usize,
-    /// The site's name; part of every device's id.
-    pub site: String,
-    /// The sensor's bounds.
-    pub sensor: SensorConfig,
+    /// What it goes by.
+    pub config: Config,
 }
 
 /// All that a run found out.
@@ -41,6 +37,8 @@ pub struct Report {
     pub actions: Vec<Action>,
     /// What was seen and what was not.
     pub coverage: Coverage,
+    /// What the run went by.
+    pub configuration: Summary,
     /// Wall time of each stage, for the benchmark; it stands in no output.
     pub stages: Vec<(&'static str, Duration)>,
 }
@@ -52,7 +50,7 @@ pub struct Coverage {
     pub counters: Counters,
     /// Time stamp of the first packet and time of the last.
     pub span: Option<(Timestamp, Timestamp)>,
-    /// Messages of each kind of record.
+    /// Messages of each kind of record, those that keys made readable included.
     pub records: BTreeMap<&'static str, u64>,
     /// Anomalies of each code: where first seen, and how often.
     pub anomalies: BTreeMap<&'static str, (Seen, u64)>,
@@ -64,6 +62,8 @@ pub struct Coverage {
     pub one_way: u64,
     /// Names of bounds of the cold half that were hit, with how often.
     pub shed: BTreeMap<String, u64>,
+    /// What keys did, by name: frames checked, the owner's keys, bounds that were hit.
+    pub keys: BTreeMap<&'static str, u64>,
 }
 
 /// Protocols whose contents are encrypted.
@@ -92,8 +92,9 @@ impl Coverage {
 /// What the source answers when it cannot go on.
 pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, citytap_sensor::capture::CaptureError> {
     let started = Instant::now();
-    let mut cold = Cold::new(setup);
-    let wishes = Wishes::new(setup.sensor.decoders, Keys::INTERESTS, signatures::look_up).unwrap_or_else(|error| {
+    let mut cold = Cold::new(&setup.config);
+    let sensor = setup.config.sensor();
+    let wishes = Wishes::new(sensor.decoders, &Keys::interests(), signatures::look_up).unwrap_or_else(|error| {
         // The interests are ours and tested against the decoders.
         debug_assert!(false, "{error}");
         Wishes::nothing(signatures::look_up)
@@ -101,7 +102,7 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
     let wishes = Arc::new(wishes);
     let make = |_| Hot::new(wishes.clone());
     let mut in_cold = Duration::ZERO;
-    let outcome = dispatch::run(source, setup.sensor, &NetworkMap::default(), setup.threads, make, |epoch| {
+    let outcome = dispatch::run(source, sensor, &setup.config.network_map(), setup.threads, make, |epoch| {
         let began = Instant::now();
         cold.epoch(epoch);
         in_cold += began.elapsed();
@@ -126,15 +127,17 @@ struct Cold {
     keys: Keys,
     detectors: Vec<Box<dyn Detector>>,
     coverage: Coverage,
+    configuration: Summary,
 }
 
 impl Cold {
-    fn new(setup: &Setup) -> Self {
+    fn new(config: &Config) -> Self {
         Self {
-            inventory: Inventory::new(InventoryConfig::new(&setup.site)),
-            keys: Keys::new(KeyConfig::default(), Budget::default()),
+            inventory: Inventory::new(config.inventory()),
+            keys: Keys::new(config.keys.clone(), config.budget()),
             detectors: detectors::all(),
             coverage: Coverage::default(),
+            configuration: config.summary(),
         }
     }
 
@@ -168,6 +171,9 @@ impl Cold {
         for (seen, fact) in self.keys.take_facts() {
             self.fact(&fact, seen);
         }
+        for derived in self.keys.take_derived() {
+            *self.coverage.records.entry(derived.kind()).or_insert(0) += 1;
+        }
     }
 
     fn fact(&mut self, fact: &OwnedFact, seen: Seen) {
@@ -179,12 +185,14 @@ impl Cold {
         let began = Instant::now();
         let mut jury = Jury::new(&self.inventory);
         self.detectors.iter().for_each(|detector| detector.verdicts(&mut |verdict| jury.take(verdict)));
-        self.keys.verdicts().into_iter().for_each(|verdict| jury.take(verdict));
+        self.keys.verdicts(&mut |verdict| jury.take(verdict));
         let (judgement, homeless) = jury.judge();
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
         }
+        shed.extend(self.keys.shed().map(|(name, count)| (name.to_owned(), count)));
+        self.coverage.keys.extend(self.keys.tallies().into_iter().filter(|(_, count)| *count > 0));
         let unwatched: u64 = self.detectors.iter().map(|detector| detector.shed()).sum();
         for (name, count) in [("answers_without_a_device", homeless), ("subjects_not_watched", unwatched)] {
             if count > 0 {
@@ -196,7 +204,14 @@ impl Cold {
         let classed = Instant::now();
         let actions = actions(judgement.findings.iter().map(Finding::part));
         let stages = vec![("checks", judged - began), ("classes", classed - judged), ("actions", classed.elapsed())];
-        Report { inventory: self.inventory, judgement, actions, coverage: self.coverage, stages }
+        Report {
+            inventory: self.inventory,
+            judgement,
+            actions,
+            coverage: self.coverage,
+            configuration: self.configuration,
+            stages,
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The analyzer: observations to devices, findings, actions and exports.
 //!
+//! - [`config`] is what a run is told to do: defaults, a file, flags.
 //! - [`hot`] is the observer in each shard: it copies what is new and what somebody asked for.
-//! - [`keys`] proves candidate keys on LoRaWAN frames and links sessions to devices.
+//! - [`keys`] proves known keys on what was sent: LoRaWAN, OSCORE, DTLS. It links LoRaWAN sessions to devices.
 //! - [`inventory`] makes devices of facts.
 //! - [`signatures`] is the data: credentials, keys, vendors, fingerprints, classes.
 //! - [`store`] is what outlives the process.
@@ -9,6 +10,7 @@
 
 pub mod checks;
 pub mod cli;
+pub mod config;
 pub mod detectors;
 pub mod engine;
 pub mod expect;
@@ -17,6 +19,7 @@ pub mod findings;
 pub mod hot;
 pub mod inventory;
 pub mod keys;
+mod nearest;
 pub mod screen;
 pub mod signatures;
 pub mod store;

@@ -81,6 +81,28 @@ fn read(text: &mut String, report: &Report, damaged: usize) -> std::fmt::Result 
     if !unseen.is_empty() {
         text.push_str(&wrapped("not seen  ", &unseen.join(" · ")));
     }
+    keys(text, &coverage.keys)
+}
+
+/// What the owner's keys did, and what was decrypted.
+fn keys(text: &mut String, keys: &BTreeMap<&'static str, u64>) -> std::fmt::Result {
+    let count = |name: &str| keys.get(name).copied().unwrap_or(0);
+    let (right, wrong, read) = (count("configured_keys_right"), count("configured_keys_wrong"), count("payloads_read"));
+    if right + wrong + read == 0 {
+        return Ok(());
+    }
+    let mut parts = vec![format!("{} of your keys in use", grouped(right))];
+    if wrong > 0 {
+        parts.push(format!("{} of your keys wrong: the devices use others", grouped(wrong)));
+    }
+    parts.push(format!("{} frames verified", grouped(count("frames_right"))));
+    if count("frames_wrong") > 0 {
+        parts.push(format!("{} frames that no known key made", grouped(count("frames_wrong"))));
+    }
+    if read > 0 {
+        parts.push(format!("{} payloads decrypted", grouped(read)));
+    }
+    text.push_str(&wrapped("keys      ", &parts.join(" · ")));
     Ok(())
 }
 

@@ -422,6 +422,32 @@ def dtls_psk_plain_suite(lab):
             "sessions": [{"psk_identity": identity, "psk_hex": key, "expected": expected} for (identity, key), expected in zip(pairs, ("proved", "proved", "clear"))]}
 
 
+@case("coap", "OpenSSL s_server and s_client of " + OPENSSL, ipv6=True)
+def dtls_psk_other_suites(lab):
+    """DTLS 1.2, the other suites without Diffie-Hellman, each with the key of Nordic's sample under an identity of its own; CBC with the code over the ciphertext and within it;
+    one session without the extended master secret; one suite with SHA-384."""
+    server, client = pair(lab)
+    key = "000102030405060708090a0b0c0d0e0f"
+    without_extended = lab.work / "openssl.cnf"
+    without_extended.write_text("openssl_conf = init\n[init]\nssl_conf = ssl\n[ssl]\nsystem_default = all\n[all]\nOptions = -ExtendedMasterSecret\n")
+    sessions = [("PSK-AES128-GCM-SHA256", "", "lamp-1"), ("PSK-AES256-CCM", "", "lamp-2"), ("PSK-AES128-CBC-SHA256", "", "lamp-3"), ("PSK-AES128-CBC-SHA256", "-no_etm", "lamp-4"),
+                ("PSK-AES256-CBC-SHA", "-no_etm", "lamp-5"), ("PSK-AES128-CCM8", "no extended master secret", "lamp-6"), ("PSK-AES256-GCM-SHA384", "", "lamp-7")]
+    with lab.capture(keep=NO_ICMP6):
+        for number, (suite, option, identity) in enumerate(sessions):
+            port = 5684 + 1000 * number
+            flag = option if option.startswith("-") else ""
+            environment = f"OPENSSL_CONF={without_extended}" if option.startswith("no ") else "OPENSSL_CONF="
+            suite += ":@SECLEVEL=0"
+            lab.program(server, "env", environment, "openssl", "s_server", "-dtls1_2", "-accept", f"{SERVER}:{port}", "-nocert", "-psk_identity", identity, "-psk", key, "-cipher", suite, "-quiet",
+                        *filter(None, [flag]))
+            wait_listening(lab, server, port, "udp")
+            lab.command(client, "sh", "-c",
+                        f"(sleep 0.3; echo hello; sleep 0.3) | {environment} openssl s_client -dtls1_2 -connect {SERVER}:{port} -psk_identity {identity} -psk {key} -cipher {suite} {flag} -quiet",
+                        check=False)
+    return {"server": SERVER, "client": CLIENT, "handshakes": 7, "psk_hex": key,
+            "sessions": [{"cipher_suite": suite, "option": option, "psk_identity": identity, "expected": "not tried" if "SHA384" in suite else "proved"} for suite, option, identity in sessions]}
+
+
 @case("coap", LIBCOAP, OPENSSL, ipv6=True)
 def dtls_psk_refused(lab):
     """DTLS 1.2: known identity, wrong key; the handshake fails with an alert or is given up."""

@@ -3,7 +3,7 @@
 //! One dispatcher reads a capture group, for live and replay alike. With one thread everything runs inline; with more, the dispatcher's
 //! thread reads, peels and runs the cold half, and each other thread runs its share of the shards.
 
-use crate::capture::{CaptureError, CaptureSource, LinkType};
+use crate::capture::{CaptureError, CaptureSource, LinkType, Packet};
 use crate::counters::{Counter, Counters};
 use crate::flow::table::number;
 use crate::limits::{EPOCH_LENGTH, EPOCH_PACKETS, SHARDS};
@@ -12,6 +12,8 @@ use crate::observation::Observer;
 use crate::pipeline::{PacketInfo, SensorConfig, Shard};
 use crate::protocols::Decoders;
 use crate::time::{Clock, Timestamp};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -64,7 +66,9 @@ pub fn run<H: HotStage>(
     mut cold: impl FnMut(EpochEnd<H::Batch>) -> bool,
 ) -> Result<Outcome, CaptureError> {
     let decoders = Arc::new(Decoders::new(config.decoders));
-    let mut shards = (0..SHARDS).map(|number| Shard::new(number, config, decoders.clone(), make(number))).collect::<Vec<_>>();
+    let shared = Arc::new(networks.clone());
+    let mut shards =
+        (0..SHARDS).map(|number| Shard::new(number, config, decoders.clone(), shared.clone(), make(number))).collect::<Vec<_>>();
     if threads <= 1 {
         let mut inline = Inline { shards: &mut shards, cold: &mut cold, going: true };
         return dispatch(source, networks, &mut inline);
@@ -123,13 +127,27 @@ fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut 
     let mut first = None;
     let mut failure = None;
     let mut undecoded_link_types = BTreeMap::new();
+    let mut interfaces = Interfaces { networks, numbers: HashMap::with_hasher(FixedState::with_seed(0)) };
+    let mut held = Vec::new();
     loop {
-        let packet = match source.next() {
+        let mut packet = match source.next() {
             Ok(Some(packet)) => packet,
             Ok(None) => break,
             Err(error) => {
                 failure = Some(error);
                 break;
+            }
+        };
+        let map = match interfaces.number_of(&packet) {
+            Some(number) => number,
+            None => {
+                // The packet is lent by the source, which is to be asked: it is copied, once for each interface.
+                let Packet { bytes, stamp, link_type, wire_length, source: capture, interface } = packet;
+                held.clear();
+                held.extend_from_slice(bytes);
+                let number = interfaces.learn(source, capture, interface);
+                packet = Packet { bytes: &held, stamp, link_type, wire_length, source: capture, interface };
+                number
             }
         };
         let before = clock.now().unwrap_or(packet.stamp);
@@ -149,8 +167,8 @@ fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut 
         counters.bump(Counter::Packets);
         counters.add(Counter::WireBytes, u64::from(packet.wire_length));
         counters.add(Counter::PacketsCut, u64::from(packet.wire_length as usize > packet.bytes.len()));
-        if let Some(layers) = link::peel(packet.link_type.0, packet.bytes, &mut counters, networks) {
-            target.packet(shard_of(&layers), PacketInfo { frame, time: packet.stamp, now, layers }, packet.bytes);
+        if let Some(layers) = link::peel(packet.link_type.0, packet.bytes, &mut counters, networks.numbered(map)) {
+            target.packet(shard_of(&layers), PacketInfo { frame, time: packet.stamp, now, layers, map }, packet.bytes);
         } else if !link::decodes(packet.link_type.0) {
             count_link_type(&mut undecoded_link_types, packet.link_type);
         }
@@ -170,6 +188,33 @@ fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut 
 fn count_link_type(counts: &mut BTreeMap<LinkType, u64>, link_type: LinkType) {
     if counts.len() < LINK_TYPES || counts.contains_key(&link_type) {
         *counts.entry(link_type).or_insert(0) += 1;
+    }
+}
+
+/// Which map of networks the packets of an interface go by, where interfaces are told apart.
+struct Interfaces<'n> {
+    networks: &'n NetworkMap,
+    /// By capture and interface. The capture readers bound how many there are.
+    numbers: HashMap<(u16, u16), u16, FixedState>,
+}
+
+impl Interfaces<'_> {
+    /// The number of the map; `None` where the interface was not asked for yet.
+    #[inline]
+    fn number_of(&self, packet: &Packet<'_>) -> Option<u16> {
+        if !self.networks.tells_interfaces_apart() {
+            return Some(0);
+        }
+        self.numbers.get(&(packet.source, packet.interface)).copied()
+    }
+
+    #[cold]
+    fn learn(&mut self, source: &dyn CaptureSource, capture: u16, interface: u16) -> u16 {
+        let captures = source.describe();
+        let found = captures.get(usize::from(capture)).and_then(|capture| capture.interfaces.get(usize::from(interface)));
+        let number = found.map_or(0, |interface| self.networks.number_of(&interface.name));
+        self.numbers.insert((capture, interface), number);
+        number
     }
 }
 

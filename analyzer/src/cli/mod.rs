@@ -3,6 +3,7 @@
 
 mod actions;
 mod completions;
+mod config;
 mod decode;
 mod devices;
 mod diff;
@@ -49,6 +50,7 @@ enum Command {
     Export(export::Export),
     Diff(diff::Diff),
     Schema(schema::Schema),
+    Config(config::Config),
     Completions(completions::Completions),
     Man(completions::Man),
 }
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Export(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Schema(command) => command.run(),
+        Command::Config(command) => command.run(),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     };

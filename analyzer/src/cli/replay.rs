@@ -1,23 +1,25 @@
 //! `citytap replay`: captures in, an inventory with findings out.
 
+use super::config::Configured;
 use super::out::{print, tell_damage};
 use super::progress::Progress;
 use super::{DONE, FAILED, Failure, UNREADABLE, USAGE, severity};
+use crate::config::{Config, Flags, Layer, SITE};
 use crate::engine::{self, Report, Setup};
 use crate::expect::Expectations;
 use crate::export::run_folder;
 use crate::findings::Severity;
 use crate::screen::{self, counted};
-use crate::store::{Added, City, Run};
+use crate::store::{Added, City, Run, StoreError};
 use citytap_sensor::capture::{CaptureInfo, CaptureSource, Merge, ReadOptions, digest_file};
-use citytap_sensor::pipeline::SensorConfig;
 use std::path::{Path, PathBuf};
 
 /// Read captures and print devices, checks and what to do.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  citytap replay monday.pcap tuesday.pcap.gz\n  citytap replay fixture.pcap --expect fixture.toml --fail-on high\n  \
-    citytap replay capture.pcapng --out results --threads 2\n  citytap replay monday.pcap --store city && citytap devices --store city"
+    citytap replay capture.pcapng --out results --threads 2\n  citytap replay monday.pcap --store city && citytap devices --store city\n  \
+    citytap replay monday.pcap --config citytap.toml"
 )]
 pub struct Replay {
     /// Capture files, pcap or pcapng, plain, gzip or zstd; - for standard input. Several are merged by time.
@@ -50,13 +52,12 @@ pub struct Replay {
     /// Tell on standard error how long each stage took.
     #[arg(long)]
     timings: bool,
-    /// Name of the site; part of every device's id. Without it: the store's, or city.
+    /// Name of the site; part of every device's id. Without it: the configuration's, the store's, or city.
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
+    #[command(flatten)]
+    configured: Configured,
 }
-
-/// The site where none is named.
-const SITE: &str = "city";
 
 impl Replay {
     /// Runs the command.
@@ -71,11 +72,18 @@ impl Replay {
             },
             None => None,
         };
+        let mut config = match self.configured.load(&Flags { site: self.site.clone() }) {
+            Ok(config) => config,
+            Err(code) => return Ok(code),
+        };
         let mut city = match &self.store {
-            Some(path) => Some(City::open_or_make(path, self.site.as_deref(), SITE)?),
+            Some(path) => Some(open(path, &config)?),
             None => None,
         };
-        let site = city.as_ref().map_or(self.site.as_deref().unwrap_or(SITE), |city| &city.about().site).to_owned();
+        if let Some(city) = &city {
+            config.set_site_of_store(&city.about().site);
+        }
+        let site = config.site.value.clone();
         if let Some(city) = &city {
             tell_damage(city);
             if let Some(code) = self.known_before(city) {
@@ -86,7 +94,7 @@ impl Replay {
         // Standard input cannot be read a second time, so its digest is made while it is read.
         let digest = self.captures.iter().any(|capture| capture.as_os_str() == "-");
         let mut source = Progress::new(Merge::open(&self.captures, ReadOptions { digest, ..ReadOptions::default() }));
-        let setup = Setup { threads: self.threads, site: site.clone(), sensor: SensorConfig::default() };
+        let setup = Setup { threads: self.threads, config };
         let report = engine::replay(&mut source, &setup);
         let source = source.into_inner();
         let report = report?;
@@ -207,6 +215,18 @@ impl Replay {
         }
         if failed { FAILED } else { DONE }
     }
+}
+
+/// Opens the store to add to. A site that the configuration file names is refused where it is not the store's, and told by its line.
+fn open(path: &Path, config: &Config) -> Result<City, Failure> {
+    City::open_or_make(path, config.said_site(), SITE).map_err(|error| match (&error, &config.site.layer) {
+        (StoreError::Site { path, is, wanted }, place @ Layer::File { .. }) => format!(
+            "{place}: the site is '{wanted}', and the store {} is about the site '{is}'; change the name, or use a store of that site",
+            path.display()
+        )
+        .into(),
+        _ => error.into(),
+    })
 }
 
 /// Digests are computed beside the replay, not in its way. Standard input has none.

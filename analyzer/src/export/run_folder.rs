@@ -105,6 +105,7 @@ pub(crate) fn coverage(report: &Report) -> Value {
         "encrypted_flows": coverage.encrypted(),
         "anomalies": anomalies,
         "shed": coverage.shed,
+        "keys": coverage.keys,
     })
 }
 
@@ -126,6 +127,7 @@ pub(crate) fn manifest(report: &Report, captures: &[CaptureInfo], digests: &[Opt
         "version": env!("CARGO_PKG_VERSION"),
         "site": site,
         "captures": captures,
+        "configuration": report.configuration,
         "packs": signatures::packs(),
         "devices": report.inventory.count().0,
         "findings": report.judgement.findings.len(),

@@ -1,7 +1,8 @@
 //! Brings answers about names together to answers about devices: one for each check and device.
 //!
 //! Of several answers for one device the gravest counts: found before could-not-test before tested-and-clear where another name of the
-//! device stays untested. Findings that differ in severity, confidence or arguments stay apart.
+//! device stays untested. Findings that differ in severity, confidence or arguments stay apart. What is presumed is a finding only where the
+//! check that could prove it had nothing to test.
 //!
 //! A city can have a hundred thousand answers of which a screen shows the sums: what is kept of each is small, and sentences are made where
 //! somebody reads them.
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -219,17 +220,25 @@ pub struct Jury<'i> {
     inventory: &'i Inventory,
     /// By the id of their check.
     answers: BTreeMap<&'static str, Vec<(DeviceId, Verdict)>>,
+    /// Ids of the checks that could prove what was presumed.
+    proofs: BTreeSet<&'static str>,
     homeless: u64,
 }
+
+/// For checks that could prove what was presumed, by id: the devices on which they were tested.
+type Tested = BTreeMap<&'static str, BTreeSet<DeviceId>>;
 
 impl<'i> Jury<'i> {
     /// With nothing heard.
     pub fn new(inventory: &'i Inventory) -> Self {
-        Self { inventory, answers: BTreeMap::new(), homeless: 0 }
+        Self { inventory, answers: BTreeMap::new(), proofs: BTreeSet::new(), homeless: 0 }
     }
 
     /// Hears an answer. One about a name that no device has any more is left out and counted.
     pub fn take(&mut self, verdict: Verdict) {
+        if let Answer::Presumed(_, proof) = &verdict.answer {
+            self.proofs.insert(proof.id);
+        }
         match self.inventory.device_of(&verdict.subject) {
             Some(device) => self.answers.entry(verdict.check.id).or_default().push((device, verdict)),
             None => self.homeless += 1,
@@ -239,14 +248,15 @@ impl<'i> Jury<'i> {
     /// Judges; how many answers were left out comes back too.
     pub fn judge(self) -> (Judgement, u64) {
         let mut judgement = Judgement::default();
+        let tested = self.proofs.iter().map(|&proof| (proof, self.tested(proof))).collect();
         for mut answers in self.answers.into_values() {
             answers.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.subject.cmp(&b.1.subject)));
             let mut answers = answers.into_iter().peekable();
             while let Some((device, verdict)) = answers.next() {
                 let mut one = Judging::new(device, verdict.check);
-                one.take(verdict);
+                one.take(verdict, &tested);
                 while let Some((_, verdict)) = answers.next_if(|(other, _)| *other == device) {
-                    one.take(verdict);
+                    one.take(verdict, &tested);
                 }
                 one.conclude(&mut judgement);
             }
@@ -255,6 +265,22 @@ impl<'i> Jury<'i> {
             (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
         });
         (judgement, self.homeless)
+    }
+
+    /// The devices about which a check's answers rest on a test: something was found, or nothing that could not be tested stands beside
+    /// what was clear.
+    fn tested(&self, check: &str) -> BTreeSet<DeviceId> {
+        let [mut found, mut clear, mut untested] = [const { BTreeSet::new() }; 3];
+        for (device, verdict) in self.answers.get(check).into_iter().flatten() {
+            match verdict.answer {
+                Answer::Found(_) => found.insert(*device),
+                Answer::Clear(_) => clear.insert(*device),
+                Answer::Untested(_) => untested.insert(*device),
+                Answer::Presumed(..) | Answer::Otherwise(_) => continue,
+            };
+        }
+        found.extend(clear.difference(&untested));
+        found
     }
 }
 
@@ -280,9 +306,13 @@ impl Judging {
         Self { device, spec, found: Vec::new(), answer: None }
     }
 
-    fn take(&mut self, verdict: Verdict) {
+    fn take(&mut self, verdict: Verdict, tested: &Tested) {
+        let is_tested = |proof: &CheckSpec| tested.get(proof.id).is_some_and(|devices| devices.contains(&self.device));
         let (weight, outcome, reason) = match verdict.answer {
-            Answer::Found(found) => {
+            Answer::Presumed(_, proof) if is_tested(proof) => {
+                (1, Outcome::Clear, Reason::Words(format!("more is known: see {}", proof.title).into()))
+            }
+            Answer::Found(found) | Answer::Presumed(found, _) => {
                 let same = |one: &&mut One| {
                     (one.severity, one.confidence) == (found.severity, found.confidence) && *one.arguments == *found.arguments
                 };
@@ -335,4 +365,64 @@ impl Judging {
 /// Puts arguments into a sentence.
 pub(super) fn render<'a>(sentence: &str, arguments: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     arguments.fold(sentence.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Found;
+    use super::*;
+    use crate::detectors::credentials::CHECKS;
+    use crate::hot::owned::{OwnedFact, Seen};
+    use crate::inventory::InventoryConfig;
+    use citytap_sensor::observation::{self, Identity, Presence};
+
+    fn found() -> Found {
+        Found {
+            severity: Severity::Medium,
+            confidence: Confidence::Possible,
+            arguments: Vec::new(),
+            evidence: Evidence::default(),
+        }
+    }
+
+    /// How a device is judged by a check that presumes and by the one that could prove it, given the latter's answers.
+    fn judged(proofs: Vec<Answer>) -> (Outcome, String, usize) {
+        let [presumes, proof] = [CHECKS[0], CHECKS[1]];
+        let subject = IdentityKey::new(&Identity::ip([10, 0, 0, 1].into()), 0);
+        let mut inventory = Inventory::new(InventoryConfig::new("city"));
+        let seen = Seen { place: observation::Place { frame: 1, sequence: 0 }, time: Timestamp(0) };
+        inventory.apply(&OwnedFact::Identity { id: subject.clone(), presence: Presence::Proved }, seen);
+        let mut jury = Jury::new(&inventory);
+        jury.take(Verdict { check: presumes, subject: subject.clone(), answer: Answer::Presumed(found(), proof) });
+        proofs.into_iter().for_each(|answer| jury.take(Verdict { check: proof, subject: subject.clone(), answer }));
+        let (judgement, homeless) = jury.judge();
+        assert_eq!(homeless, 0);
+        let check = judgement.checks.iter().find(|check| check.spec == presumes).expect("is answered");
+        let presumed = judgement.findings.iter().filter(|finding| finding.spec == presumes).count();
+        (check.outcome, check.reason().into_owned(), presumed)
+    }
+
+    #[test]
+    fn what_is_presumed_gives_way_to_a_test() {
+        let clear = || Answer::Clear("".into());
+        let untested = || Answer::Untested("".into());
+        for (proofs, tested) in [
+            (vec![], false),
+            (vec![untested()], false),
+            (vec![Answer::Otherwise("")], false),
+            (vec![clear()], true),
+            (vec![clear(), Answer::Otherwise("")], true),
+            (vec![clear(), untested()], false),
+            (vec![untested(), Answer::Found(found())], true),
+        ] {
+            let told = format!("{proofs:?}");
+            let (outcome, reason, findings) = judged(proofs);
+            if tested {
+                let words = format!("more is known: see {}", CHECKS[1].title);
+                assert_eq!((outcome, reason, findings), (Outcome::Clear, words, 0), "{told}");
+            } else {
+                assert_eq!((outcome, findings), (Outcome::Found, 1), "{told}");
+            }
+        }
+    }
 }

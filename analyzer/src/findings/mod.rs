@@ -92,6 +92,8 @@ pub struct Verdict {
 pub enum Answer {
     /// It is so.
     Found(Found),
+    /// It seems so, unless the other check tests it: where that was tested on the device, its answer counts and this is no finding.
+    Presumed(Found, &'static CheckSpec),
     /// It was tested and is not so; the text says on what.
     Clear(Cow<'static, str>),
     /// It could not be tested; the text says why.

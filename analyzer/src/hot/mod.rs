@@ -9,7 +9,7 @@ pub mod owned;
 use citytap_sensor::dispatch::HotStage;
 use citytap_sensor::flow::NetworkId;
 use citytap_sensor::observation::{
-    Credential, CredentialKind, Fact, FieldId, FlowMoment, FlowReport, Identity, KindId, Observation, Observer, Place,
+    Credential, CredentialKind, Fact, FieldId, FlowMoment, FlowReport, Identity, KindId, Observation, Observer, Place, Value,
 };
 use citytap_sensor::protocols::DecoderSpec;
 use citytap_sensor::time::{Nanos, SECOND, Timestamp};
@@ -34,7 +34,9 @@ pub type CredentialLookup = fn(CredentialKind, Option<&[u8]>, Option<&[u8]>) -> 
 
 /// What the shards need to know of the cold half's wishes.
 pub struct Wishes {
-    kinds: Vec<(KindId, Vec<FieldId>)>,
+    /// Close together: every record's kind is looked for among them.
+    kinds: Vec<KindId>,
+    fields: Vec<Vec<FieldId>>,
     lookup: CredentialLookup,
 }
 
@@ -44,7 +46,7 @@ impl Wishes {
     /// # Errors
     /// The first name that no decoder declares.
     pub fn new(decoders: &[&DecoderSpec], interests: &[Interest], lookup: CredentialLookup) -> Result<Self, String> {
-        let mut kinds = Vec::new();
+        let (mut kinds, mut fields) = (Vec::new(), Vec::new());
         for interest in interests {
             let kind = decoders.iter().flat_map(|spec| spec.records).find(|kind| kind.name == interest.kind);
             let kind = kind.ok_or_else(|| format!("no decoder makes records of kind {}", interest.kind))?;
@@ -52,18 +54,20 @@ impl Wishes {
                 let found = kind.field(name).ok_or_else(|| format!("{} has no field {name}", interest.kind));
                 found.map(|(id, _)| id)
             };
-            kinds.push((kind.id, interest.fields.iter().map(field).collect::<Result<_, _>>()?));
+            kinds.push(kind.id);
+            fields.push(interest.fields.iter().map(field).collect::<Result<_, _>>()?);
         }
-        Ok(Self { kinds, lookup })
+        Ok(Self { kinds, fields, lookup })
     }
 
     /// No wishes besides facts.
     pub fn nothing(lookup: CredentialLookup) -> Self {
-        Self { kinds: Vec::new(), lookup }
+        Self { kinds: Vec::new(), fields: Vec::new(), lookup }
     }
 
     fn fields(&self, kind: KindId) -> Option<&[FieldId]> {
-        self.kinds.iter().find(|(wanted, _)| *wanted == kind).map(|(_, fields)| fields.as_slice())
+        let at = self.kinds.iter().position(|wanted| *wanted == kind)?;
+        self.fields.get(at).map(Vec::as_slice)
     }
 }
 
@@ -183,7 +187,9 @@ impl Observer for Hot {
         let Some(record) = observation.record else { return };
         let kind = record.kind();
         self.tallies.entry(kind.id).or_insert((kind.name, 0)).1 += 1;
-        if let Some(fields) = self.wishes.fields(kind.id) {
+        if let Some(fields) = self.wishes.fields(kind.id)
+            && fields.first().is_none_or(|&first| !matches!(record.field(first), Value::Absent))
+        {
             let event = Event {
                 seen,
                 network,

@@ -254,7 +254,7 @@ pub struct Event {
     pub fields: Vec<OwnedValue>,
 }
 
-/// A field's value, owned. Lists are not copied.
+/// A field's value, owned. Of lists, those of texts are copied.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OwnedValue {
     /// Not there.
@@ -273,13 +273,22 @@ pub enum OwnedValue {
     Bytes(Box<[u8]>),
     /// An address.
     Address(IpAddr),
+    /// Several texts.
+    Texts(Box<[Box<str>]>),
 }
 
 impl OwnedValue {
     /// Copies a field of a record.
     pub fn of(record: &dyn Record, field: FieldId) -> Self {
         match record.field(field) {
-            Value::Absent | Value::List(_) => OwnedValue::Absent,
+            Value::Absent => OwnedValue::Absent,
+            Value::List(list) => {
+                let text = |at| match list.get(at, None) {
+                    Value::Text(text) => Some(text.into()),
+                    _ => None,
+                };
+                (0..list.len()).map(text).collect::<Option<_>>().map_or(OwnedValue::Absent, OwnedValue::Texts)
+            }
             Value::Bool(value) => OwnedValue::Bool(value),
             Value::Unsigned(value) | Value::Id { value, .. } => OwnedValue::Unsigned(value),
             Value::Signed(value) => OwnedValue::Signed(value),
@@ -307,6 +316,15 @@ impl OwnedValue {
         }
     }
 
+    /// The texts of a list, in order.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let texts = match self {
+            OwnedValue::Texts(texts) => &**texts,
+            _ => &[],
+        };
+        texts.iter().map(|text| &**text)
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
@@ -329,6 +347,13 @@ impl OwnedValue {
 pub struct Interest {
     /// Name of the record kind, as in `lorawan.join_request`.
     pub kind: &'static str,
-    /// Names of the fields within the protocol.
+    /// Names of the fields within the protocol. A record without the first of them is not copied.
     pub fields: &'static [&'static str],
+}
+
+impl Interest {
+    /// The kind, as events and records have it.
+    pub const fn kind_id(&self) -> KindId {
+        KindId::of(self.kind)
+    }
 }

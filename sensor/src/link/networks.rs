@@ -2,12 +2,12 @@
 
 use crate::flow::NetworkId;
 
-/// Maps VLAN and tunnel to an address space, for the packets of one interface; the caller keeps a map for each interface. The default maps all
-/// packets to network 0.
+/// Maps interface, VLAN and tunnel to an address space. The default maps all packets to network 0.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkMap {
     rules: Vec<NetworkRule>,
     otherwise: NetworkId,
+    interfaces: Vec<(Box<str>, NetworkMap)>,
 }
 
 /// One line of a [`NetworkMap`]: matches where all that it names agrees.
@@ -24,10 +24,17 @@ pub struct NetworkRule {
 impl NetworkMap {
     /// The first rule that matches decides; where none does, the packet belongs to `otherwise`.
     pub fn new(rules: Vec<NetworkRule>, otherwise: NetworkId) -> Self {
-        Self { rules, otherwise }
+        Self { rules, otherwise, interfaces: Vec::new() }
     }
 
-    /// The address space of a packet.
+    /// Gives the packets of an interface a map of their own, in place of this one. `name` is what the capture calls the interface
+    /// (`if_name` of pcapng); packets of an interface that has no name go by this map.
+    pub fn with_interface(mut self, name: &str, map: NetworkMap) -> Self {
+        self.interfaces.push((name.into(), map));
+        self
+    }
+
+    /// The address space of a packet, whose interface was looked up before.
     #[inline]
     pub fn of(&self, vlan: Option<u16>, tunnel: Option<u32>) -> NetworkId {
         if self.rules.is_empty() { self.otherwise } else { self.look_up(vlan, tunnel) }
@@ -39,20 +46,52 @@ impl NetworkMap {
         };
         self.rules.iter().find(matches).map_or(self.otherwise, |rule| rule.network)
     }
+
+    /// Whether interfaces are told apart.
+    #[inline]
+    pub(crate) fn tells_interfaces_apart(&self) -> bool {
+        !self.interfaces.is_empty()
+    }
+
+    /// Number of an interface's map, for [`NetworkMap::numbered`]; 0 is this map itself.
+    pub(crate) fn number_of(&self, interface: &str) -> u16 {
+        let at = self.interfaces.iter().position(|(name, _)| **name == *interface);
+        at.and_then(|at| u16::try_from(at + 1).ok()).unwrap_or(0)
+    }
+
+    /// The map of that number.
+    #[inline]
+    pub(crate) fn numbered(&self, number: u16) -> &NetworkMap {
+        match number {
+            0 => self,
+            number => self.interfaces.get(usize::from(number) - 1).map_or(self, |(_, map)| map),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn rule(vlan: Option<u16>, tunnel: Option<u32>, network: NetworkId) -> NetworkRule {
+        NetworkRule { vlan, tunnel, network }
+    }
+
     #[test]
     fn the_first_rule_that_agrees_decides() {
-        let rule = |vlan, tunnel, network| NetworkRule { vlan, tunnel, network };
         let map = NetworkMap::new(vec![rule(Some(7), Some(9), 1), rule(Some(7), None, 2), rule(None, Some(9), 3)], 4);
         assert_eq!(map.of(Some(7), Some(9)), 1);
         assert_eq!(map.of(Some(7), None), 2);
         assert_eq!(map.of(None, Some(9)), 3);
         assert_eq!(map.of(Some(8), None), 4);
         assert_eq!(NetworkMap::default().of(Some(7), Some(9)), 0);
+    }
+
+    #[test]
+    fn an_interface_goes_by_its_own_map() {
+        let map = NetworkMap::new(vec![rule(Some(7), None, 1)], 0).with_interface("eth1", NetworkMap::new(Vec::new(), 5));
+        let of = |interface: &str| map.numbered(map.number_of(interface)).of(Some(7), None);
+        assert_eq!((of("eth1"), of("eth0"), of("")), (5, 1, 1));
+        assert!(map.tells_interfaces_apart() && !NetworkMap::default().tells_interfaces_apart());
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct PacketInfo {
     pub(crate) time: Timestamp,
     pub(crate) now: Timestamp,
     pub(crate) layers: Layers,
+    /// Number of its interface's map of networks.
+    pub(crate) map: u16,
 }
 
 /// Sequence numbers from here on are those of what is told when an epoch ends, after all packets of the epoch.
@@ -59,10 +61,17 @@ pub(crate) struct Shard<O> {
     stream_counters: Counters,
     pub(crate) observer: O,
     decoders: Arc<Decoders>,
+    networks: Arc<NetworkMap>,
 }
 
 impl<O: Observer> Shard<O> {
-    pub(crate) fn new(number: usize, config: SensorConfig, decoders: Arc<Decoders>, observer: O) -> Self {
+    pub(crate) fn new(
+        number: usize,
+        config: SensorConfig,
+        decoders: Arc<Decoders>,
+        networks: Arc<NetworkMap>,
+        observer: O,
+    ) -> Self {
         Self {
             number,
             flows: FlowTable::new(config.flows, config.seed),
@@ -73,6 +82,7 @@ impl<O: Observer> Shard<O> {
             stream_counters: Counters::default(),
             observer,
             decoders,
+            networks,
         }
     }
 
@@ -107,8 +117,8 @@ impl<O: Observer> Shard<O> {
         };
         let Some(whole) = self.fragments.add(packet.now, fragment, &mut self.counters) else { return };
         // A tunnel may have been cut in fragments: what it carries is handled here, in the shard of its outer addresses.
-        let layers =
-            link::peel_datagram(&packet.layers, whole.protocol, &whole.payload, &mut self.counters, &NetworkMap::default());
+        let networks = self.networks.numbered(packet.map);
+        let layers = link::peel_datagram(&packet.layers, whole.protocol, &whole.payload, &mut self.counters, networks);
         let Some(layers) = layers.filter(|layers| !matches!(layers.content, Content::Fragment(_))) else { return };
         let inner = PacketInfo { layers, ..*packet };
         self.content(&inner, layers.content, layers.payload(&whole.payload));

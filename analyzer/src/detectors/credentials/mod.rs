@@ -9,6 +9,7 @@ mod checks;
 use super::Detector;
 use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::{IdentityKey, OwnedCredential, OwnedFact, Seen};
+use crate::keys::dtls::checks::KNOWN_PSK;
 use crate::signatures::credentials::published_key;
 use citytap_sensor::observation::{Confidence, CredentialKind, Outcome, SecurityAspect};
 use foldhash::fast::FixedState;
@@ -220,7 +221,9 @@ impl Client {
         match self.known_psk.as_deref() {
             Some((origin, evidence)) => {
                 let arguments = vec![("origin", (*origin).into())];
-                say(&checks::KNOWN_PSK_IDENTITY, found(Severity::Medium, Confidence::Possible, arguments, evidence));
+                let presumed =
+                    Found { severity: Severity::Medium, confidence: Confidence::Possible, arguments, evidence: evidence.clone() };
+                say(&checks::KNOWN_PSK_IDENTITY, Answer::Presumed(presumed, &KNOWN_PSK));
             }
             None if self.psk > 0 => {
                 say(&checks::KNOWN_PSK_IDENTITY, Answer::Clear("its key identity is on none of our lists".into()));

@@ -189,6 +189,11 @@ impl Dtls {
             // It was sent again (RFC 6347 §4.2.4).
             return;
         }
+        let begins = matches!(fragment.kind, CLIENT_HELLO | HELLO_VERIFY_REQUEST | SERVER_HELLO);
+        if fragment.message_seq > side.next && !begins {
+            // The message before it is missing, in the transcript too.
+            self.handshake.message_missed();
+        }
         if fragment.body.len() == fragment.length as usize {
             side.next = fragment.message_seq.saturating_add(1);
             self.whole(fragment, fragment.body, direction, cx);

@@ -140,6 +140,28 @@ fn messages_sent_again_and_a_second_handshake() {
 }
 
 #[test]
+fn a_handshake_with_a_message_missing_proves_nothing() {
+    let finished = |flow: &[(Direction, Vec<u8>)]| shown(flow).iter().any(|line| line.contains("dtls.finished"));
+    let whole = psk_flow();
+    assert!(finished(&whole));
+    let [hello, hint, done] = [
+        message(2, 1, &server_hello(0xfefd, PSK_CCM_8, &[(23, b""), (54, &[0])])),
+        message(12, 2, &vector(2, b"hint")),
+        message(14, 3, b""),
+    ];
+    for (flight, proves) in [
+        (vec![&hello, &hint, &done], true),
+        (vec![&hello, &done], false),
+        (vec![&hello, &done, &hint], false),
+        (vec![&hello, &hint, &hint, &done], true),
+    ] {
+        let mut flow = whole.clone();
+        flow[3].1 = handshake(&flight.into_iter().cloned().collect::<Vec<_>>());
+        assert_eq!(finished(&flow), proves);
+    }
+}
+
+#[test]
 fn a_certificate_in_fragments() {
     let body = certificate();
     let flow = [

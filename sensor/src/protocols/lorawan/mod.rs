@@ -7,7 +7,8 @@
 //! Join-requests, rejoin-requests and data headers are read whole, MAC commands in FOpts one by one. Encrypted parts stay encrypted, since
 //! this crate holds no cryptography: join-accepts, port 0, application payloads, and FOpts in 1.1 sessions, which are tried as 1.0.x and
 //! marked where that fails. Whoever holds keys finds the pure functions here: [`wire::PhyPayload`], [`blocks`], [`join`], [`commands`],
-//! [`packages`], and the kinds of records for what they show ([`JoinAcceptDecrypted`], [`MacCommands`], [`PackageMessage`]).
+//! [`packages`], and the kinds of records for what they show ([`JoinAcceptDecrypted`], [`MacCommands`], [`PackageMessage`],
+//! [`ApplicationPayload`]).
 //!
 //! Not decoded: class B beacons, and application payloads beyond the packages of ports 200 to 203.
 //!
@@ -28,7 +29,8 @@ pub mod wire;
 mod tests;
 
 pub use record::{
-    DataFrame, JoinAccept, JoinAcceptDecrypted, JoinRequest, MacCommands, PackageMessage, Proprietary, RejoinRequest, Unreadable,
+    ApplicationPayload, DataFrame, JoinAccept, JoinAcceptDecrypted, JoinRequest, MacCommands, PackageMessage, Proprietary,
+    RejoinRequest, Unreadable,
 };
 
 use base64::alphabet::STANDARD;
@@ -75,6 +77,7 @@ pub static SPEC: DecoderSpec = DecoderSpec {
         &JoinAcceptDecrypted::KIND,
         &MacCommands::KIND,
         &PackageMessage::KIND,
+        &ApplicationPayload::KIND,
     ],
     anomalies: session::anomalies::ALL,
     identities: &[&DEV_EUI, &DEV_ADDR, &GATEWAY_EUI],

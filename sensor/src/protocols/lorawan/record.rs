@@ -197,6 +197,24 @@ record! {
     }
 }
 
+record! {
+    /// What an application sent, decrypted; its own format is not read. Derived, by whoever proved the key.
+    pub struct ApplicationPayload<'a> = "lorawan.application_payload" {
+        /// `uplink` or `downlink`.
+        pub direction: &'static str,
+        /// DevEUI, where it is known.
+        pub dev_eui: Option<Eui>,
+        /// DevAddr.
+        pub dev_addr: DevAddr,
+        /// The whole frame counter.
+        pub f_cnt: u32,
+        /// FPort.
+        pub f_port: u8,
+        /// FRMPayload, at most 242 bytes.
+        pub payload: Hex<'a>,
+    }
+}
+
 impl JoinRequest<'_> {
     pub(super) fn facts(&self) -> Facts<'static> {
         let id = dev_eui(self.dev_eui.0);

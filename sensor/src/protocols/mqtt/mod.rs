@@ -61,7 +61,6 @@ pub const TOPICS_TOLD: usize = 64;
 pub const MISREADS: u8 = 8;
 /// How long an answer may take before what waits for it counts as unanswered.
 pub const ANSWER_WAIT: Nanos = 10 * SECOND;
-/// How often a client that is active is told to be.
 
 /// A client by the identifier that it chose.
 pub static CLIENT: IdentityKind = IdentityKind {

@@ -284,6 +284,11 @@ impl Handshake {
         }
     }
 
+    /// A message was not seen: what the transcript says proves nothing any more.
+    pub fn message_missed(&mut self) {
+        self.transcript = None;
+    }
+
     /// Whether the client's encrypted Finished is still to be told.
     pub fn wants_finished(&self) -> bool {
         !self.finished_told && self.transcript.is_some() && self.cipher_suite.is_some_and(uses_psk_alone)

@@ -10,12 +10,14 @@ use crate::hot::owned::{IdentityKey, OwnedFact, Seen};
 use crate::signatures::fingerprints::{self, About, Input, Set};
 use citytap_sensor::flow::NetworkId;
 use citytap_sensor::observation::record::push_hex;
-use citytap_sensor::observation::{Attribute, Confidence, DevAddr, Eui, Record};
+use citytap_sensor::observation::{Attribute, Confidence, DevAddr, Eui, Hex, Record};
 use citytap_sensor::protocols::lorawan::commands::{self, Command, Commands};
 use citytap_sensor::protocols::lorawan::join::CfList;
 use citytap_sensor::protocols::lorawan::packages::{self, Package, PackageCommands};
 use citytap_sensor::protocols::lorawan::wire::{DataFrame, Link};
-use citytap_sensor::protocols::lorawan::{JoinAcceptDecrypted, MacCommands, PackageMessage, blocks, dev_addr, dev_eui};
+use citytap_sensor::protocols::lorawan::{
+    ApplicationPayload, JoinAcceptDecrypted, MacCommands, PackageMessage, blocks, dev_addr, dev_eui,
+};
 use smallvec::SmallVec;
 
 /// Derived observations kept until they are taken: more than an epoch of packets can hold.
@@ -63,8 +65,12 @@ pub enum Content {
         /// Whether all bytes were commands.
         complete: bool,
     },
-    /// Another uplink's payload. What its fingerprints say is among the facts already.
+    /// Another payload. What the fingerprints of an uplink say is among the facts already.
     Payload {
+        /// Which way.
+        link: Link,
+        /// The whole frame counter.
+        f_cnt: u32,
         /// FPort.
         f_port: u8,
         /// FRMPayload, at most 242 bytes.
@@ -73,7 +79,7 @@ pub enum Content {
 }
 
 impl Derived {
-    /// Shows it as the record that `citytap schema` declares; a payload is none.
+    /// Shows it as the record that `citytap schema` declares.
     pub fn with_record(&self, show: &mut dyn FnMut(&dyn Record)) {
         let (eui, address) = (self.dev_eui.map(Eui), DevAddr(self.dev_addr));
         match &self.content {
@@ -114,7 +120,24 @@ impl Derived {
                 commands,
                 commands_complete: *complete,
             }),
-            Content::Payload { .. } => {}
+            Content::Payload { link, f_cnt, f_port, payload } => show(&ApplicationPayload {
+                direction: link.name(),
+                dev_eui: eui,
+                dev_addr: address,
+                f_cnt: *f_cnt,
+                f_port: *f_port,
+                payload: Hex(payload),
+            }),
+        }
+    }
+
+    /// Name of its kind of record.
+    pub fn kind(&self) -> &'static str {
+        match self.content {
+            Content::JoinAccept(_) => JoinAcceptDecrypted::KIND.name,
+            Content::MacCommands { .. } => MacCommands::KIND.name,
+            Content::Package { .. } => PackageMessage::KIND.name,
+            Content::Payload { .. } => ApplicationPayload::KIND.name,
         }
     }
 
@@ -142,7 +165,7 @@ impl Derived {
                     }));
                 }
             }
-            Content::Payload { f_port, payload } => self.fingerprint(*f_port, payload, &mut facts),
+            Content::Payload { link: Link::Up, f_port, payload, .. } => self.fingerprint(*f_port, payload, &mut facts),
             _ => {}
         }
         facts
@@ -197,8 +220,8 @@ pub(super) fn contents(config: &KeyConfig, keys: &SessionKeys, data: &DataFrame<
     if let Some(package) = Package::on_port(f_port) {
         let walk = packages::parse(package, link, &payload);
         contents.push(Content::Package { link, f_port, package, commands: walk.commands, complete: walk.complete });
-    } else if link == Link::Up {
-        contents.push(Content::Payload { f_port, payload: payload.into() });
+    } else {
+        contents.push(Content::Payload { link, f_cnt, f_port, payload: payload.into() });
     }
     contents
 }

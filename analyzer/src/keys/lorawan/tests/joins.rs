@@ -1,10 +1,10 @@
 use super::air::{Device, GATEWAY, Raw, Tap, accept_1_0, argument, found, hex, raw, text};
 use crate::findings::{Answer, Severity};
-use crate::keys::audit::{DEVICES, grouped};
-use crate::keys::candidates::Candidates;
-use crate::keys::derive::{self, JOIN, Request};
-use crate::keys::key::Key;
-use crate::keys::{Budget, KeyConfig, Keys, RootKeys};
+use crate::keys::lorawan::audit::{DEVICES, grouped};
+use crate::keys::lorawan::candidates::Candidates;
+use crate::keys::lorawan::derive::{self, JOIN, Request};
+use crate::keys::lorawan::key::Key;
+use crate::keys::lorawan::{Budget, KeyConfig, LorawanKeys, RootKeys};
 use citytap_sensor::observation::Confidence;
 
 const DEVICE: Device = Device { dev_eui: 0x24e1_24ff_fe01_0203, join_eui: 0x24e1_24c0_002a_0001 };
@@ -258,7 +258,7 @@ fn a_hundred_thousand_strangers_prove_nothing_and_stay_bounded() {
     let mut slice = Candidates::parsed();
     slice.families.retain(|family| &*family.id == "list-citytap");
     let mut tap = Tap::new();
-    tap.keys = Keys::with_candidates(KeyConfig::default(), Budget::default(), Box::leak(Box::new(slice)));
+    tap.keys = LorawanKeys::with_candidates(KeyConfig::default(), Budget::default(), Box::leak(Box::new(slice)));
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for number in 0..100_000_u64 {
         let mut frame = [&[0x00][..], &[1; 8], &number.to_le_bytes(), &[7, 7]].concat();
@@ -270,7 +270,7 @@ fn a_hundred_thousand_strangers_prove_nothing_and_stay_bounded() {
         }
     }
     tap.end();
-    let verdicts = tap.keys.verdicts();
+    let verdicts = tap.verdicts();
     assert_eq!(verdicts.len(), DEVICES);
     assert_eq!(tap.keys.counts().devices_forgotten, 100_000 - DEVICES as u64);
     for verdict in verdicts {

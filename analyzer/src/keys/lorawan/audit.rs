@@ -12,6 +12,7 @@ use super::candidates::{Candidate, Candidates, Euis};
 use super::derive::{self, OpenedAccept, Request};
 use super::key::Key;
 use super::mic::{Target, Trials};
+use super::owner::Owner;
 use super::{Budget, Counts};
 use crate::findings::{Answer, Evidence, Found, Severity};
 use crate::hot::owned::Seen;
@@ -57,6 +58,8 @@ pub struct Device {
     spent: (u64, u64),
     /// Keys that were tried on at least one join when the budget ended.
     short: Option<Short>,
+    /// What its joins said of the key that its owner configured.
+    pub(super) owner: Option<Owner>,
 }
 
 /// What a budget did not allow.
@@ -221,7 +224,7 @@ impl Devices {
     pub(super) fn cheap_stage(&mut self, now: Timestamp, purse: &mut Purse, counts: &mut Counts) -> Vec<Opened> {
         let mut opened = Vec::new();
         for dev_eui in std::mem::take(&mut self.cheap) {
-            let Some(device) = self.devices.get_mut(&dev_eui) else { continue };
+            let Some(device) = self.devices.get_mut(&dev_eui).filter(|device| !device.is_settled()) else { continue };
             for at in 0..device.joins.len() {
                 device.try_cheap(at, self.candidates, now, purse, counts);
             }
@@ -243,7 +246,7 @@ impl Devices {
     ) -> Vec<(u64, Request, Target)> {
         let mut frames = Vec::new();
         while let Some((dev_eui, since)) = self.patterns.pop_first() {
-            let Some(device) = self.devices.get_mut(&dev_eui) else { continue };
+            let Some(device) = self.devices.get_mut(&dev_eui).filter(|device| !device.is_settled()) else { continue };
             let wanted = device.joins.iter().filter(|join| !join.patterns).count();
             if frames.len() + wanted > room {
                 self.patterns.insert(dev_eui, since);
@@ -313,6 +316,7 @@ impl Device {
             swept: None,
             spent: (0, 0),
             short: None,
+            owner: None,
         }
     }
 
@@ -444,9 +448,26 @@ impl Device {
             && self.swept.is_none_or(|swept| now.since(swept) >= SWEEP_PERIOD)
     }
 
-    /// Tries a configured key on the joins kept: whether it fits the last one.
-    pub(super) fn last_join_fits(&self, key: &Key) -> Option<bool> {
-        self.joins.last().map(|join| join.target.fits(key))
+    /// Tries the configured keys on the last join: whether one fits it.
+    pub(super) fn try_owners(&mut self, roots: &[Key]) -> bool {
+        let Some(join) = self.joins.last() else { return false };
+        let owner = self.owner.get_or_insert_with(|| Owner::new([], 1));
+        let fitting = roots.iter().find(|root| join.target.fits(root));
+        match fitting {
+            Some(root) => owner.fits_with(root, join.seen),
+            None => owner.misses(),
+        }
+        fitting.is_some()
+    }
+
+    /// Whether the owner's key made all its joins: no other needs to be tried.
+    fn is_settled(&self) -> bool {
+        self.owner.as_ref().is_some_and(Owner::settles)
+    }
+
+    /// What the last join showed in clear.
+    pub(super) fn euis(&self) -> Option<Euis> {
+        self.joins.last().map(|join| Euis { dev_eui: join.request.dev_eui, join_eui: join.request.join_eui })
     }
 
     /// The answer to `lorawan-known-key`.

@@ -14,6 +14,7 @@ use super::candidates::{Candidate, Candidates};
 use super::derive::SessionKeys;
 use super::key::Key;
 use super::mic::{Target, Trials};
+use super::owner::Owner;
 use super::{Counts, HIGH_WORDS};
 use crate::findings::{Answer, Evidence, Found, Severity};
 use crate::hot::owned::Seen;
@@ -71,6 +72,8 @@ pub struct Session {
     pub(super) joined: bool,
     /// Whether it is linked to a DevEUI, if only likely.
     pub(super) linked: bool,
+    /// What its frames said of the session keys that the owner configured.
+    pub(super) owner: Option<Owner>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -241,7 +244,7 @@ impl Sessions {
         new
     }
 
-    /// Adds keys that a join derived or the owner configured.
+    /// Adds keys that a join derived; without a DevEUI, those that the owner configured.
     pub(super) fn add_keys(&mut self, at: At, keys: SessionKeys, dev_eui: Option<u64>, counts: &mut Counts) {
         let joined = dev_eui.is_some();
         if joined {
@@ -254,10 +257,22 @@ impl Sessions {
         // A device has one session at a time.
         session.keys.retain(|known| dev_eui.is_none() || known.dev_eui != dev_eui);
         if session.keys.len() == KEYS {
-            session.keys.remove(0);
+            // Those of the owner stay.
+            let oldest = session.keys.iter().position(|known| known.dev_eui.is_some()).unwrap_or(0);
+            session.keys.remove(oldest);
             counts.session_keys_forgotten += 1;
         }
         session.keys.push(Known::new(keys, dev_eui));
+    }
+
+    /// Gives a session the keys that the owner configured for its address, once.
+    pub(super) fn add_owners(&mut self, at: At, keys: &SessionKeys, counts: &mut Counts) {
+        let Some(session) = self.sessions.get_mut(&at).filter(|session| session.owner.is_none()) else { return };
+        // Half a code is checked of an uplink of 1.1.
+        let needed = if keys.v1_1 { 2 } else { 1 };
+        let network = [&keys.f_nwk_s_int, &keys.s_nwk_s_int, &keys.nwk_s_enc].map(Key::clone);
+        session.owner = Some(Owner::new(network, needed));
+        self.add_keys(at, keys.clone(), None, counts);
     }
 
     /// Since when the longest waiting session waits for the patterns, and how many do.
@@ -281,7 +296,7 @@ impl Sessions {
             || self.candidates.families.iter().zip(0..).filter(|(family, _)| !family.needs_euis() && !family.is_pattern());
         let keys: u64 = families().map(|(family, _)| u64::from(family.count)).sum();
         for at in std::mem::take(&mut self.cheap) {
-            let Some(session) = self.sessions.get_mut(&at).filter(|session| !session.joined) else { continue };
+            let Some(session) = self.sessions.get_mut(&at).filter(|session| session.is_to_be_tried()) else { continue };
             let targets = session.targets();
             if !purse.pay(keys * targets.len() as u64) {
                 session.stage = Stage::Short;
@@ -310,7 +325,7 @@ impl Sessions {
         let mut frames = Vec::new();
         while frames.len() + usize::from(HIGH_WORDS) <= room {
             let Some((at, _)) = self.patterns.pop_first() else { break };
-            let Some(session) = self.sessions.get_mut(&at).filter(|session| !session.joined) else { continue };
+            let Some(session) = self.sessions.get_mut(&at).filter(|session| session.is_to_be_tried()) else { continue };
             let targets = session.targets();
             if !purse.pay(keys * targets.len() as u64) {
                 session.stage = Stage::Short;
@@ -347,6 +362,7 @@ impl Session {
             stage: Stage::Waiting,
             joined: false,
             linked: false,
+            owner: None,
         }
     }
 
@@ -376,6 +392,11 @@ impl Session {
 
     pub(super) fn keys(&mut self) -> &mut [Known] {
         &mut self.keys
+    }
+
+    /// Whether published keys say anything of it: its keys were not derived in a join, and the owner's are not all that it uses.
+    fn is_to_be_tried(&self) -> bool {
+        !self.joined && !self.owner.as_ref().is_some_and(Owner::settles)
     }
 
     fn received(&mut self, gateway: Option<u64>) {

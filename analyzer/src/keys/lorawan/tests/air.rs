@@ -2,7 +2,8 @@
 
 use crate::findings::{Answer, Found, Verdict};
 use crate::hot::owned::{Event, OwnedFact, OwnedValue, Seen};
-use crate::keys::{Budget, KeyConfig, Keys};
+use crate::keys::lorawan::{Budget, KeyConfig, LorawanKeys};
+use crate::keys::testing::heard;
 use aes::Aes128;
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use citytap_sensor::flow::{Direction, Endpoint};
@@ -185,7 +186,7 @@ impl Data {
 
 /// The stage under test, fed frame by frame. Times are in milliseconds.
 pub struct Tap {
-    pub keys: Keys,
+    pub keys: LorawanKeys,
     frame: u64,
     now: u64,
     pub facts: Vec<OwnedFact>,
@@ -199,7 +200,7 @@ impl Tap {
     }
 
     pub fn with(config: KeyConfig, budget: Budget) -> Self {
-        Self { keys: Keys::new(config, budget), frame: 0, now: 1_000_000, facts: Vec::new() }
+        Self { keys: LorawanKeys::new(config, budget), frame: 0, now: 1_000_000, facts: Vec::new() }
     }
 
     pub fn wait(&mut self, milliseconds: u64) {
@@ -242,8 +243,13 @@ impl Tap {
         self.facts.extend(self.keys.take_facts().into_iter().map(|(_, fact)| fact));
     }
 
+    /// All answers, sorted by name and check.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        heard(|take| self.keys.verdicts(take))
+    }
+
     pub fn verdict(&self, check: &str, subject: &str) -> Option<Verdict> {
-        self.keys.verdicts().into_iter().find(|verdict| verdict.check.id == check && verdict.subject.to_string() == subject)
+        self.verdicts().into_iter().find(|verdict| verdict.check.id == check && verdict.subject.to_string() == subject)
     }
 
     /// The answer to `lorawan-known-key` for a DevEUI.

@@ -3,4 +3,5 @@
 mod air;
 mod joins;
 mod oracles;
+mod owner;
 mod sessions;

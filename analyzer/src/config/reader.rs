@@ -1,0 +1,397 @@
+//! Reads a configuration file and collects all that is wrong in it.
+
+use super::networks::Network;
+use super::options::{Opt, SECTIONS, Section, site_name};
+use super::{Config, Layer, Problem, Set, folder_of};
+use crate::inventory::Prefix;
+use crate::keys::KeyConfig;
+use crate::nearest::nearest;
+use std::collections::BTreeSet;
+use std::ops::{Range, RangeInclusive};
+use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
+
+/// Reads a file on top of what is shipped.
+pub(super) fn read(path: &Path) -> Result<Config, Vec<Problem>> {
+    let file = path.display().to_string();
+    let text = match read_text(path) {
+        Ok(text) => text,
+        Err(why) => {
+            let text = format!("the configuration cannot be read: {why}");
+            return Err(vec![Problem { file, line: None, text }]);
+        }
+    };
+    let mut reader = Reader { path, file, text: &text, config: Config::default(), problems: Vec::new() };
+    reader.document();
+    reader.problems.sort_by_key(|problem| (problem.file != reader.file, problem.line));
+    reader.problems.dedup();
+    if reader.problems.is_empty() { Ok(reader.config) } else { Err(reader.problems) }
+}
+
+fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
+    match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8(bytes).map(Zeroizing::new).map_err(|_| "it is not text in UTF-8".to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err("there is no such file. Check the name".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+type Name<'i> = Spanned<std::borrow::Cow<'i, str>>;
+type Field<'i> = Spanned<DeValue<'i>>;
+
+struct Reader<'t> {
+    path: &'t Path,
+    file: String,
+    text: &'t str,
+    config: Config,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn line(&self, span: &Range<usize>) -> usize {
+        1 + self.text.bytes().take(span.start).filter(|byte| *byte == b'\n').count()
+    }
+
+    fn wrong(&mut self, span: &Range<usize>, text: String) {
+        let line = Some(self.line(span));
+        self.problems.push(Problem { file: self.file.clone(), line, text });
+    }
+
+    fn set<T>(&self, value: T, span: &Range<usize>) -> Set<T> {
+        Set { value, layer: Layer::File { file: self.file.as_str().into(), line: self.line(span) } }
+    }
+
+    fn document(&mut self) {
+        let document = match DeTable::parse(self.text) {
+            Ok(document) => document,
+            Err(error) => {
+                let text = match error.message().split_once(',').map_or(error.message(), |(first, _)| first) {
+                    "duplicate key" => "this stands here for the second time; keep one of the two".into(),
+                    message => {
+                        format!("this is not TOML ({message}); a text stands in quotes, a list in [ ], a section is [name]")
+                    }
+                };
+                return self.wrong(&error.span().unwrap_or_default(), text);
+            }
+        };
+        for (name, value) in document.get_ref() {
+            match SECTIONS.iter().find(|section| section.name == name.get_ref().as_ref()) {
+                Some(section) => self.section(section, name, value),
+                None => self.unknown_section(name, value),
+            }
+        }
+        self.contradictions();
+    }
+
+    fn unknown_section(&mut self, name: &Name<'_>, value: &Field<'_>) {
+        let typed = name.get_ref().as_ref();
+        let text = if ["device", "session", "join_eui"].contains(&typed) {
+            "keys stand in a file of their own, which holds nothing else: move them there and write [keys] file = \"keys.toml\""
+                .into()
+        } else if let Some(section) = SECTIONS.iter().find(|section| has(section, typed)).filter(|_| !value.get_ref().is_table())
+        {
+            format!("'{typed}' belongs below {}", heading(section))
+        } else {
+            let meant = nearest(typed, SECTIONS.iter().map(|section| section.name));
+            let known: Vec<String> = SECTIONS.iter().map(heading).collect();
+            unknown("section", typed, "", meant, &known.join(", "))
+        };
+        self.wrong(&name.span(), text);
+    }
+
+    fn section(&mut self, section: &'static Section, name: &Name<'_>, value: &Field<'_>) {
+        match value.get_ref() {
+            DeValue::Table(table) if !section.many => self.options(section, table),
+            DeValue::Array(entries) if section.many => {
+                for entry in entries.iter() {
+                    match entry.get_ref() {
+                        DeValue::Table(table) => self.network(section, &entry.span(), table),
+                        _ => self.wrong(&entry.span(), format!("each entry is written as a section {}", heading(section))),
+                    }
+                }
+            }
+            _ => {
+                let text = format!("'{}' is a section; write {} on a line of its own", section.name, heading(section));
+                self.wrong(&name.span(), text);
+            }
+        }
+    }
+
+    /// Looks a name up, and tells where there is none.
+    fn option(&mut self, section: &'static Section, name: &Name<'_>) -> Option<&'static Opt> {
+        let typed = name.get_ref().as_ref();
+        let found = section.options.iter().find(|option| option.name == typed);
+        if found.is_none() {
+            let text = match SECTIONS.iter().find(|other| has(other, typed)) {
+                Some(other) => format!("'{typed}' belongs below {}, not below {}", heading(other), heading(section)),
+                None => {
+                    let known: Vec<&str> = section.options.iter().map(|option| option.name).collect();
+                    let place = format!(" below {}", heading(section));
+                    unknown("name", typed, &place, nearest(typed, known.iter().copied()), &known.join(", "))
+                }
+            };
+            self.wrong(&name.span(), text);
+        }
+        found
+    }
+
+    fn options(&mut self, section: &'static Section, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let Some(option) = self.option(section, name) else { continue };
+            let span = &name.span();
+            match (section.name, option.name) {
+                ("site", "name") => {
+                    if let Some(name) = self.name(option, value) {
+                        self.config.site = self.set(name, span);
+                    }
+                }
+                ("site", "prefixes") => {
+                    let prefixes = self.prefixes(option, value);
+                    self.config.prefixes = self.set(prefixes, span);
+                }
+                ("memory", "flows") => self.number(option, value, span, 64..=1 << 26, |config| &mut config.flows),
+                ("memory", "devices") => self.number(option, value, span, 1..=1 << 24, |config| &mut config.devices),
+                ("memory", "provisional") => self.number(option, value, span, 1..=1 << 24, |config| &mut config.provisional),
+                ("audit", "trials_per_device") => {
+                    self.number(option, value, span, 0..=1_000_000_000_000, |config| &mut config.trials_per_device);
+                }
+                ("audit", "trials_per_day") => {
+                    self.number(option, value, span, 0..=1_000_000_000_000_000, |config| &mut config.trials_per_day);
+                }
+                ("payloads", "decrypt") => match value.get_ref().as_bool() {
+                    Some(decrypt) => self.config.decrypt = self.set(decrypt, span),
+                    None => self.not_a(option, &value.span()),
+                },
+                ("keys", "file") => match value.get_ref().as_str() {
+                    Some(file) if !file.is_empty() => self.key_file(file, span),
+                    _ => self.not_a(option, &value.span()),
+                },
+                _ => debug_assert!(false, "{}.{} is listed and not read", section.name, option.name),
+            }
+        }
+    }
+
+    fn not_a(&mut self, option: &Opt, span: &Range<usize>) {
+        self.wrong(span, format!("{} is {}, as in {} = {}", option.name, option.value, option.name, option.example));
+    }
+
+    fn number(
+        &mut self,
+        option: &Opt,
+        value: &Field<'_>,
+        span: &Range<usize>,
+        range: RangeInclusive<u64>,
+        place: fn(&mut Config) -> &mut Set<u64>,
+    ) {
+        match whole(value).filter(|number| range.contains(number)) {
+            Some(number) => *place(&mut self.config) = self.set(number, span),
+            None => self.not_a(option, &value.span()),
+        }
+    }
+
+    fn name(&mut self, option: &Opt, value: &Field<'_>) -> Option<String> {
+        let Some(name) = value.get_ref().as_str() else {
+            self.not_a(option, &value.span());
+            return None;
+        };
+        match site_name(name) {
+            Ok(()) => Some(name.to_owned()),
+            Err(text) => {
+                self.wrong(&value.span(), text);
+                None
+            }
+        }
+    }
+
+    fn prefixes(&mut self, option: &Opt, value: &Field<'_>) -> Vec<Prefix> {
+        let mut prefixes: Vec<(Prefix, usize)> = Vec::new();
+        let Some(list) = value.get_ref().as_array() else {
+            self.not_a(option, &value.span());
+            return Vec::new();
+        };
+        for entry in list.iter() {
+            let span = &entry.span();
+            let Some(text) = entry.get_ref().as_str() else {
+                self.wrong(span, "a network of addresses stands in quotes, as in \"10.20.0.0/16\"".into());
+                continue;
+            };
+            let prefix = match text.parse::<Prefix>() {
+                Ok(prefix) => prefix,
+                Err(error) => {
+                    self.wrong(span, error.to_string());
+                    continue;
+                }
+            };
+            if prefix.network() != prefix {
+                self.wrong(span, format!("{prefix} has address bits beyond its length; write {}", prefix.network()));
+                continue;
+            }
+            let line = self.line(span);
+            let other = prefixes.iter().find(|(other, _)| other.overlaps(&prefix)).copied();
+            match other {
+                Some((other, first)) if other == prefix => {
+                    self.wrong(
+                        span,
+                        format!("{prefix} stands here for the second time, first in line {first}; keep one of the two"),
+                    );
+                }
+                Some((other, first)) if other.covers(&prefix) => {
+                    self.wrong(span, format!("{prefix} lies within {other} of line {first}; leave one of the two out"));
+                }
+                Some((other, first)) => {
+                    self.wrong(span, format!("{other} of line {first} lies within {prefix}; leave one of the two out"));
+                }
+                None => prefixes.push((prefix, line)),
+            }
+        }
+        prefixes.into_iter().map(|(prefix, _)| prefix).collect()
+    }
+
+    fn network(&mut self, section: &'static Section, span: &Range<usize>, table: &DeTable<'_>) {
+        let mut network = Network::default();
+        let before = self.problems.len();
+        for (name, value) in table {
+            let Some(option) = self.option(section, name) else { continue };
+            match option.name {
+                "id" => match whole(value).and_then(|id| u16::try_from(id).ok()).filter(|id| *id > 0) {
+                    Some(id) => network.id = id,
+                    None => self.not_a(option, &value.span()),
+                },
+                "name" => network.name = self.name(option, value).unwrap_or_default(),
+                "vlan" => {
+                    let vlan = |value: &Field<'_>| whole(value).and_then(|vlan| u16::try_from(vlan).ok());
+                    network.vlans = self.each(option, value, |value| vlan(value).filter(|vlan| (1..=4094).contains(vlan)));
+                }
+                "tunnel" => {
+                    network.tunnels = self.each(option, value, |value| whole(value).and_then(|id| u32::try_from(id).ok()));
+                }
+                _ => {
+                    let named = |value: &Field<'_>| value.get_ref().as_str().map(str::to_owned);
+                    network.interfaces = self.each(option, value, |value| named(value).filter(|name| !name.is_empty()));
+                }
+            }
+        }
+        if self.problems.len() > before {
+            return;
+        }
+        if network.id == 0 {
+            self.wrong(span, "a network has an id, as in id = 1; it becomes part of the names of what is in it".into());
+        } else if network.vlans.is_empty() && network.tunnels.is_empty() && network.interfaces.is_empty() {
+            let text = "this network names no packets; say which are its own with vlan, tunnel or interface";
+            self.wrong(span, text.into());
+        } else {
+            self.config.networks.push(self.set(network, span));
+        }
+    }
+
+    /// One value or a list of them.
+    fn each<T: Ord>(&mut self, option: &Opt, value: &Field<'_>, read: impl Fn(&Field<'_>) -> Option<T>) -> BTreeSet<T> {
+        let mut values = BTreeSet::new();
+        let one = std::slice::from_ref(value);
+        let list: Vec<&Field<'_>> = value.get_ref().as_array().map_or(one.iter().collect(), |list| list.iter().collect());
+        if list.is_empty() {
+            self.not_a(option, &value.span());
+        }
+        for value in list {
+            match read(value) {
+                Some(read) if values.contains(&read) => {
+                    self.wrong(
+                        &value.span(),
+                        format!("this {} stands here for the second time; keep one of the two", option.name),
+                    );
+                }
+                Some(read) => drop(values.insert(read)),
+                None => self.not_a(option, &value.span()),
+            }
+        }
+        values
+    }
+
+    /// Networks that are said twice, or that claim the same packets.
+    fn contradictions(&mut self) {
+        let networks = self.config.networks.clone();
+        let line = |set: &Set<Network>| match &set.layer {
+            Layer::File { line, .. } => *line,
+            _ => 0,
+        };
+        for (at, network) in networks.iter().enumerate() {
+            for other in networks.iter().take(at) {
+                let (mine, theirs, first) = (&network.value, &other.value, line(other));
+                let text = if mine.id == theirs.id {
+                    format!(
+                        "network id {} stands in line {first} already; give this one another id, or list all in one entry, as in vlan = [100, 101]",
+                        mine.id
+                    )
+                } else if !mine.name.is_empty() && mine.name == theirs.name {
+                    format!("a network '{}' stands in line {first} already; give this one another name", mine.name)
+                } else if let Some(packet) = mine.contradicts(theirs) {
+                    format!(
+                        "a packet of {packet} belongs to this network and to network {} of line {first}; name in both what tells them apart",
+                        theirs.id
+                    )
+                } else {
+                    continue;
+                };
+                self.problems.push(Problem { file: self.file.clone(), line: Some(line(network)), text });
+                break;
+            }
+        }
+    }
+
+    fn key_file(&mut self, named: &str, span: &Range<usize>) {
+        self.config.key_file = self.set(Some(named.to_owned()), span);
+        let path = folder_of(self.path).join(named);
+        let file = path.display().to_string();
+        let text = match read_text(&path) {
+            Ok(text) => text,
+            Err(why) => return self.wrong(span, format!("the key file {file} cannot be read: {why}")),
+        };
+        match KeyConfig::from_toml(&text) {
+            Ok(keys) => self.config.keys = keys,
+            Err(errors) => self.problems.extend(errors.into_iter().map(|error| Problem {
+                file: file.clone(),
+                line: Some(error.line),
+                text: error.to_string(),
+            })),
+        }
+        if readable_by_others(&path) {
+            let text =
+                format!("{file} holds keys and every user of this machine can read it; chmod 600 {file} keeps them to you");
+            self.config.warnings.push(text);
+        }
+    }
+}
+
+fn whole(value: &Field<'_>) -> Option<u64> {
+    let integer = value.get_ref().as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn has(section: &Section, name: &str) -> bool {
+    section.options.iter().any(|option| option.name == name)
+}
+
+fn heading(section: &Section) -> String {
+    if section.many { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) }
+}
+
+fn unknown(kind: &str, typed: &str, place: &str, meant: Option<&str>, known: &str) -> String {
+    let meant = meant.map(|word| format!(" Did you mean '{word}'?")).unwrap_or_default();
+    // What looks like a key is one that went astray.
+    let secret = typed.len() >= 32 && typed.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let typed = if secret { String::new() } else { format!(" '{}'", typed.escape_debug()) };
+    format!("unknown {kind}{typed}{place}.{meant} Known are: {known}.")
+}
+
+#[cfg(unix)]
+fn readable_by_others(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn readable_by_others(_: &Path) -> bool {
+    false
+}

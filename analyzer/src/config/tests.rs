@@ -1,0 +1,223 @@
+//! Layers, what a configuration comes to, and that it prints as a file that reads again. The texts of errors are a golden of `tests/`.
+
+use super::options::SECTIONS;
+use super::{Config, Flags, Layer, SITE};
+use crate::inventory::Bounds;
+use crate::keys::Budget;
+use citytap_sensor::limits::FLOWS;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+const KEY: &str = "c0ffee0102a3b4c5d6e7f80912233445";
+
+fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn load(text: &str) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "citytap.toml", text);
+    Config::load(Some(&path), &Flags::default()).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+fn refused(text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "citytap.toml", text);
+    let problems = Config::load(Some(&path), &Flags::default()).err().unwrap_or_else(|| panic!("{text} reads"));
+    problems.iter().map(|problem| problem.text.clone()).collect()
+}
+
+#[test]
+fn without_a_file_and_with_an_empty_one_it_is_what_the_rooms_have_as_defaults() {
+    for config in [Config::load(None, &Flags::default()).unwrap_or_default(), load("")] {
+        let (inventory, bounds) = (config.inventory(), Bounds::default());
+        assert_eq!((config.sensor().flows, config.budget()), (FLOWS, Budget::default()));
+        assert_eq!((inventory.bounds.identities, inventory.bounds.provisional), (bounds.identities, bounds.provisional));
+        assert_eq!((inventory.site.as_str(), inventory.prefixes.len()), (SITE, 0));
+        assert_eq!(config.network_map().of(Some(7), Some(9)), 0);
+        assert!(!config.reads_with_keys() && config.said_site().is_none() && config.site.layer == Layer::Shipped);
+    }
+}
+
+#[test]
+fn each_value_knows_its_layer_and_flags_go_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "citytap.toml", "[site]\nname = \"harbour\"\n\n[memory]\nflows = 6400\n");
+    let config = Config::load(Some(&path), &Flags::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let place = |line| Layer::File { file: path.display().to_string().into(), line };
+    assert_eq!((config.said_site(), &config.site.layer), (Some("harbour"), &place(2)));
+    assert_eq!((config.flows.value, &config.flows.layer, config.sensor().flows), (6400, &place(5), 100));
+    assert_eq!(config.devices.layer, Layer::Shipped);
+    let flags = Flags { site: Some("airport".into()) };
+    let mut config = Config::load(Some(&path), &flags).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!((config.site.value.as_str(), config.site.layer.to_string()), ("airport", "--site".into()));
+    config.set_site_of_store("airport");
+    assert_eq!(config.site.layer, Layer::Flag("--site"));
+    let mut shipped = Config::default();
+    shipped.set_site_of_store("depot");
+    assert_eq!((shipped.site.value.as_str(), shipped.site.layer), ("depot", Layer::Store));
+}
+
+#[test]
+fn whole_numbers_in_all_forms_of_toml() {
+    let config = load("[memory]\nflows = 1_048_576\ndevices = 0x1000\nprovisional = 0b111\n");
+    assert_eq!((config.flows.value, config.devices.value, config.provisional.value), (1_048_576, 4096, 7));
+}
+
+#[test]
+fn values_at_the_ends_of_their_ranges_and_beyond() {
+    load(
+        "[memory]\nflows = 64\ndevices = 16777216\nprovisional = 1\n[audit]\ntrials_per_device = 0\ntrials_per_day = 1000000000000000\n",
+    );
+    for wrong in [
+        "[memory]\nflows = 63",
+        "[memory]\nflows = 67108865",
+        "[memory]\ndevices = 0",
+        "[memory]\ndevices = 16777217",
+        "[memory]\nprovisional = -1",
+        "[memory]\nprovisional = 1e3",
+        "[audit]\ntrials_per_device = 1000000000001",
+        "[audit]\ntrials_per_day = 99999999999999999999999999",
+    ] {
+        let told = refused(wrong);
+        assert!(told.len() == 1 && told[0].contains("a whole number from"), "{wrong}: {told:?}");
+    }
+}
+
+#[test]
+fn the_network_that_names_more_goes_first_whatever_the_order() {
+    let entries = [
+        "[[network]]\nid = 1\nvlan = [7, 8]\n",
+        "[[network]]\nid = 2\nvlan = 7\ninterface = \"eth1\"\n",
+        "[[network]]\nid = 3\nvlan = 9\n",
+        "[[network]]\nid = 4\nvlan = 9\ntunnel = [70, 71]\n",
+        "[[network]]\nid = 5\nvlan = 9\ntunnel = 71\ninterface = [\"eth1\", \"eth2\"]\n",
+    ];
+    let orders: [&[usize]; 3] = [&[0, 1, 2, 3, 4], &[4, 3, 2, 1, 0], &[2, 4, 1, 0, 3]];
+    for order in orders {
+        let text: String = order.iter().map(|at| entries[*at]).collect();
+        let config = load(&text);
+        let map = config.network_map();
+        assert_eq!((map.of(Some(7), None), map.of(Some(8), None), map.of(Some(6), None)), (1, 1, 0), "{order:?}");
+        assert_eq!((map.of(Some(9), None), map.of(Some(9), Some(71)), map.of(Some(9), Some(72))), (3, 4, 3), "{order:?}");
+        let settings = config.summary();
+        assert_eq!(settings, load(&entries.concat()).summary(), "the order says nothing");
+    }
+}
+
+#[test]
+fn networks_that_claim_one_packet_are_refused() {
+    let told = |a: &str, b: &str| refused(&format!("[[network]]\nid = 1\n{a}\n[[network]]\nid = 2\n{b}\n"));
+    assert!(
+        told("vlan = 7", "vlan = [6, 7]")[0].contains("a packet of VLAN 7 belongs to this network and to network 1 of line 1")
+    );
+    assert!(told("vlan = 7", "interface = \"eth1\"")[0].contains("a packet of VLAN 7, interface eth1 belongs"));
+    assert!(told("vlan = 7\ntunnel = 1", "tunnel = 1\ninterface = \"a\"")[0].contains("VLAN 7, tunnel 1, interface a"));
+    load("[[network]]\nid = 1\nvlan = 7\ntunnel = 1\n[[network]]\nid = 2\ntunnel = 2\ninterface = \"a\"\n");
+}
+
+#[test]
+fn what_is_printed_reads_again_and_says_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = format!("[device.0102030405060708]\napp_key = \"{KEY}\"\n[session.26011bda]\nnwk_s_key = \"{KEY}\"\n");
+    file(folder.path(), "keys.toml", &keys);
+    let text = "[site]\nname = \"port \\\"A\\\"\"\nprefixes = [\"10.20.0.0/16\", \"fd12::/32\"]\n[keys]\nfile = \"keys.toml\"\n\
+        [payloads]\ndecrypt = true\n[audit]\ntrials_per_device = 5\n[memory]\nprovisional = 9\n\
+        [[network]]\nid = 2\nname = \"lamps\"\nvlan = [101, 100]\ntunnel = 7\ninterface = \"eth1\"\n";
+    let path = file(folder.path(), "citytap.toml", text);
+    let config = Config::load(Some(&path), &Flags::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let printed = config.to_toml();
+    let again = Config::load(Some(&file(folder.path(), "again.toml", &printed)), &Flags::default());
+    let again = again.unwrap_or_else(|problems| panic!("{problems:?}\n{printed}"));
+    assert_eq!(again.settings(), config.settings(), "{printed}");
+    assert!(printed.contains("citytap.toml:9") && printed.contains("# default") && !printed.contains(KEY), "{printed}");
+    assert!(printed.contains("#   device.0102030405060708: app_key\n#   session.26011bda: nwk_s_key\n"), "{printed}");
+    let shipped = load(&Config::default().to_toml());
+    assert_eq!(shipped.settings(), Config::default().settings());
+}
+
+#[test]
+fn every_option_is_read_printed_and_has_an_example_that_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "keys.toml", "");
+    let mut text = String::new();
+    for section in SECTIONS {
+        text.push_str(&if section.many { format!("[[{}]]\n", section.name) } else { format!("[{}]\n", section.name) });
+        section.options.iter().for_each(|option| text.push_str(&format!("{} = {}\n", option.name, option.example)));
+    }
+    let path = file(folder.path(), "citytap.toml", &text);
+    let config = Config::load(Some(&path), &Flags::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let printed = config.to_toml();
+    for option in SECTIONS.iter().flat_map(|section| section.options) {
+        let line = format!("\n{} = {}", option.name, option.example);
+        assert!(printed.contains(&line), "{line} is not in\n{printed}");
+    }
+    assert_eq!(config.networks[0].value.name, "street lights");
+}
+
+#[test]
+fn the_digest_changes_with_every_setting_and_with_no_layer_or_key_value() {
+    let digest = |config: &Config| config.summary().sha256;
+    let shipped = digest(&Config::default());
+    assert_eq!(digest(&load("[site]\nname = \"city\"\n[memory]\nflows = 1048576\n")), shipped, "the layer says nothing");
+    let mut seen = vec![shipped];
+    for text in [
+        "[site]\nname = \"x\"",
+        "[site]\nprefixes = [\"10.0.0.0/8\"]",
+        "[[network]]\nid = 1\nvlan = 1",
+        "[memory]\nflows = 64",
+        "[memory]\ndevices = 64",
+        "[memory]\nprovisional = 64",
+        "[audit]\ntrials_per_device = 1",
+        "[audit]\ntrials_per_day = 1",
+        "[payloads]\ndecrypt = true",
+    ] {
+        let digest = digest(&load(text));
+        assert!(!seen.contains(&digest), "{text}");
+        seen.push(digest);
+    }
+    let with_key = |section: &str, key: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        file(folder.path(), "keys.toml", &format!("[{section}]\napp_key = \"{key}\"\n"));
+        let path = file(folder.path(), "citytap.toml", "[keys]\nfile = \"keys.toml\"\n");
+        Config::load(Some(&path), &Flags::default())
+            .map(|config| digest(&config))
+            .unwrap_or_else(|problems| panic!("{problems:?}"))
+    };
+    let one = with_key("device.0102030405060708", KEY);
+    assert_eq!(one, with_key("device.0102030405060708", &KEY.replace('c', "d")), "no guess at a key can be checked against it");
+    assert!(one != with_key("device.0102030405060709", KEY) && !seen.contains(&one));
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = file(folder.path(), "keys.toml", "");
+    let path = file(folder.path(), "citytap.toml", "[keys]\nfile = \"keys.toml\"\n");
+    let warnings = |mode| {
+        fs::set_permissions(&keys, fs::Permissions::from_mode(mode)).unwrap();
+        Config::load(Some(&path), &Flags::default())
+            .map(|config| config.warnings)
+            .unwrap_or_else(|problems| panic!("{problems:?}"))
+    };
+    assert!(warnings(0o600).is_empty() && warnings(0o640).is_empty());
+    let told = warnings(0o644);
+    assert!(told.len() == 1 && told[0].contains("every user of this machine can read it; chmod 600"), "{told:?}");
+}
+
+#[test]
+fn what_looks_like_a_key_is_never_quoted() {
+    for text in [
+        format!("{KEY} = 1\n"),
+        format!("[keys]\n{KEY} = 1\n"),
+        format!("[keys]\nfile = \"{KEY}\"\nfile = 2"),
+        format!("[site]\nname = {KEY}\n"),
+        format!("[device.0102030405060708]\napp_key = \"{KEY}\"\n"),
+    ] {
+        let told = refused(&text);
+        assert!(!told.concat().contains(KEY), "{text}: {told:?}");
+    }
+}
