@@ -375,6 +375,27 @@ def many_packets_in_a_segment(lab):
 
 
 @case("mqtt", MOSQUITTO, PAHO)
+def publish_before_connect(lab):
+    """A client publishes without having sent CONNECT: the broker closes the connection. Then one that greets first, as it should."""
+    hosts(lab)
+
+    def client():
+        encode = Encoder("late-1")
+        for greeting in (b"", encode.connect()):
+            sock = socket.create_connection((BROKER, 1883))
+            if greeting:
+                sock.sendall(greeting)
+                sock.recv(100)
+            sock.sendall(encode.publish("pump/4/flow", b"12.5"))
+            time.sleep(0.3)
+            sock.close()
+
+    with lab.capture():
+        lab.run("sensor", client)
+    return {"broker": BROKER, "clients": ["late-1"], "publishes_to_broker": 2, "connections_without_connect": 1}
+
+
+@case("mqtt", MOSQUITTO, PAHO)
 def odd_port(lab):
     """MQTT on TCP port 18831."""
     hosts(lab, "listener 18831", ports=(18831,))

@@ -56,7 +56,8 @@ fn summary(result: &Result) -> String {
     let mut kinds = BTreeSet::new();
     let mut facts = BTreeSet::new();
     for seen in &result.seen {
-        facts.extend(seen.facts.iter());
+        // That a device goes on speaking tells nothing new, and there are many such facts.
+        facts.extend(seen.facts.iter().filter(|fact| !fact.starts_with("activity(")));
         let first_record = seen.record.is_some_and(|record| kinds.insert(record));
         let first_anomaly = seen.anomalies.iter().filter(|anomaly| kinds.insert(anomaly)).count() > 0;
         if first_record || first_anomaly {

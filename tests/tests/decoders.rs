@@ -151,6 +151,9 @@ fn a_lost_segment_is_gap_and_resume() {
             let goes_on = events[..=lost].iter().all(|event| play(&mut bench, event));
             let before = bench.lines.0.len();
             let goes_on = goes_on && events[lost + 1..].iter().all(|event| play(&mut bench, event));
+            if goes_on {
+                bench.close();
+            }
             let expected = conversation.show(Cut::AsRecorded).lines.len().saturating_sub(before);
             let after = bench.lines.0.len() - before;
             let count = told.entry(conversation.protocol).or_default();

@@ -536,27 +536,41 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// Patterns on sessions get this part of a day's trials. Only a device activated by personalisation can have a published session key, and the lists
+/// were tried on it before; what joins has a key made at random, so trials are better spent on joins.
+const SESSIONS_SHARE: u64 = 40;
+
 /// What is left of the day's trials for all devices.
 pub(super) struct Purse {
     pub(super) budget: Budget,
     day: u64,
     spent: u64,
+    /// Of those, on patterns for sessions.
+    spent_on_sessions: u64,
     /// Trials ever made.
     pub(super) trials: u64,
 }
 
 impl Purse {
     pub(super) fn new(budget: Budget) -> Self {
-        Self { budget, day: 0, spent: 0, trials: 0 }
+        Self { budget, day: 0, spent: 0, spent_on_sessions: 0, trials: 0 }
     }
 
     /// The day of packet time, at whose change the budgets are new.
     pub(super) fn day(&mut self, now: Timestamp) -> u64 {
         let day = now.seconds() / 86_400;
         if day != self.day {
-            (self.day, self.spent) = (day, 0);
+            (self.day, self.spent, self.spent_on_sessions) = (day, 0, 0);
         }
         day
+    }
+
+    /// Pays for patterns on a session, of which the budget holds a share back for devices that join.
+    pub(super) fn pay_for_session(&mut self, trials: u64) -> bool {
+        let fits = self.spent_on_sessions + trials <= self.budget.in_total / SESSIONS_SHARE;
+        let paid = fits && self.pay(trials);
+        self.spent_on_sessions += if paid { trials } else { 0 };
+        paid
     }
 
     pub(super) fn pay(&mut self, trials: u64) -> bool {

@@ -327,7 +327,7 @@ impl Sessions {
             let Some((at, _)) = self.patterns.pop_first() else { break };
             let Some(session) = self.sessions.get_mut(&at).filter(|session| session.is_to_be_tried()) else { continue };
             let targets = session.targets();
-            if !purse.pay(keys * targets.len() as u64) {
+            if !purse.pay_for_session(keys * targets.len() as u64) {
                 session.stage = Stage::Short;
                 continue;
             }
