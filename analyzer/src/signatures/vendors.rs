@@ -27,9 +27,12 @@ const LENGTHS: [u32; 3] = [36, 28, 24];
 #[derive(Default)]
 struct Prefixes {
     text: String,
-    /// For each length in bits, the longest first: prefix and where its vendor stands in the text, sorted.
-    lengths: Vec<(u32, Vec<(u64, Range<usize>)>)>,
+    /// For each length in bits, the longest first: its rows, sorted.
+    lengths: Vec<(u32, Vec<Row>)>,
 }
+
+/// A prefix, and where its vendor stands in the text.
+type Row = (u64, Range<usize>);
 
 #[derive(Default)]
 struct Lorawan {
@@ -93,7 +96,7 @@ fn unpack() -> Result<Prefixes, PackError> {
     GzDecoder::new(OUI.bytes).read_to_string(&mut text).map_err(|error| OUI.error(1, error.to_string()))?;
     const COLUMNS: &str = "prefix\tvendor\n";
     let start = text.find(COLUMNS).ok_or_else(|| OUI.error(1, "the columns are not prefix, vendor"))? + COLUMNS.len();
-    let mut lengths: Vec<(u32, Vec<(u64, Range<usize>)>)> = LENGTHS.map(|length| (length, Vec::new())).into();
+    let mut lengths: Vec<(u32, Vec<Row>)> = LENGTHS.map(|length| (length, Vec::new())).into();
     let mut at = start;
     for (row, line) in text.get(start..).unwrap_or_default().split_inclusive('\n').enumerate() {
         let wrong = || OUI.error(row + 1, "a row is a prefix of 6, 7 or 9 hex digits and a vendor");

@@ -144,9 +144,7 @@ fn a_downlink_and_what_became_of_it() {
     assert!(bench.lines.0[3].contains(r#""tmst_us":818549596}"#) && !bench.lines.0[3].contains("lorawan.direction"));
     assert_eq!(
         bench.lines.0[4],
-        concat!(
-            r#"> gwmp.tx_ack {"version":2,"token":4660,"gateway":"647fdafffe007417","error":"TOO_LATE","latency_us":1000000}"#,
-        )
+        r#"> gwmp.tx_ack {"version":2,"token":4660,"gateway":"647fdafffe007417","error":"TOO_LATE","latency_us":1000000}"#
     );
 }
 
