@@ -15,7 +15,7 @@ use super::derive::SessionKeys;
 use super::key::Key;
 use super::mic::{Target, Trials};
 use super::owner::Owner;
-use super::{Counts, HIGH_WORDS};
+use super::{Counts, HIGH_WORDS, SIDE_BY_SIDE};
 use crate::findings::{Answer, Evidence, Found, Severity};
 use crate::hot::owned::Seen;
 use citytap_sensor::flow::NetworkId;
@@ -295,27 +295,43 @@ impl Sessions {
         let families =
             || self.candidates.families.iter().zip(0..).filter(|(family, _)| !family.needs_euis() && !family.is_pattern());
         let keys: u64 = families().map(|(family, _)| u64::from(family.count)).sum();
-        for at in std::mem::take(&mut self.cheap) {
-            let Some(session) = self.sessions.get_mut(&at).filter(|session| session.is_to_be_tried()) else { continue };
-            let targets = session.targets();
-            if !purse.pay(keys * targets.len() as u64) {
-                session.stage = Stage::Short;
-                continue;
+        let mut waiting = std::mem::take(&mut self.cheap).into_iter();
+        loop {
+            // A key's schedule is paid once for all frames beside one another.
+            let mut tried: Vec<At> = Vec::new();
+            let mut frames: Vec<(At, Target)> = Vec::new();
+            while frames.len() + usize::from(HIGH_WORDS) <= SIDE_BY_SIDE {
+                let Some(at) = waiting.next() else { break };
+                let Some(session) = self.sessions.get_mut(&at).filter(|session| session.is_to_be_tried()) else { continue };
+                let targets = session.targets();
+                if !purse.pay(keys * targets.len() as u64) {
+                    session.stage = Stage::Short;
+                    continue;
+                }
+                tried.push(at);
+                frames.extend(targets.into_iter().map(|target| (at, target)));
             }
-            let mut trials = Trials::new(&targets);
-            let mut hits = Vec::new();
+            if tried.is_empty() {
+                return;
+            }
+            let mut trials = Trials::new(frames.iter().map(|(_, target)| target));
+            let mut hits: Vec<(usize, Candidate, Key)> = Vec::new();
             for (family, number) in families() {
                 family.each(0..family.count, None, |index, key| {
-                    trials.try_key(key, |_| hits.push((Candidate { family: number, index }, *key)));
+                    trials.try_key(key, |frame| hits.push((frame, Candidate { family: number, index }, Key::new(*key))));
                 });
             }
-            for (candidate, key) in hits {
-                session.fitting(candidate, &key, counts);
+            for (frame, candidate, key) in hits {
+                let session = frames.get(frame).and_then(|(at, _)| self.sessions.get_mut(at));
+                session.into_iter().for_each(|session| session.fitting(candidate, key.bytes(), counts));
             }
-            session.stage = Stage::Cheap;
-            match session.proof_seen() {
-                Some(seen) => self.proved.push((at, seen)),
-                None => drop(self.patterns.entry(at).or_insert(now)),
+            for at in tried {
+                let Some(session) = self.sessions.get_mut(&at) else { continue };
+                session.stage = Stage::Cheap;
+                match session.proof_seen() {
+                    Some(seen) => self.proved.push((at, seen)),
+                    None => drop(self.patterns.entry(at).or_insert(now)),
+                }
             }
         }
     }
