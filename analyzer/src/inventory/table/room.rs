@@ -18,13 +18,15 @@ impl Table {
         }
     }
 
-    /// Forgets an eighth: provisional names, the longest silent first; where all room is taken, others after them.
+    /// Forgets provisional names, the longest silent first, and where all room is taken others after them: half of the provisional ones, or an
+    /// eighth of all. Each sweep walks through all names, so it must make room for many.
     fn sweep(&mut self, full: bool, counters: &mut Counters) {
         self.vouch();
         let mut order: Vec<NodeId> =
             (0..self.nodes.len() as NodeId).filter(|&id| full || self.nodes[id as usize].provisional).collect();
         let bound = if full { self.bounds.identities } else { self.bounds.provisional };
-        let excess = order.len().saturating_sub(bound - bound / 8).max(usize::from(full)).min(order.len());
+        let kept = if full { bound - bound / 8 } else { bound / 2 };
+        let excess = order.len().saturating_sub(kept).max(usize::from(full)).min(order.len());
         if excess == 0 {
             return;
         }

@@ -163,6 +163,10 @@ impl Exchanges {
             return (at, false);
         }
         if self.slots.len() < EXCHANGES {
+            if self.slots.is_empty() {
+                // Most clients ask one thing at a time, and there are many flows.
+                self.slots.reserve_exact(1);
+            }
             self.slots.push(Exchange::default());
             return (self.slots.len() - 1, false);
         }

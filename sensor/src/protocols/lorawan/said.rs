@@ -9,7 +9,7 @@ use crate::protocols::heard::Heard;
 pub(crate) const SAID: usize = 64;
 
 /// Places at first: most flows tell of few devices.
-const FEW: usize = 8;
+const FEW: usize = 2;
 
 /// The last thing told of each device that fell into a slot. A device that shares its slot is told of again, never forgotten.
 #[derive(Default)]

@@ -294,6 +294,10 @@ impl Session {
         if let Some(slot) = self.transactions.iter_mut().find(|other| other.answered) {
             *slot = transaction;
         } else if self.transactions.len() < TRANSACTIONS {
+            if self.transactions.is_empty() {
+                // Most clients wait for each answer.
+                self.transactions.reserve_exact(1);
+            }
             self.transactions.push(transaction);
         } else {
             cx.count(Counter::SessionEntriesDropped, 1);
