@@ -174,7 +174,9 @@ pub(super) fn make_place(
             _ => None,
         };
         if dropped.is_none() {
-            counters.add(counter, 1);
+            // Each of a server's clients names the server, so nothing is lost where the server does not name all of them.
+            let lost = !matches!(new.what, What::Peer { asks: false, .. });
+            counters.add(counter, u64::from(lost));
             return None;
         }
     }
