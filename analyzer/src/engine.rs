@@ -215,8 +215,12 @@ impl Cold {
     }
 }
 
-/// The changes of an epoch in the order in which they were told; each shard's are so already.
-fn in_order(shards: Vec<Vec<Told>>) -> impl Iterator<Item = (Seen, Change)> {
+/// The changes of an epoch in the order of their places. Each shard's are so already, but for messages that waited for their protocol to be
+/// recognised.
+fn in_order(mut shards: Vec<Vec<Told>>) -> impl Iterator<Item = (Seen, Change)> {
+    for changes in shards.iter_mut().filter(|changes| !changes.is_sorted_by_key(|change| change.told)) {
+        changes.sort_by_key(|change| change.told);
+    }
     let mut order: Vec<(Place, u32)> = Vec::with_capacity(shards.iter().map(Vec::len).sum());
     for (shard, changes) in (0..).zip(&shards) {
         order.extend(changes.iter().map(|change| (change.told, shard)));

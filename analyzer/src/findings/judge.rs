@@ -314,7 +314,8 @@ impl Judging {
             }
             Answer::Found(found) | Answer::Presumed(found, _) => {
                 let same = |one: &&mut One| {
-                    (one.severity, one.confidence) == (found.severity, found.confidence) && *one.arguments == *found.arguments
+                    (one.severity, one.confidence) == (found.severity, found.confidence)
+                        && telling(&one.arguments).eq(telling(&found.arguments))
                 };
                 let arguments = match self.found.iter_mut().find(same) {
                     Some(one) => {
@@ -344,7 +345,15 @@ impl Judging {
         }
     }
 
-    fn conclude(self, judgement: &mut Judgement) {
+    fn conclude(mut self, judgement: &mut Judgement) {
+        // Of what was found the gravest speaks for all.
+        let gravest = self.found.iter().min_by(|a, b| {
+            let rank = |one: &One| (Reverse(one.severity), Reverse(one.confidence));
+            rank(a).cmp(&rank(b)).then_with(|| a.arguments.cmp(&b.arguments))
+        });
+        if let (Some(gravest), Some((_, Outcome::Found, reason))) = (gravest, &mut self.answer) {
+            *reason = Reason::Finding(gravest.arguments.clone());
+        }
         let (device, spec) = (self.device, self.spec);
         judgement.findings.extend(self.found.into_iter().map(|one| Finding {
             id: FindingId::of(spec.id, device, one.arguments.iter().map(|(name, value)| (*name, &**value))),
@@ -360,6 +369,11 @@ impl Judging {
             judgement.checks.push(Check { spec, device, outcome, reason });
         }
     }
+}
+
+/// The arguments that tell a finding from others: those that only count are left out.
+fn telling(arguments: &[Argument]) -> impl Iterator<Item = &Argument> {
+    arguments.iter().filter(|(name, _)| !COUNTS.contains(name))
 }
 
 /// Puts arguments into a sentence.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// Messages whose facts are remembered as sent, in each shard: a large broker has some ten thousand clients and topics with facts of their own.
 pub const FACTS_REMEMBERED: usize = 16_384;
 
-/// A fact that goes on being so is sent again after this long, so that its last sighting is at most this old.
+/// A fact that messages go on telling is sent again after this long, so that its last sighting is at most this old.
 pub const RESEND: Nanos = 60 * SECOND;
 
 /// Kinds of anomalies remembered with their flows between two epochs, in each shard.
@@ -74,7 +74,7 @@ impl Wishes {
 /// What one shard gathered in one epoch.
 #[derive(Default)]
 pub struct Batch {
-    /// Facts and events in the order in which they were told.
+    /// Facts and events as they were told.
     pub changes: Vec<Told>,
     /// What flows did.
     pub flows: Vec<FlowSummary>,

@@ -285,9 +285,7 @@ pub(super) fn word_of(source: &str, name: &str) -> Option<Word> {
     Some(match (source, name) {
         ("modbus.user_application_name", _) => Word::Text("user_application_name"),
         ("coap.core_rt", _) => Word::Text("resource_type"),
-        ("gwmp.desc", _) => Word::Text("description"),
-        ("ha.component", _) => Word::Value("ha_component"),
-        ("ha.device_class", _) => Word::Value("ha_device_class"),
+        ("gwmp.description", _) => Word::Text("description"),
         // What the network's operator calls the kind of device says more than a word in some name.
         (source, "model") if source.ends_with("profile_name") => Word::Text("profile"),
         (_, "name" | "hostname") => Word::Text("name"),
@@ -304,8 +302,6 @@ pub(super) fn word_of(source: &str, name: &str) -> Option<Word> {
 pub(super) fn word_of_object(kind: &str) -> Option<Word> {
     Some(match kind {
         "lwm2m.object" => Word::Value("object"),
-        "ha.component" => Word::Value("ha_component"),
-        "ha.device_class" => Word::Value("ha_device_class"),
         "sparkplug.metric" => Word::Text("metric"),
         "coap.resource_type" => Word::Text("resource_type"),
         TOPIC => Word::Text("topic"),

@@ -21,33 +21,33 @@ const FILES: [File; 5] = [FINGERPRINTS_GATEWAY, FINGERPRINTS_LORAWAN, FINGERPRIN
 
 /// The attributes that rules may read. A rule with another name can never match, so it is an error.
 pub const ATTRIBUTES: &[&str] = &[
-    "chirpstack.metadata.concentratord_version",
-    "chirpstack.metadata.hal_version",
-    "chirpstack.metadata.model",
+    "chirpstack.concentratord_version",
+    "chirpstack.hal_version",
+    "chirpstack.model",
     "coap.core_rt",
     "coap.path",
     "coap.payload",
-    "gwmp.desc",
-    "gwmp.pfrm",
-    "ha.hw_version",
-    "ha.manufacturer",
-    "ha.model",
-    "ha.origin_name",
-    "ha.sw_version",
+    "gwmp.description",
+    "gwmp.platform",
+    "home_assistant.hw_version",
+    "home_assistant.manufacturer",
+    "home_assistant.model",
+    "home_assistant.origin_name",
+    "home_assistant.sw_version",
     "homie.fw_name",
     "homie.fw_version",
     "lorawan.dev_eui",
     "lorawan.f_port",
     "lorawan.join_eui",
     "lorawan.payload",
-    "lwm2m.device_type",
+    "lwm2m./3/0/0",
+    "lwm2m./3/0/1",
+    "lwm2m./3/0/17",
+    "lwm2m./3/0/18",
+    "lwm2m./3/0/2",
+    "lwm2m./3/0/3",
+    "lwm2m./5/0/7",
     "lwm2m.endpoint",
-    "lwm2m.firmware_version",
-    "lwm2m.hardware_version",
-    "lwm2m.manufacturer",
-    "lwm2m.model_number",
-    "lwm2m.pkg_version",
-    "lwm2m.serial_number",
     "modbus.function_answered",
     "modbus.model_name",
     "modbus.product_code",
@@ -60,27 +60,26 @@ pub const ATTRIBUTES: &[&str] = &[
     "mqtt.client_id",
     "mqtt.payload",
     "mqtt.topic",
-    "shelly.fw_ver",
     "shelly.model",
-    "shelly.ver",
-    "sparkplug.fw",
-    "sparkplug.hardware_make",
-    "sparkplug.hardware_model",
+    "shelly.version",
+    "sparkplug.firmware",
+    "sparkplug.make",
+    "sparkplug.model",
     "sparkplug.transmission_version",
     "station.firmware",
     "station.model",
     "station.station",
-    "tasmota.md",
-    "tasmota.sw",
-    "tts.brand_id",
-    "tts.firmware_version",
-    "tts.model_id",
+    "tasmota.module",
+    "tasmota.version",
+    "the_things_stack.brand_id",
+    "the_things_stack.firmware_version",
+    "the_things_stack.model_id",
     "umas.device_name",
     "umas.firmware",
-    "zigbee2mqtt.bridge_version",
     "zigbee2mqtt.model",
     "zigbee2mqtt.software_build_id",
     "zigbee2mqtt.vendor",
+    "zigbee2mqtt.version",
 ];
 
 /// What a rule can set.
@@ -492,5 +491,42 @@ mod tests {
         assert!(conclude(&[topic, payload]).iter().all(|one| one.rule != "mosquitto-version"));
         let payload = Input { frames: [9, 9], ..payload };
         assert!(conclude(&[topic, payload]).iter().any(|one| one.rule == "mosquitto-version"));
+    }
+
+    /// Attributes that rules read and no decoder tells yet: payloads are not kept, and these fields are not decoded.
+    const NOT_TOLD: [&str; 10] = [
+        "coap.payload",
+        "home_assistant.origin_name",
+        "homie.fw_name",
+        "homie.fw_version",
+        "lorawan.payload",
+        "modbus.function_answered",
+        "mqtt.payload",
+        "sparkplug.transmission_version",
+        "umas.device_name",
+        "umas.firmware",
+    ];
+
+    #[test]
+    fn decoders_tell_what_rules_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../sensor/src/protocols");
+        let mut source = String::new();
+        let mut folders = vec![folder];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("is readable") {
+                let path = entry.expect("is readable").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    source += &std::fs::read_to_string(path).expect("is text");
+                }
+            }
+        }
+        // Names and objects of devices are read under names of the packs' own.
+        let own = ["lorawan.dev_eui", "mqtt.client_id", "lwm2m.endpoint", "mqtt.topic", "coap.path", "coap.core_rt"];
+        let read = ATTRIBUTES.iter().filter(|attribute| !own.contains(attribute) && !NOT_TOLD.contains(attribute));
+        for attribute in read {
+            assert!(source.contains(&format!("\"{attribute}\"")), "no decoder says {attribute}");
+        }
     }
 }

@@ -89,7 +89,7 @@ impl Outlines {
         if let Some((_, attribute)) = NAMES.iter().find(|(known, _)| *known == kind) {
             let mut weight = self.weight(attribute, value);
             if kind == "lwm2m_endpoint" {
-                weight ^= self.rows("endpoint", value);
+                weight = both(weight, self.rows("endpoint", value));
             }
             self.mark(Family::Name, label(attribute), last, weight, weight != 0);
         }
@@ -109,17 +109,20 @@ impl Outlines {
 
     /// Something is said about it.
     pub fn said(&mut self, name: Attribute, field: &'static str, value: &str, confidence: Confidence, last: Last) {
-        let mut weight = self.weight(field, value);
+        let read = self.weight(field, value);
         let word = word_of(field, attribute_name(name));
-        weight ^= match word {
-            Some(Word::Value(kind)) => hash(kind) ^ hash(value),
-            Some(Word::Text("vendor")) => hash(&vendors::normalise(value)),
-            Some(Word::Text(kind)) => self.rows(kind, value),
-            None => 0,
-        };
+        let mut weight = both(
+            read,
+            match word {
+                Some(Word::Value(kind)) => both(hash(kind), hash(value)),
+                Some(Word::Text("vendor")) => hash(&vendors::normalise(value)),
+                Some(Word::Text(kind)) => self.rows(kind, value),
+                None => 0,
+            },
+        );
         if name == Attribute::JoinEui {
             let vendor = u64::from_str_radix(value, 16).ok().and_then(vendors::by_join_eui);
-            weight ^= vendor.map_or(0, hash);
+            weight = both(weight, vendor.map_or(0, hash));
         }
         let statement = (name as u64) << 8 | confidence as u64;
         self.mark(Family::Said, statement ^ label(field).rotate_left(16), last, weight, word.is_some() || weight != 0);
@@ -127,15 +130,16 @@ impl Outlines {
 
     /// It has this object.
     pub fn object(&mut self, kind: &'static str, name: &str, last: Last) {
-        let mut weight = match OBJECTS.iter().find(|(known, _)| *known == kind) {
+        let read = match OBJECTS.iter().find(|(known, _)| *known == kind) {
             Some((_, attribute)) => self.weight(attribute, name),
             None => 0,
         };
-        weight ^= match word_of_object(kind) {
-            Some(Word::Value(kind)) => hash(kind) ^ hash(name),
+        let word = match word_of_object(kind) {
+            Some(Word::Value(kind)) => both(hash(kind), hash(name)),
             Some(Word::Text(kind)) => self.rows(kind, name),
             None => 0,
         };
+        let weight = both(read, word);
         if kind == TOPIC {
             self.draft.topics += 1;
             // Of many topics the first count, in an order that outlines do not hold.
@@ -196,7 +200,7 @@ impl Outlines {
     fn rows(&mut self, attribute: &'static str, text: &str) -> u64 {
         remembered(&mut self.texts, !label(attribute), text, |text| {
             let rows = classes::rows_matching(attribute, text);
-            if rows.is_empty() { 0 } else { hash_numbers(&rows).rotate_left(1) ^ hash(attribute) }
+            if rows.is_empty() { 0 } else { both(hash_numbers(&rows), hash(attribute)) }
         })
     }
 }
@@ -239,10 +243,35 @@ fn label(text: &'static str) -> u64 {
     (text.as_ptr() as u64).rotate_left(16) ^ text.len() as u64
 }
 
+/// Two weights as one; nothing and nothing stays nothing. Not the same for the same two in the other order, so that equal ones do not
+/// cancel each other.
+fn both(a: u64, b: u64) -> u64 {
+    if (a, b) == (0, 0) { 0 } else { FixedState::with_seed(2).hash_one((a, b)) }
+}
+
 fn hash(text: &str) -> u64 {
     FixedState::with_seed(0).hash_one(text)
 }
 
 fn hash_numbers(numbers: &[u32]) -> u64 {
     FixedState::with_seed(1).hash_one(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class_of(outlines: &mut Outlines, vendor: &str, class: &'static str) -> Option<&'static str> {
+        outlines.begin();
+        outlines.said(Attribute::Vendor, "modbus.vendor_name", vendor, Confidence::Seen, (Timestamp(1), 1));
+        outlines.class(|| Some(class))
+    }
+
+    #[test]
+    fn a_text_that_a_rule_takes_and_a_word_reads_is_not_lost() {
+        let mut outlines = Outlines::default();
+        assert_eq!(class_of(&mut outlines, "Wingpath Ltd", "test_tool"), Some("test_tool"));
+        assert_eq!(class_of(&mut outlines, "Acme GmbH", "plc"), Some("plc"));
+        assert_eq!(class_of(&mut outlines, "Acme GmbH", "remembered"), Some("plc"));
+    }
 }

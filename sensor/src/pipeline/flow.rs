@@ -34,7 +34,7 @@ pub(super) struct Body {
     low_is_client: bool,
     /// A FIN of both sides or an RST was seen.
     pub(super) closing: bool,
-    /// Sides whose FIN was seen while nothing was decoded.
+    /// Sides whose FIN was seen.
     ended: [bool; 2],
     seen: [bool; 2],
     since_report: Traffic,
@@ -73,6 +73,8 @@ struct Probing {
     tries: u8,
     /// Directions of which bytes are missing before those that wait: of the lower end, of the higher.
     lost: [bool; 2],
+    /// It began as a protocol that no decoder takes: from then on only what shows itself surely is believed.
+    foreign: bool,
     weak: Option<Weakly>,
     held: Vec<Held>,
 }
@@ -97,6 +99,9 @@ struct Running {
     decoder: Box<dyn Decoder>,
     buffers: [StreamBuffer; 2],
 }
+
+/// What a piece that waits costs besides its bytes, so that a stream of single bytes meets the bound as well.
+const HELD_COST: usize = 64;
 
 /// After this many times that decoders lost their place the flow counts as undecoded.
 const STRIKES: u8 = 3;
@@ -155,10 +160,14 @@ impl Body {
         matches!(self.recognition, Recognition::Silent)
     }
 
-    /// Takes note of a side's last segment where nothing is decoded.
-    pub(super) fn end_unread(&mut self, sender_is_low: bool, reset: bool) {
+    /// Takes note of a side's FIN.
+    pub(super) fn has_ended(&mut self, sender_is_low: bool) {
         self.ended[usize::from(!sender_is_low)] = true;
-        self.closing |= reset || self.ended == [true; 2];
+    }
+
+    /// Whether both sides sent their FIN.
+    pub(super) fn both_ended(&self) -> bool {
+        self.ended == [true; 2]
     }
 
     /// Time after which the flow has ended if it stays silent.
@@ -278,6 +287,9 @@ impl Body {
         if let Recognition::Running(running) = &mut self.recognition {
             guarded(running, &self.info, &mut self.children, env, |running, cx| {
                 running.decoder.close(cx);
+                if let Some(children) = cx.children.take() {
+                    children.close(cx);
+                }
                 true
             });
         }
@@ -294,8 +306,12 @@ impl Body {
             gathered.extend_from_slice(bytes);
         }
         let shown = if gathered.is_empty() { bytes } else { &gathered };
-        let verdict = ask(&self.info, shown, direction, channel, probing.weak.map(|weak| weak.name), env.decoders);
-        if let Asked::Recognised(spec, said) = verdict {
+        let weak = probing.weak.map(|weak| weak.name);
+        let mut verdict = ask(&self.info, shown, direction, channel, weak, env.decoders);
+        if probing.foreign && matches!(verdict, Asked::Weak(_) | Asked::Recognised(_, _, Sure::Weakly)) {
+            verdict = Asked::Nobody;
+        }
+        if let Asked::Recognised(spec, said, _) = verdict {
             let (held, lost) = (std::mem::take(&mut probing.held), probing.lost);
             if said.is_some_and(|said| said != direction) {
                 self.info.turn();
@@ -313,26 +329,28 @@ impl Body {
             self.replay(held, channel, env);
             return self.feed(sender_is_low, bytes, channel, true, env);
         }
-        let kept: usize = probing.held.iter().map(|held| held.bytes.len()).sum();
+        let kept: usize = probing.held.iter().map(|held| held.bytes.len() + HELD_COST).sum();
         // Below ports a flow is all that two addresses say: one message does not tell what the next is.
-        let says_something =
-            matches!(self.info.transport, Transport::Tcp | Transport::Udp) && !matches!(verdict, Asked::Incomplete);
-        probing.tries += u8::from(says_something);
+        // Neither does a beginning: its bound is that of bytes, and a buffer that is full without a verdict is a try like another.
+        let is_full = kept + bytes.len() > limits::PROBE_BYTES;
+        let has_ports = matches!(self.info.transport, Transport::Tcp | Transport::Udp);
+        probing.tries += u8::from(has_ports && (is_full || !matches!(verdict, Asked::Incomplete)));
         match (&verdict, probing.weak) {
             (Asked::Weak(name), _) => probing.weak = Some(Weakly { name, sender_is_low }),
             // What looked like a message was not followed by one.
             (Asked::Nobody, Some(weak)) if weak.sender_is_low == sender_is_low => probing.weak = None,
             _ => {}
         }
-        if matches!(verdict, Asked::Nobody) || kept + bytes.len() > limits::PROBE_BYTES {
-            env.counters.add(Counter::UndecodedBytes, (kept + bytes.len()) as u64);
+        if matches!(verdict, Asked::Nobody) || is_full {
+            let undecoded: usize = probing.held.iter().map(|held| held.bytes.len()).sum();
+            env.counters.add(Counter::UndecodedBytes, (undecoded + bytes.len()) as u64);
             probing.held.clear();
         } else {
             let (place, time, now) = (*env.place, env.time, env.now);
             probing.held.push(Held { sender_is_low, place, time, now, bytes: bytes.to_vec() });
         }
-        let foreign = channel != Channel::Datagram && matches!(verdict, Asked::Nobody) && foreign::begins(shown);
-        if foreign || probing.tries >= limits::PROBES {
+        probing.foreign |= channel != Channel::Datagram && matches!(verdict, Asked::Nobody) && foreign::begins(shown);
+        if probing.tries >= limits::PROBES {
             env.counters.bump(Counter::UndecodedFlows);
             self.recognition = Recognition::Silent;
         }
@@ -390,8 +408,14 @@ fn guarded(
     }
 }
 
+/// How a protocol was recognised.
+enum Sure {
+    Surely,
+    Weakly,
+}
+
 enum Asked {
-    Recognised(&'static DecoderSpec, Option<Direction>),
+    Recognised(&'static DecoderSpec, Option<Direction>, Sure),
     Weak(&'static str),
     Incomplete,
     Nobody,
@@ -411,7 +435,7 @@ fn ask(
     for &spec in decoders.over(info.transport) {
         let port_hint = spec.hooks.ports.iter().any(|port| *port == info.server.port || *port == info.client.port);
         match (spec.probe)(&ProbeInput { bytes, direction, channel, port_hint, hint: "" }) {
-            Probe::Strong(said) => return Asked::Recognised(spec, said),
+            Probe::Strong(said) => return Asked::Recognised(spec, said, Sure::Surely),
             Probe::Weak(said) if port_hint || weak_before == Some(spec.name) => {
                 accepted.get_or_insert((spec, said));
             }
@@ -421,7 +445,7 @@ fn ask(
         }
     }
     match accepted {
-        Some((spec, said)) => Asked::Recognised(spec, said),
+        Some((spec, said)) => Asked::Recognised(spec, said, Sure::Weakly),
         None => answer,
     }
 }

@@ -163,13 +163,14 @@ impl<O: Observer> Shard<O> {
         flow.body.touch(packet.now, direction, header.payload.len());
         let own = usize::from(!ends.sender_is_low);
         let special = syn || header.flags.fin() || header.flags.rst();
+        if header.flags.fin() {
+            flow.body.has_ended(ends.sender_is_low);
+        }
         if flow.body.is_silent() {
             // Nobody wants its bytes, so none of them can be missing.
             self.counters.add(Counter::UndecodedBytes, header.payload.len() as u64);
             flow.streams.iter_mut().filter(|stream| stream.has_hole()).for_each(HalfStream::give_up);
-            if header.flags.fin() || header.flags.rst() {
-                flow.body.end_unread(ends.sender_is_low, header.flags.rst());
-            }
+            flow.body.closing |= header.flags.rst() || flow.body.both_ended();
             return;
         }
         let acknowledges_hole = header.flags.ack() && flow.streams[1 - own].has_hole();
@@ -341,7 +342,7 @@ fn env<'e>(
 /// Whether a SYN begins a new connection on the ports of an old one, rather than being sent again.
 fn starts_anew(flow: &Flow, ends: &Ends, header: &TcpHeader<'_>) -> bool {
     let stream = &flow.streams[usize::from(!ends.sender_is_low)];
-    flow.body.closing || stream.restarts(header.seq)
+    flow.body.closing || stream.restarts(header.seq) || (flow.body.is_silent() && !stream.is_started())
 }
 
 /// The two ends of a packet above IP.

@@ -27,8 +27,7 @@ impl Children {
     pub(crate) fn close(self, cx: &mut Cx<'_>) {
         for child in self.open {
             let mut child = *child;
-            let mut inner = Cx { spec: child.spec, depth: cx.depth + 1, ..reborrow(cx) };
-            child.decoder.close(&mut inner);
+            child.decoder.close(&mut inner_of(cx, child.spec));
         }
     }
 
@@ -57,6 +56,8 @@ pub(super) fn forward(cx: &mut Cx<'_>, carried: Carried<'_>) -> Option<&'static 
     let name = child.spec.name;
     if alive || carried.channel == Channel::Datagram {
         cx.children.get_or_insert_default().open.push(child);
+    } else {
+        child.decoder.close(&mut inner_of(cx, child.spec));
     }
     Some(name)
 }
@@ -68,6 +69,8 @@ pub(super) fn lose(cx: &mut Cx<'_>, kind: &'static str, channel: Channel, direct
     let Some(buffer) = child.buffers.get_mut(direction.index()) else { return };
     if buffer.lose(&mut *child.decoder, direction, Some(missing), &mut inner) {
         cx.children.get_or_insert_default().open.push(child);
+    } else {
+        child.decoder.close(&mut inner_of(cx, child.spec));
     }
 }
 
@@ -97,6 +100,11 @@ fn open(cx: &mut Cx<'_>, carried: &Carried<'_>) -> Option<Box<Child>> {
     }
     let (kind, channel) = (carried.kind, carried.channel);
     Some(Box::new(Child { spec, kind, channel, decoder: (spec.create)(), buffers: Default::default() }))
+}
+
+fn inner_of<'s>(cx: &'s mut Cx<'_>, spec: &'static DecoderSpec) -> Cx<'s> {
+    let depth = cx.depth + 1;
+    Cx { spec, depth, ..reborrow(cx) }
 }
 
 fn reborrow<'s>(cx: &'s mut Cx<'_>) -> Cx<'s> {

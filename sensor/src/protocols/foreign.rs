@@ -1,4 +1,5 @@
-//! How common protocols begin that are not decoded here, so that a long download is not searched for messages of other protocols.
+//! How common protocols begin that are not decoded here, so that in a long download nothing is taken for a message of another protocol that
+//! only looks like one.
 //!
 //! Left out: what begins without a text that tells it. HTTP is here as far as no decoder took it (RFC 9110, RFC 9112); the others are SSH
 //! (RFC 4253 §4.2), the greetings of FTP and SMTP (RFC 959 §5.4, RFC 5321 §4.2), POP3 and IMAP (RFC 1939 §4, RFC 9051 §7.1.1), RTSP and SIP (RFC 7826 §20,
@@ -32,7 +33,8 @@ const BEGINNINGS: &[&[u8]] = &[
     b"RFB 003.",
 ];
 
-/// Whether a stream that begins so is of a protocol that no decoder takes.
+/// Whether a stream that begins so is of a protocol that no decoder takes, as far as it does not change over to another (an upgrade, STARTTLS, a
+/// tunnel through a proxy).
 pub(crate) fn begins(bytes: &[u8]) -> bool {
     BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning))
 }

@@ -30,9 +30,18 @@ const CLIENTS: usize = 4096;
 pub struct Credentials {
     clients: HashMap<IdentityKey, Client, FixedState>,
     servers: HashMap<IdentityKey, Server, FixedState>,
-    proofs: Vec<Verdict>,
+    proofs: HashMap<IdentityKey, Vec<(&'static CheckSpec, Shown)>, FixedState>,
     shed: u64,
 }
+
+/// What a certificate or a security mode shows of its bearer.
+enum Shown {
+    Found(Vec<Argument>, Confidence, Evidence),
+    Clear(Cow<'static, str>),
+}
+
+/// Answers of different content kept of one name: certificates are renewed, and modes change, now and then.
+const PROOFS: usize = 16;
 
 /// Of a client. A city can have a hundred thousand, so what few of them have is boxed.
 #[derive(Default)]
@@ -88,7 +97,9 @@ impl Detector for Credentials {
     fn verdicts(&self, take: &mut dyn FnMut(Verdict)) {
         self.clients.iter().for_each(|(id, client)| client.verdicts(id, take));
         self.servers.iter().for_each(|(id, server)| server.verdicts(id, take));
-        self.proofs.iter().cloned().for_each(take);
+        for (id, proofs) in &self.proofs {
+            proofs.iter().for_each(|(check, shown)| take(Verdict { check, subject: id.clone(), answer: shown.answer() }));
+        }
     }
 
     fn shed(&self) -> u64 {
@@ -120,36 +131,53 @@ impl Credentials {
 
     fn certificate(&mut self, id: &IdentityKey, spki_sha256: &[u8; 32], seen: Seen) {
         let answer = match published_key(spki_sha256) {
-            Some(origin) => Answer::Found(Found {
-                severity: Severity::High,
-                confidence: Confidence::Proved,
-                arguments: vec![("origin", origin.into())],
-                evidence: Evidence::one(seen, "certificate.spki_sha256"),
-            }),
-            None => Answer::Clear("its certificate's key is on none of our lists".into()),
+            Some(origin) => {
+                Shown::Found(vec![("origin", origin.into())], Confidence::Proved, Evidence::one(seen, "certificate.spki_sha256"))
+            }
+            None => Shown::Clear("its certificate's key is on none of our lists".into()),
         };
         self.prove(&checks::PUBLISHED_CERTIFICATE, id, answer);
     }
 
     fn mode(&mut self, id: &IdentityKey, value: &str, seen: Seen) {
         let answer = match value {
-            "none" => Answer::Found(Found {
-                severity: Severity::High,
-                confidence: Confidence::Seen,
-                arguments: Vec::new(),
-                evidence: Evidence::one(seen, "security.mode"),
-            }),
-            mode => Answer::Clear(format!("its security mode is {mode}").into()),
+            "none" => Shown::Found(Vec::new(), Confidence::Seen, Evidence::one(seen, "security.mode")),
+            mode => Shown::Clear(format!("its security mode is {mode}").into()),
         };
         self.prove(&checks::NO_SECURITY, id, answer);
     }
 
-    fn prove(&mut self, check: &'static CheckSpec, id: &IdentityKey, answer: Answer) {
-        if self.proofs.len() >= SUBJECTS {
+    /// Facts that hold on are told again and again: what is the same is one answer.
+    fn prove(&mut self, check: &'static CheckSpec, id: &IdentityKey, answer: Shown) {
+        let Some(proofs) = watched(&mut self.proofs, id, &mut self.shed) else { return };
+        let like = |(known, shown): &&mut (&'static CheckSpec, Shown)| *known == check && shown.is_like(&answer);
+        if let Some((_, shown)) = proofs.iter_mut().find(like) {
+            if let (Shown::Found(_, _, evidence), Shown::Found(_, _, more)) = (shown, &answer) {
+                evidence.merge(more);
+            }
+        } else if proofs.len() < PROOFS {
+            proofs.push((check, answer));
+        } else {
             self.shed += 1;
-            return;
         }
-        self.proofs.push(Verdict { check, subject: id.clone(), answer });
+    }
+}
+
+impl Shown {
+    /// Whether both say the same, wherever they were seen.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Shown::Found(mine, sure, _), Shown::Found(theirs, surely, _)) => mine == theirs && sure == surely,
+            (Shown::Clear(mine), Shown::Clear(theirs)) => mine == theirs,
+            _ => false,
+        }
+    }
+
+    fn answer(&self) -> Answer {
+        match self {
+            Shown::Found(arguments, confidence, evidence) => found(Severity::High, *confidence, arguments.clone(), evidence),
+            Shown::Clear(why) => Answer::Clear(why.clone()),
+        }
     }
 }
 

@@ -392,8 +392,9 @@ impl Session {
     fn gateway_facts(&mut self, place: Place<'_>, cx: &Cx<'_>) -> Facts<'static> {
         let id = gateway_eui(place.gateway.0);
         match self.said.hear(id, place.gateway.0, 1, cx) {
-            Saying::New => {
-                Facts::from_iter([Fact::Identity { id, presence: Presence::Sent }, Fact::Role { id, role: Role::RadioGateway }])
+            Saying::New(other) => {
+                let told = [Fact::Identity { id, presence: Presence::Sent }, Fact::Role { id, role: Role::RadioGateway }];
+                told.into_iter().chain(other).collect()
             }
             Saying::Again(activity) => activity.into_iter().collect(),
         }

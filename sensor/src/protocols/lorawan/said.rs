@@ -16,6 +16,8 @@ const FEW: usize = 2;
 pub(crate) struct Said {
     /// None, or a power of two up to [`SAID`].
     slots: Vec<Option<Slot>>,
+    /// Activity of devices that made room for others.
+    untold: Vec<Fact<'static>>,
 }
 
 struct Slot {
@@ -27,19 +29,20 @@ struct Slot {
 
 /// What is to be told with a message.
 pub(crate) enum Saying {
-    /// What is said of the device is new.
-    New,
-    /// It was said before: that it is active, or nothing yet.
+    /// What is said of the device is new; and perhaps that another one was active.
+    New(Option<Fact<'static>>),
+    /// It was said before: that it or another one is active, or nothing yet.
     Again(Option<Fact<'static>>),
 }
 
 impl Said {
     /// Takes a message of the device `id`, whose number is `key`. `what` is anything that changes with what is told of it.
     pub(crate) fn hear(&mut self, id: Identity<'static>, key: u64, what: u64, cx: &Cx<'_>) -> Saying {
-        match self.known(id, key, what, cx) {
-            Some(heard) => Saying::Again(heard.message(id, cx)),
-            None => Saying::New,
-        }
+        let activity = match self.known(id, key, what, cx) {
+            Some(heard) => heard.message(id, cx),
+            None => return Saying::New(self.untold.pop()),
+        };
+        Saying::Again(activity.or_else(|| self.untold.pop()))
     }
 
     /// Whether what is told of a device is new, where the message is none of the device's own.
@@ -55,8 +58,9 @@ impl Said {
                 Some(Some(slot)) if (slot.key, slot.what) == (key, what) => break,
                 Some(Some(_)) if self.slots.len() < SAID => self.grow(),
                 Some(_) => {
-                    let slot = self.slots.get_mut(at)?;
-                    *slot = Some(Slot { id, key, what, heard: Heard::told(cx) });
+                    let new = Slot { id, key, what, heard: Heard::told(cx) };
+                    let old = self.slots.get_mut(at)?.replace(new);
+                    self.keep_untold(old);
                     return None;
                 }
                 None => self.slots.resize_with(FEW, || None),
@@ -66,20 +70,29 @@ impl Said {
         self.slots.get_mut(at)?.as_mut().map(|slot| &mut slot.heard)
     }
 
-    /// What was heard and not told yet, at the end of the flow.
-    pub(crate) fn rest(&mut self) -> impl Iterator<Item = Fact<'static>> + '_ {
-        self.slots.iter_mut().flatten().filter_map(|slot| slot.heard.rest(slot.id))
+    /// What was heard of a device that made room is told with the next message.
+    fn keep_untold(&mut self, old: Option<Slot>) {
+        if let Some(rest) = old.and_then(|mut old| old.heard.rest(old.id))
+            && self.untold.len() < SAID
+        {
+            self.untold.push(rest);
+        }
     }
 
+    /// What was heard and not told yet, at the end of the flow.
+    pub(crate) fn rest(&mut self) -> impl Iterator<Item = Fact<'static>> + '_ {
+        self.untold.drain(..).chain(self.slots.iter_mut().flatten().filter_map(|slot| slot.heard.rest(slot.id)))
+    }
+
+    /// Doubles the room. Of two that still share a slot the later is kept, and the other is told of again.
     fn grow(&mut self) {
         let room = (2 * self.slots.len()).min(SAID);
         let slots = std::mem::take(&mut self.slots);
         self.slots.resize_with(room, || None);
         for slot in slots.into_iter().flatten() {
             let place = place(slot.key, slot.what, room);
-            if let Some(free) = self.slots.get_mut(place) {
-                *free = Some(slot);
-            }
+            let old = self.slots.get_mut(place).and_then(|free| free.replace(slot));
+            self.keep_untold(old);
         }
     }
 }

@@ -187,7 +187,11 @@ impl Session {
         facts: impl FnOnce() -> Facts<'static>,
     ) -> Facts<'static> {
         match self.said.hear(identity, id, about(gateway, what), cx) {
-            Saying::New => facts(),
+            Saying::New(other) => {
+                let mut facts = facts();
+                facts.extend(other);
+                facts
+            }
             Saying::Again(activity) => activity.into_iter().collect(),
         }
     }
