@@ -341,6 +341,10 @@ impl Reader<'_> {
     }
 
     fn key_file(&mut self, named: &str, span: &Range<usize>) {
+        if looks_like_key(named) {
+            let text = "file is the name of the key file, and this looks like a key: keys stand in that file".into();
+            return self.wrong(span, text);
+        }
         self.config.key_file = self.set(Some(named.to_owned()), span);
         let path = folder_of(self.path).join(named);
         let file = path.display().to_string();
@@ -379,10 +383,15 @@ fn heading(section: &Section) -> String {
 
 fn unknown(kind: &str, typed: &str, place: &str, meant: Option<&str>, known: &str) -> String {
     let meant = meant.map(|word| format!(" Did you mean '{word}'?")).unwrap_or_default();
-    // What looks like a key is one that went astray.
-    let secret = typed.len() >= 32 && typed.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let typed = if secret { String::new() } else { format!(" '{}'", typed.escape_debug()) };
+    let typed = if looks_like_key(typed) { String::new() } else { format!(" '{}'", typed.escape_debug()) };
     format!("unknown {kind}{typed}{place}.{meant} Known are: {known}.")
+}
+
+/// Whether a text is most likely a key that went astray: 32 hex digits or more, whatever stands between them.
+fn looks_like_key(text: &str) -> bool {
+    let text = text.strip_prefix("0x").unwrap_or(text);
+    let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+    digits >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || b":- ,".contains(&byte))
 }
 
 #[cfg(unix)]

@@ -214,10 +214,19 @@ fn what_looks_like_a_key_is_never_quoted() {
         format!("{KEY} = 1\n"),
         format!("[keys]\n{KEY} = 1\n"),
         format!("[keys]\nfile = \"{KEY}\"\nfile = 2"),
+        format!("[keys]\nfile = \"{KEY}\"\n"),
+        format!("[keys]\nfile = \"0x{KEY}\"\n"),
+        format!("[keys]\n\"{}\" = 1\n", in_pairs()),
         format!("[site]\nname = {KEY}\n"),
         format!("[device.0102030405060708]\napp_key = \"{KEY}\"\n"),
     ] {
         let told = refused(&text);
-        assert!(!told.concat().contains(KEY), "{text}: {told:?}");
+        assert!(!told.concat().contains(KEY) && !told.concat().contains(&in_pairs()), "{text}: {told:?}");
     }
+}
+
+/// The key as some tools write it: `c0:ff:ee:...`.
+fn in_pairs() -> String {
+    let pairs: Vec<String> = KEY.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
+    pairs.join(":")
 }
