@@ -13,6 +13,8 @@ RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 NEXTEST_VERSION := 0.9.143
 DENY_VERSION := 0.20.2
 export FUZZ_SECONDS ?= 60
+# Where cargo builds; it can be told to build elsewhere.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 CITY := $(wildcard pcaps/city/*/capture.pcap*)
 
 # need COMMAND,PACKAGE ...: installs Debian packages where the command is missing.
@@ -29,14 +31,14 @@ help:
 demo: rust
 	@cargo build --quiet --profile quick -p citytap-analyzer
 	@rm -rf demo
-	@target/quick/citytap replay $(CITY) --store demo
+	@$(TARGET)/quick/citytap replay $(CITY) --store demo
 	@echo
 	@echo 'The inventory is in demo/. Where to look next:'
-	@echo '  target/quick/citytap devices --store demo              all devices; devices show ID for one'
-	@echo '  target/quick/citytap findings --store demo             what is wrong, with evidence'
-	@echo '  target/quick/citytap export inventory --format csv --store demo'
-	@echo '  target/quick/citytap decode $(CITY) --protocol modbus  one JSON line a message'
-	@echo '  target/quick/citytap replay YOUR.pcap                  your own capture'
+	@echo '  $(TARGET)/quick/citytap devices --store demo              all devices; devices show ID for one'
+	@echo '  $(TARGET)/quick/citytap findings --store demo             what is wrong, with evidence'
+	@echo '  $(TARGET)/quick/citytap export inventory --format csv --store demo'
+	@echo '  $(TARGET)/quick/citytap decode $(CITY) --protocol modbus  one JSON line a message'
+	@echo '  $(TARGET)/quick/citytap replay YOUR.pcap                  your own capture'
 
 test: rust lint
 	@$(call need,tshark,tshark)
@@ -74,8 +76,8 @@ fuzz: rust
 	cargo build --quiet -p citytap-tests --bin seeds
 	cd tests/fuzz && RUSTFLAGS='--cfg fuzzing $(SANCOV)' cargo build --quiet --release --target $(HOST)
 	@rm -rf tests/fuzz/target/seeds
-	@target/debug/seeds tests/fuzz/target/seeds
-	@tests/fuzz/run.sh tests/fuzz/target/$(HOST)/release/citytap-fuzz tests/fuzz/target/seeds
+	@$(TARGET)/debug/seeds tests/fuzz/target/seeds
+	@tests/fuzz/run.sh $(or $(CARGO_TARGET_DIR),tests/fuzz/target)/$(HOST)/release/citytap-fuzz tests/fuzz/target/seeds
 
 # A C compiler links Rust programs and builds zstd.
 rust:

@@ -22,7 +22,8 @@ pub struct Bench {
     flow: FlowInfo,
     place: Place,
     alive: bool,
-    now: Timestamp,
+    /// The time of the next chunk.
+    pub now: Timestamp,
     /// Time that passes with each call; a second, unless a test compares ways to split the same bytes. At 0 all calls are one packet.
     pub tick: Nanos,
     /// What was counted.

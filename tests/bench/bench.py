@@ -16,8 +16,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "bench"
-CITYTAP = ROOT / "target/release/citytap"
-WORKLOAD = ROOT / "target/quick/workload"
+TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+CITYTAP = TARGET / "release/citytap"
+WORKLOAD = TARGET / "quick/workload"
 PROTOCOLS = ["modbus", "mqtt", "coap", "lwm2m", "lorawan"]
 
 

@@ -50,6 +50,12 @@ impl Heard {
         self.take()
     }
 
+    /// Turns to another device, which is told of with this message; what was not told yet of the one before comes back.
+    pub(crate) fn turn<'a>(&mut self, before: Option<Identity<'a>>, cx: &Cx<'_>) -> Option<Fact<'a>> {
+        let mut old = std::mem::replace(self, Self::told(cx));
+        before.and_then(|id| old.rest(id))
+    }
+
     /// What was not told yet.
     pub(crate) fn rest<'a>(&mut self, id: Identity<'a>) -> Option<Fact<'a>> {
         self.take().map(|unnamed| unnamed.of(id))

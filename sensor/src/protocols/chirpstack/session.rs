@@ -116,10 +116,7 @@ impl Decoder for Session {
     }
 
     fn close(&mut self, cx: &mut Cx<'_>) {
-        let rest: Facts<'_> = self.said.rest().collect();
-        if !rest.is_empty() {
-            cx.facts(Direction::ToServer, &rest);
-        }
+        self.said.close(cx);
     }
 }
 
@@ -411,17 +408,13 @@ impl Session {
         let via = gateways.iter().fold(0_u64, |all, gateway| all.rotate_left(5) ^ gateway.0);
         let position = position(event.latitude, event.longitude);
         let about = hash(texts.into_iter().chain([event.event])) ^ numbers ^ via ^ position.map_or(0, |(a, b)| (a ^ b) as u64);
-        match heard {
-            true => {
-                if let Saying::Again(activity) = self.said.hear(id, event.dev_eui.0, about, cx) {
-                    return activity.into_iter().collect();
-                }
-            }
-            false if !self.said.is_new(id, event.dev_eui.0, about, cx) => return Facts::new(),
-            false => {}
-        }
+        let other = match self.said.hear_of(id, event.dev_eui.0, about, heard, cx) {
+            Saying::New(other) => other,
+            Saying::Again(activity) => return activity.into_iter().collect(),
+        };
         let presence = if heard { Presence::Proved } else { Presence::Mentioned };
         let mut facts = Facts::from_iter([Fact::Identity { id, presence }, Fact::Role { id, role: Role::EndDevice }]);
+        facts.extend(other);
         facts.extend(event.dev_addr.map(|address| Fact::SameAs {
             a: id,
             b: dev_addr(address.0),

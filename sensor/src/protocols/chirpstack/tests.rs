@@ -291,3 +291,17 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn no_message_is_lost_when_devices_take_turns() {
+    let mut bench = Bench::new(&SPEC, Transport::Tcp, 1883);
+    let events: Vec<String> =
+        (0..200).map(|number| format!(r#"{{"deviceInfo":{{"devEui":"24e124fffe{number:06x}"}},"fCnt":1,"fPort":2}}"#)).collect();
+    for event in events.iter().flat_map(|event| [event; 3]) {
+        bench.carry("mqtt.payload", "application/1/device/24e124fffe000000/event/up", ToServer, event.as_bytes());
+    }
+    bench.close();
+    let told = bench.lines.0.concat();
+    let again: u32 = told.split("+activity(").skip(1).filter_map(|fact| fact.split([' ', ')']).nth(1)?.parse::<u32>().ok()).sum();
+    assert_eq!(told.matches(" Proved)").count() as u32 + again, 600);
+}

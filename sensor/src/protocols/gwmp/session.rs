@@ -318,7 +318,8 @@ impl Session {
             return self.gateway_heard.message(id, cx).into_iter().collect();
         }
         // Several gateways can share a NAT's address: then each is told of again, and that is no reason to keep a list here.
-        (self.gateway, self.gateway_heard) = (Some(gateway), Heard::told(cx));
+        let before = self.gateway.replace(gateway).map(|before| gateway_eui(before.0));
+        let rest = self.gateway_heard.turn(before, cx);
         let (client, server) = (Identity::ip(cx.flow().client.ip), Identity::ip(cx.flow().server.ip));
         let mut facts = Facts::from_iter([
             Fact::Identity { id, presence: Presence::Proved },
@@ -331,6 +332,7 @@ impl Session {
         if client != server {
             facts.push(Fact::SameAs { a: id, b: client, basis: "GWMP datagram", confidence: Confidence::Likely });
         }
+        facts.extend(rest);
         facts
     }
 

@@ -73,8 +73,10 @@ impl Session {
         if self.gateway == gateway {
             return self.heard.message(id, cx).into_iter().collect();
         }
-        (self.gateway, self.heard) = (gateway, Heard::told(cx));
-        SmallVec::from_slice(&[Fact::Identity { id, presence: Presence::Mentioned }, Fact::Role { id, role: Role::RadioGateway }])
+        let before = self.gateway.replace(eui).map(|before| gateway_eui(before.0));
+        let rest = self.heard.turn(before, cx);
+        let told = [Fact::Identity { id, presence: Presence::Mentioned }, Fact::Role { id, role: Role::RadioGateway }];
+        told.into_iter().chain(rest).collect()
     }
 }
 

@@ -77,6 +77,19 @@ fn version_1_names_the_gateway() {
 }
 
 #[test]
+fn what_was_heard_of_a_gateway_is_told_before_the_next_one() {
+    let mut bench = Bench::new(&SPEC, Transport::Link, 0);
+    let mut other = VERSION_1;
+    other[22] = 0x18;
+    for header in [VERSION_1, VERSION_1, VERSION_1, other] {
+        bench.show(Direction::ToServer, &header);
+    }
+    let last = bench.lines.0.last().unwrap();
+    assert!(last.contains("+identity(gateway_eui:647fdafffe007418 Mentioned)"), "{last}");
+    assert!(last.ends_with("+activity(gateway_eui:647fdafffe007417 2)"), "{last}");
+}
+
+#[test]
 fn noise_beacons_and_other_networks_go_no_further() {
     let mut header = VERSION_1;
     header[27] = 0x10;

@@ -1,6 +1,8 @@
 //! What a flow told already, so that a device that reports every minute is told of once, and later only that it is active. Carriers that name
 //! devices use it too.
 
+use crate::counters::Counter;
+use crate::flow::Direction;
 use crate::observation::{Fact, Identity};
 use crate::protocols::Cx;
 use crate::protocols::heard::Heard;
@@ -18,6 +20,8 @@ pub(crate) struct Said {
     slots: Vec<Option<Slot>>,
     /// Activity of devices that made room for others.
     untold: Vec<Fact<'static>>,
+    /// Activity for which there was no room.
+    dropped: u64,
 }
 
 struct Slot {
@@ -43,6 +47,15 @@ impl Said {
             None => return Saying::New(self.untold.pop()),
         };
         Saying::Again(activity.or_else(|| self.untold.pop()))
+    }
+
+    /// Takes a message about the device: one of its own, or one that only mentions it.
+    pub(crate) fn hear_of(&mut self, id: Identity<'static>, key: u64, what: u64, own: bool, cx: &Cx<'_>) -> Saying {
+        match own {
+            true => self.hear(id, key, what, cx),
+            false if self.is_new(id, key, what, cx) => Saying::New(None),
+            false => Saying::Again(None),
+        }
     }
 
     /// Whether what is told of a device is new, where the message is none of the device's own.
@@ -72,27 +85,33 @@ impl Said {
 
     /// What was heard of a device that made room is told with the next message.
     fn keep_untold(&mut self, old: Option<Slot>) {
-        if let Some(rest) = old.and_then(|mut old| old.heard.rest(old.id))
-            && self.untold.len() < SAID
-        {
-            self.untold.push(rest);
+        let Some(rest) = old.and_then(|mut old| old.heard.rest(old.id)) else { return };
+        match self.untold.len() < SAID {
+            true => self.untold.push(rest),
+            false => self.dropped += 1,
         }
     }
 
-    /// What was heard and not told yet, at the end of the flow.
-    pub(crate) fn rest(&mut self) -> impl Iterator<Item = Fact<'static>> + '_ {
-        self.untold.drain(..).chain(self.slots.iter_mut().flatten().filter_map(|slot| slot.heard.rest(slot.id)))
+    /// Tells what was heard and not told yet, at the end of the flow.
+    pub(crate) fn close(&mut self, cx: &mut Cx<'_>) {
+        cx.count(Counter::SessionEntriesDropped, std::mem::take(&mut self.dropped));
+        let heard = self.slots.iter_mut().flatten().filter_map(|slot| slot.heard.rest(slot.id));
+        let rest: Vec<Fact<'_>> = self.untold.drain(..).chain(heard).collect();
+        if !rest.is_empty() {
+            cx.facts(Direction::ToServer, &rest);
+        }
     }
 
-    /// Doubles the room. Of two that still share a slot the later is kept, and the other is told of again.
+    /// Doubles the room. A slot becomes two, so that none of those that are there meet.
     fn grow(&mut self) {
         let room = (2 * self.slots.len()).min(SAID);
         let slots = std::mem::take(&mut self.slots);
         self.slots.resize_with(room, || None);
         for slot in slots.into_iter().flatten() {
             let place = place(slot.key, slot.what, room);
-            let old = self.slots.get_mut(place).and_then(|free| free.replace(slot));
-            self.keep_untold(old);
+            if let Some(free) = self.slots.get_mut(place) {
+                *free = Some(slot);
+            }
         }
     }
 }

@@ -5,7 +5,6 @@ use super::record::{DataFrame, Facts, JoinAccept, JoinRequest, Proprietary, Rejo
 use super::said::{Said, Saying};
 use super::wire::{self, Frame, Link, NotAFrame, PhyPayload};
 use super::{address::NetId, commands, dev_addr, dev_eui};
-use crate::flow::Direction;
 use crate::observation::{Anomalies, Eui, Hex, Identity};
 use crate::protocols::{Cx, Decoder, Input, Step};
 
@@ -50,10 +49,7 @@ impl Decoder for Session {
     }
 
     fn close(&mut self, cx: &mut Cx<'_>) {
-        let rest: Facts<'_> = self.said.rest().collect();
-        if !rest.is_empty() {
-            cx.facts(Direction::ToServer, &rest);
-        }
+        self.said.close(cx);
     }
 }
 

@@ -176,7 +176,7 @@ impl Session {
                 anomalies.push(&odd::OBJECTS_MISSING);
             }
             if let Some(name) = endpoint.filter(|name| name.len() <= ENDPOINT_LENGTH) {
-                self.endpoint = Some((name.into(), server.ip));
+                self.turn(name, server.ip, cx);
             }
         }
         let me = name_of(endpoint, server.ip).unwrap_or(Identity::ip(client.ip));
@@ -255,7 +255,7 @@ impl Session {
         self.bootstrapping = true;
         let (client, server) = self.parties(message, direction, true, cx);
         if endpoint.len() <= ENDPOINT_LENGTH {
-            self.endpoint = Some((endpoint.into(), server.ip));
+            self.turn(endpoint, server.ip, cx);
         }
         let mut facts = Facts::new();
         if self.news(SAID_ENDPOINT, endpoint.as_bytes()) {
@@ -451,6 +451,18 @@ impl Session {
 
     fn me<'a>(&self, known: Option<&'a (Box<str>, IpAddr)>, ip: IpAddr) -> Identity<'a> {
         known.and_then(|(name, server)| name_of(Some(name), *server)).unwrap_or(Identity::ip(ip))
+    }
+
+    /// The messages that follow are this endpoint's, which is told of with the one that names it.
+    fn turn(&mut self, name: &str, server: IpAddr, cx: &mut Cx<'_>) {
+        if self.endpoint.as_ref().is_some_and(|(known, at)| (&**known, *at) == (name, server)) {
+            return;
+        }
+        let before = self.endpoint.as_ref().and_then(|(before, at)| name_of(Some(before), *at));
+        if let Some(rest) = self.heard.turn(before, cx) {
+            cx.facts(Direction::ToServer, &[rest]);
+        }
+        self.endpoint = Some((name.into(), server));
     }
 
     /// Says now and then that the client, which sent this message, is active.

@@ -6,6 +6,7 @@ use crate::flow::Direction::{self, ToClient, ToServer};
 use crate::flow::Transport;
 use crate::protocols::{Channel, Probe, ProbeInput};
 use crate::testing::Bench;
+use crate::time::{SECOND, Timestamp};
 
 /// A packet: fixed header with the right remaining length, then the parts.
 fn packet(first: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -531,6 +532,23 @@ fn a_connection_that_was_running_misses_no_connect() {
     begun.show(ToClient, CONNACK);
     begun.show(ToClient, &[0x40, 2, 0, 7]);
     assert!(has(last(&begun), &anomaly::MISSING_PUBLISH), "{:?}", begun.lines.0);
+}
+
+#[test]
+fn a_second_client_in_a_connection_does_not_get_the_messages_of_the_first() {
+    let mut bench = bench();
+    // A capture's time is no small number: the first message after a CONNECT must not look like one after an hour.
+    bench.now = Timestamp(1_700_000_000 * SECOND);
+    bench.show(ToServer, &connect(4, 2, &[&s("a")]));
+    for text in ["1", "2"] {
+        bench.show(ToServer, &publish(0x30, "a/b", text.as_bytes()));
+    }
+    assert!(!bench.lines.0.concat().contains("+activity("), "{:?}", bench.lines.0);
+    bench.show(ToServer, &connect(4, 2, &[&s("b")]));
+    bench.close();
+    let told = bench.lines.0.concat();
+    assert_eq!(told.matches("+activity(").count(), 1, "{:?}", bench.lines.0);
+    assert!(told.contains("+activity(mqtt_client:a@10.0.0.2 2)"), "{:?}", bench.lines.0);
 }
 
 #[test]

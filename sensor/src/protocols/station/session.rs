@@ -405,7 +405,8 @@ impl Session {
         if self.gateway_told == Some(gateway) {
             return self.heard.message(id, cx).into_iter().collect();
         }
-        (self.gateway_told, self.heard) = (Some(gateway), Heard::told(cx));
+        let before = self.gateway_told.replace(gateway).map(|before| gateway_eui(before.0));
+        let rest = self.heard.turn(before, cx);
         let (client, server) = (Identity::ip(cx.flow().client.ip), Identity::ip(cx.flow().server.ip));
         let mut facts = Facts::from_iter([
             Fact::Identity { id, presence: Presence::Proved },
@@ -418,6 +419,7 @@ impl Session {
         if client != server {
             facts.push(Fact::SameAs { a: id, b: client, basis: "Basics Station message", confidence: Confidence::Likely });
         }
+        facts.extend(rest);
         facts
     }
 

@@ -2,7 +2,6 @@
 
 use super::json::{self, Gateways, Topic};
 use super::record::{DeviceCommand, DeviceEvent};
-use crate::flow::Direction;
 use crate::json::Json;
 use crate::observation::{Anomalies, Attribute, Confidence, Fact, Presence, Role, SecurityAspect, Text};
 use crate::protocols::lorawan::said::{Said, Saying, hash};
@@ -58,10 +57,7 @@ impl Decoder for Session {
     }
 
     fn close(&mut self, cx: &mut Cx<'_>) {
-        let rest: Facts<'_> = self.said.rest().collect();
-        if !rest.is_empty() {
-            cx.facts(Direction::ToServer, &rest);
-        }
+        self.said.close(cx);
     }
 }
 
@@ -77,18 +73,14 @@ impl Session {
         let heard = matches!(event.event, "up" | "join" | "down/ack" | "down/nack") && !event.simulated;
         let position = position(event.latitude.zip(event.longitude));
         let (key, about) = (event.dev_eui.map_or(0, |eui| eui.0), about(event, gateways, position));
-        match heard {
-            true => {
-                if let Saying::Again(activity) = self.said.hear(id, key, about, cx) {
-                    return facts.extend(activity);
-                }
-            }
-            false if !self.said.is_new(id, key, about, cx) => return,
-            false => {}
-        }
+        let other = match self.said.hear_of(id, key, about, heard, cx) {
+            Saying::New(other) => other,
+            Saying::Again(activity) => return facts.extend(activity),
+        };
         let presence = if heard { Presence::Proved } else { Presence::Mentioned };
         facts.push(Fact::Identity { id, presence });
         facts.push(Fact::Role { id, role: Role::EndDevice });
+        facts.extend(other);
         if let (Some(eui), Some(address)) = (event.dev_eui, event.dev_addr) {
             let (a, b) = (dev_eui(eui.0), dev_addr(address.0));
             facts.push(Fact::SameAs { a, b, basis: "network server's event", confidence: Confidence::Seen });

@@ -49,6 +49,24 @@ fn padded(bytes: &[u8]) -> Raw {
     block
 }
 
+pub const DEVICE: Device = Device { dev_eui: 0x24e1_24ff_fe01_0203, join_eui: 0x24e1_24c0_002a_0001 };
+pub const ADDRESS: u32 = 0x2601_1bda;
+
+/// A key that nobody published.
+pub fn own() -> Raw {
+    raw("c0ffee0102a3b4c5d6e7f80912233445")
+}
+
+/// Another one.
+pub fn other() -> Raw {
+    raw("5eed5eed0102a3b4c5d6e7f809122334")
+}
+
+/// A key that stands on a list: the example of FIPS 197.
+pub fn listed() -> Raw {
+    raw("2b7e151628aed2a6abf7158809cf4f3c")
+}
+
 /// A device's names.
 #[derive(Clone, Copy)]
 pub struct Device {

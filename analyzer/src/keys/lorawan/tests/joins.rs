@@ -1,4 +1,4 @@
-use super::air::{Device, GATEWAY, Raw, Tap, accept_1_0, argument, found, hex, raw, text};
+use super::air::{DEVICE, Device, GATEWAY, Raw, Tap, accept_1_0, argument, found, hex, own, raw, text};
 use crate::findings::{Answer, Severity};
 use crate::keys::lorawan::audit::{DEVICES, grouped};
 use crate::keys::lorawan::candidates::Candidates;
@@ -7,17 +7,11 @@ use crate::keys::lorawan::key::Key;
 use crate::keys::lorawan::{Budget, KeyConfig, LorawanKeys, RootKeys};
 use citytap_sensor::observation::Confidence;
 
-const DEVICE: Device = Device { dev_eui: 0x24e1_24ff_fe01_0203, join_eui: 0x24e1_24c0_002a_0001 };
 const HOUR: u64 = 3_600_000;
 
 /// A key that stands on a list.
 fn listed() -> Raw {
     raw("5572404c696e6b4c6f52613230313823")
-}
-
-/// A key that nobody published.
-fn own() -> Raw {
-    raw("c0ffee0102a3b4c5d6e7f80912233445")
 }
 
 fn twice(eui: u64) -> Raw {

@@ -1,4 +1,4 @@
-use super::air::{Data, Device, Raw, Tap, accept_1_0, argument, found, raw, session_1_0};
+use super::air::{ADDRESS, DEVICE, Data, Raw, Tap, accept_1_0, argument, found, listed, other, own, session_1_0};
 use crate::findings::Answer;
 use crate::hot::owned::{IdentityKey, OwnedFact};
 use crate::keys::lorawan::candidates::{Candidates, Euis};
@@ -8,21 +8,7 @@ use crate::keys::lorawan::{Budget, KeyConfig, RootKeys};
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::protocols::lorawan::{dev_addr, dev_eui};
 
-const DEVICE: Device = Device { dev_eui: 0x24e1_24ff_fe01_0203, join_eui: 0x24e1_24c0_002a_0001 };
-const ADDRESS: u32 = 0x2601_1bda;
 const NOTHING: Budget = Budget { per_device: 0, in_total: 0 };
-
-fn own() -> Raw {
-    raw("c0ffee0102a3b4c5d6e7f80912233445")
-}
-
-fn other() -> Raw {
-    raw("5eed5eed0102a3b4c5d6e7f809122334")
-}
-
-fn listed() -> Raw {
-    raw("2b7e151628aed2a6abf7158809cf4f3c")
-}
 
 fn root(app_key: Raw) -> KeyConfig {
     let mut config = KeyConfig::default();

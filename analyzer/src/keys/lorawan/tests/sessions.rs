@@ -1,24 +1,11 @@
-use super::air::{Data, Device, GATEWAY, Raw, Tap, accept_1_0, argument, found, raw, session_1_0, text};
+use super::air::{
+    ADDRESS, DEVICE, Data, Device, GATEWAY, Tap, accept_1_0, argument, found, listed, other, own, raw, session_1_0, text,
+};
 use crate::findings::Answer;
 use crate::keys::lorawan::derive::SessionKeys;
 use crate::keys::lorawan::key::Key;
 use crate::keys::lorawan::{Budget, Content, KeyConfig, RootKeys};
 use citytap_sensor::observation::Confidence;
-
-const DEVICE: Device = Device { dev_eui: 0x24e1_24ff_fe01_0203, join_eui: 0x24e1_24c0_002a_0001 };
-const ADDRESS: u32 = 0x2601_1bda;
-
-fn own() -> Raw {
-    raw("c0ffee0102a3b4c5d6e7f80912233445")
-}
-
-fn other() -> Raw {
-    raw("5eed5eed0102a3b4c5d6e7f809122334")
-}
-
-fn listed() -> Raw {
-    raw("2b7e151628aed2a6abf7158809cf4f3c")
-}
 
 fn owner_knows(decrypt: bool) -> KeyConfig {
     let mut config = KeyConfig { decrypt, ..KeyConfig::default() };

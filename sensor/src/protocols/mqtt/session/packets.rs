@@ -21,6 +21,8 @@ impl Session {
         let shown_id = connect.client_id.as_deref().and_then(secrets::shown_client_id).filter(|id| !id.is_empty());
         // A CONNECT from the server changes nothing: it is told with its anomaly.
         if packet.direction == Direction::ToServer {
+            let rest = self.heard.turn(Some(facts::identity(self.client.as_ref(), cx.flow())), cx);
+            rest.into_iter().for_each(|rest| cx.facts(Direction::ToServer, &[rest]));
             self.begin(&connect, shown_id);
         }
         // A CONNECT that breaks off does not tell whether it would have presented something.
