@@ -4,8 +4,9 @@ use crate::config::{Config, Summary};
 use crate::detectors::{self, Detector};
 use crate::findings::actions::{Action, Directory, actions, name_device};
 use crate::findings::judge::{Finding, Judgement, Jury};
+use crate::hot::digest::DigestKey;
 use crate::hot::owned::{FlowSummary, OwnedFact, Seen};
-use crate::hot::{Batch, Change, Hot, Told, Wishes};
+use crate::hot::{Batch, Change, Hot, Wishes, in_order};
 use crate::inventory::{DeviceId, Inventory};
 use crate::keys::Keys;
 use crate::signatures;
@@ -13,7 +14,6 @@ use citytap_sensor::capture::CaptureSource;
 use citytap_sensor::counters::Counters;
 use citytap_sensor::dispatch::{self, EpochEnd};
 use citytap_sensor::flow::Transport;
-use citytap_sensor::observation::Place;
 use citytap_sensor::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub struct Setup {
     pub threads: usize,
     /// What it goes by.
     pub config: Config,
+    /// The key of the store that the run is added to: credentials are digested under it, and nothing but the store takes the digests.
+    pub digest_key: Option<Arc<DigestKey>>,
 }
 
 /// All that a run found out.
@@ -99,7 +101,7 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
         debug_assert!(false, "{error}");
         Wishes::nothing(signatures::look_up)
     });
-    let wishes = Arc::new(wishes);
+    let wishes = Arc::new(wishes.digested(setup.digest_key.clone()));
     let make = |_| Hot::new(wishes.clone());
     let mut in_cold = Duration::ZERO;
     let outcome = dispatch::run(source, sensor, &setup.config.network_map(), setup.threads, make, |epoch| {
@@ -213,24 +215,6 @@ impl Cold {
             stages,
         }
     }
-}
-
-/// The changes of an epoch in the order of their places. Each shard's are so already, but for messages that waited for their protocol to be
-/// recognised.
-fn in_order(mut shards: Vec<Vec<Told>>) -> impl Iterator<Item = (Seen, Change)> {
-    for changes in shards.iter_mut().filter(|changes| !changes.is_sorted_by_key(|change| change.told)) {
-        changes.sort_by_key(|change| change.told);
-    }
-    let mut order: Vec<(Place, u32)> = Vec::with_capacity(shards.iter().map(Vec::len).sum());
-    for (shard, changes) in (0..).zip(&shards) {
-        order.extend(changes.iter().map(|change| (change.told, shard)));
-    }
-    order.sort_unstable();
-    let mut shards: Vec<_> = shards.into_iter().map(Vec::into_iter).collect();
-    order.into_iter().filter_map(move |(_, shard)| {
-        let told = shards.get_mut(shard as usize)?.next()?;
-        Some((told.seen, told.change))
-    })
 }
 
 impl Directory for Inventory {

@@ -1,9 +1,12 @@
-//! A secret's value reaches no byte of the store, of --out, of standard output or standard error, in no usual form (DESIGN, invariant 9).
+//! A secret's value reaches no byte of the store, of --out, of standard output or standard error, in no usual form (DESIGN, invariant 9). Its
+//! keyed digest and their key stand in the store and reach no byte of the others.
 
 mod common;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use citytap_analyzer::store::on_disk::OnDisk;
+use citytap_analyzer::store::{Store, Tree};
 use common::{citytap, pcaps};
 use std::path::{Path, PathBuf};
 
@@ -45,8 +48,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// The forms in which a value could come out: as it is, as hex, as base64 at each of the three alignments, percent-encoded, escaped, reversed.
-fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let bytes = secret.as_bytes();
+fn forms(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let percent: String = bytes.iter().map(|byte| format!("%{byte:02X}")).collect();
     let numbers = bytes.iter().map(u8::to_string).collect::<Vec<_>>();
@@ -75,7 +77,7 @@ fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
 fn search(what: &str, bytes: &[u8], case: &Case) -> Vec<String> {
     let mut found = Vec::new();
     for secret in &case.secrets {
-        for (form, needle) in forms(secret) {
+        for (form, needle) in forms(secret.as_bytes()) {
             if let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) {
                 let around = &bytes[at.saturating_sub(60)..(at + needle.len() + 20).min(bytes.len())];
                 found.push(format!(
@@ -96,12 +98,40 @@ fn files(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
+/// The key of a store and its digests, as bytes, with what each is.
+fn of_the_store(store: &str) -> Vec<(&'static str, Vec<u8>)> {
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digit = |digit: u8| char::from(digit).to_digit(16).unwrap() as u8;
+        hex.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+    }
+    let store = OnDisk::open(Path::new(store)).unwrap();
+    // Five bytes stand before the JSON of a record.
+    let key: String = serde_json::from_slice(&store.get(Tree::Meta, b"digest_key").unwrap().unwrap()[5..]).unwrap();
+    let mut all = vec![("the store's key", bytes(&key))];
+    store
+        .each(Tree::Credentials, &mut |_, sealed| {
+            let kept: serde_json::Value = serde_json::from_slice(&sealed[5..]).unwrap();
+            let presented = kept["presented"].as_array().unwrap();
+            all.extend(presented.iter().map(|one| ("a digest", bytes(one["digest"].as_str().unwrap()))));
+        })
+        .unwrap();
+    all
+}
+
+/// Of what the store keeps to itself, what comes out.
+fn search_kept(what: &str, text: &[u8], kept: &[(&'static str, Vec<u8>)]) -> Vec<String> {
+    let forms = kept.iter().flat_map(|(name, bytes)| forms(bytes).into_iter().map(move |form| (name, form)));
+    let found = forms.filter(|(_, (_, needle))| memchr::memmem::find(text, needle).is_some());
+    found.map(|(name, (form, _))| format!("{name} as {form} in {what}")).collect()
+}
+
 #[test]
 fn no_secret_comes_out_in_any_form() {
     let cases = cases();
     assert!(cases.len() >= 7, "the captures with secrets are there");
-    let mut found = Vec::new();
+    let (mut found, mut digests) = (Vec::new(), 0);
     for case in &cases {
+        let mut told: Vec<(String, Vec<u8>)> = Vec::new();
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let (store, out, expect) = (path("store"), path("out"), path("expect.toml"));
@@ -118,16 +148,16 @@ fn no_secret_comes_out_in_any_form() {
             for arguments in commands {
                 let output = citytap(&arguments);
                 for (stream, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
-                    found.extend(search(&format!("{stream} of {} {}", arguments[0], arguments[1]), &bytes, case));
+                    told.push((format!("{stream} of {} {}", arguments[0], arguments[1]), bytes));
                 }
             }
         }
         let devices = citytap(&["devices", "--store", &store, "--format", "json", "--provisional"]).stdout;
-        found.extend(search("devices", &devices, case));
+        told.push(("devices".into(), devices.clone()));
         let devices: serde_json::Value = serde_json::from_slice(&devices).unwrap();
         for device in devices.as_array().unwrap() {
             let page = citytap(&["devices", "show", device["id"].as_str().unwrap(), "--store", &store]);
-            found.extend(search("devices show", &page.stdout, case));
+            told.push(("devices show".into(), [page.stdout, page.stderr].concat()));
         }
         for arguments in [
             &["devices", "--provisional"][..],
@@ -135,17 +165,30 @@ fn no_secret_comes_out_in_any_form() {
             &["findings", "--format", "json"],
             &["actions"],
             &["export", "inventory", "--format", "csv"],
+            &["export", "inventory", "--format", "json"],
         ] {
             let output = citytap(&[arguments, &["--store", &store]].concat());
-            found.extend(search(arguments[0], &[output.stdout, output.stderr].concat(), case));
+            told.push((arguments[0].into(), [output.stdout, output.stderr].concat()));
         }
         let mut all = Vec::new();
         files(folder.path(), &mut all);
         assert!(all.len() > 5, "a store and a folder were written");
         for file in all {
-            found.extend(search(&file.display().to_string(), &std::fs::read(&file).unwrap(), case));
+            let bytes = std::fs::read(&file).unwrap();
+            if file.starts_with(&store) {
+                found.extend(search(&file.display().to_string(), &bytes, case));
+            } else {
+                told.push((file.display().to_string(), bytes));
+            }
+        }
+        let kept = of_the_store(&store);
+        digests += kept.len() - 1;
+        for (what, bytes) in &told {
+            found.extend(search(what, bytes, case));
+            found.extend(search_kept(what, bytes, &kept));
         }
     }
+    assert!(digests > 20, "{digests} digests were looked for");
     found.sort();
     found.dedup();
     assert!(found.is_empty(), "{} leaks:\n{}", found.len(), found.join("\n"));
@@ -161,4 +204,9 @@ fn the_search_finds_what_it_looks_for() {
         assert!(!search("plain", text.as_bytes(), &case).is_empty());
     }
     assert!(search("nothing", b"Wd5-unlisted-ns-77ab", &case).is_empty());
+    let kept = [("a digest", vec![0xab, 0x01, 0x7f, 0x00, 0xc3])];
+    for text in [&b"x\xab\x01\x7f\x00\xc3"[..], b"ab017f00c3", b"AB017F00C3", b"[171,1,127,0,195]", b"qwF/AM"] {
+        assert!(!search_kept("text", text, &kept).is_empty(), "{text:?}");
+    }
+    assert!(search_kept("nothing", b"ab017f00c4", &kept).is_empty());
 }

@@ -354,6 +354,33 @@ def scan_of_units(lab):
 
 
 @case("modbus", PYMODBUS)
+def scan_of_units_that_all_answer(lab):
+    """A server that does not heed the unit identifier: two scanners ask units 1 to 247 for their identification, one of them with a connection for
+    each unit, and the same server answers under all of them."""
+    plc, scada = pair(lab, {1: WAGO}, any_unit=True)
+    scanners = [lab.host(f"scanner{n}", f"10.10.0.6{n}", mac=f"00:0c:29:66:66:6{n}") for n in (6, 7)]
+
+    def one_by_one():
+        for unit in range(1, 125):
+            wire = m.Client(PLC)
+            wire.ask(m.identify(1), unit)
+            wire.close()
+
+    def at_once():
+        wire = m.Client(PLC)
+        for unit in range(125, 248):
+            wire.ask(m.identify(1), unit)
+        wire.close()
+
+    with lab.capture():
+        lab.run(scada, lambda: polls(m.Client(PLC), 5))
+        lab.run(scanners[0], one_by_one)
+        lab.run(scanners[1], at_once)
+    return {"server": PLC, "client": SCADA, "scanners": ["10.10.0.66", "10.10.0.67"], "units_asked": 247, "requests": 252,
+            "responses": 252}
+
+
+@case("modbus", PYMODBUS)
 def scan_of_function_codes(lab):
     """A scanner tries function codes 1 to 127 one connection each; the server refuses what it does not know."""
     plc, scada = pair(lab, {1: SCHNEIDER})

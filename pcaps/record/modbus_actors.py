@@ -155,15 +155,18 @@ class GatewayContext(ModbusServerContext):
         return [0, *super().slaves()]
 
 
-def serve(units, address="0.0.0.0", port=502, framer="socket", udp=False, broadcast=False):
-    """A Modbus server. `units`: unit -> identity objects (may be empty: no identity)."""
+def serve(units, address="0.0.0.0", port=502, framer="socket", udp=False, broadcast=False, any_unit=False):
+    """A Modbus server. `units`: unit -> identity objects (may be empty: no identity). `any_unit`: the first of them answers under all."""
+    if any_unit:
+        units = dict.fromkeys(range(248), next(iter(units.values())))
     IDENTITIES.clear()
     IDENTITIES.update({unit: objects for unit, objects in units.items() if objects})
 
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
     async def main():
-        context = (ModbusServerContext if broadcast else GatewayContext)(slaves={unit: store(unit) for unit in units}, single=False)
+        stores = store(1) if any_unit else {unit: store(unit) for unit in units}
+        context = (ModbusServerContext if broadcast or any_unit else GatewayContext)(slaves=stores, single=any_unit)
         kind = ModbusUdpServer if udp else ModbusTcpServer
         identity = ModbusDeviceIdentification(info_name={"VendorName": next(iter(units.values()), {}).get(0, "")})
         server = kind(context, framer=framer, identity=identity, address=(address, port), broadcast_enable=broadcast)

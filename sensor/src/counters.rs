@@ -87,6 +87,8 @@ counters! {
     Observations = "observations",
     /// Anomalies in observations.
     Anomalies = "anomalies",
+    /// Anomalies not told, as the capture holds only the beginning of their packet.
+    AnomaliesOfCutPackets = "anomalies_of_cut_packets",
     /// Times a decoder lost its place in a stream.
     Desynchronised = "desynchronised",
     /// Bytes passed over while looking for the next message.

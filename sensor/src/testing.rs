@@ -13,6 +13,9 @@ use std::sync::LazyLock;
 
 static LOOKUP: LazyLock<Decoders> = LazyLock::new(|| Decoders::new(DECODERS));
 
+/// When a bench begins: 20 November 2026, 06:00 UTC. Far from 0, which stands for "never" in a decoder's state.
+const START: Timestamp = Timestamp(1_795_154_400 * SECOND);
+
 /// One decoder in one flow between 10.0.0.1:50000 (client) and 10.0.0.2 (server).
 pub struct Bench {
     spec: &'static DecoderSpec,
@@ -103,7 +106,7 @@ impl Bench {
             },
             place: Place { frame: 0, sequence: 0 },
             alive: true,
-            now: Timestamp(0),
+            now: START,
             tick: SECOND,
             counters: Counters::default(),
             lines: Lines::default(),

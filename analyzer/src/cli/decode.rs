@@ -6,7 +6,7 @@
 use super::config::Configured;
 use super::{DONE, Failure, UNREADABLE, USAGE};
 use crate::config::{Config, Flags};
-use crate::hot::{Batch as Changes, Change, Hot, Wishes};
+use crate::hot::{Batch as Changes, Change, Hot, Wishes, in_order};
 use crate::keys::Derived;
 use crate::keys::lorawan::LorawanKeys;
 use crate::signatures;
@@ -108,13 +108,11 @@ impl Reading {
 
     /// Takes what the frames of an epoch told, and answers with lines for what it could read.
     fn epoch(&mut self, epoch: &mut EpochEnd<Batch>) -> Batch {
-        let mut changes: Vec<_> =
-            epoch.batches.iter_mut().filter_map(|batch| batch.changes.take()).flat_map(|batch| batch.changes).collect();
-        changes.sort_by_key(|told| told.told);
-        for told in &changes {
-            match &told.change {
-                Change::Fact(fact) => self.keys.fact(fact),
-                Change::Event(event) => self.keys.observe(event),
+        let changes = epoch.batches.iter_mut().filter_map(|batch| batch.changes.take()).map(|batch| batch.changes).collect();
+        for (_, change) in in_order(changes) {
+            match change {
+                Change::Fact(fact) => self.keys.fact(&fact),
+                Change::Event(event) => self.keys.observe(&event),
             }
         }
         self.keys.work(epoch.now, epoch.last);

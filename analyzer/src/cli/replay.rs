@@ -84,6 +84,10 @@ impl Replay {
             config.set_site_of_store(&city.about().site);
         }
         let site = config.site.value.clone();
+        let digest_key = match &mut city {
+            Some(city) => city.digest_key()?,
+            None => None,
+        };
         if let Some(city) = &city {
             tell_damage(city);
             if let Some(code) = self.known_before(city) {
@@ -94,7 +98,7 @@ impl Replay {
         // Standard input cannot be read a second time, so its digest is made while it is read.
         let digest = self.captures.iter().any(|capture| capture.as_os_str() == "-");
         let mut source = Progress::new(Merge::open(&self.captures, ReadOptions { digest, ..ReadOptions::default() }));
-        let setup = Setup { threads: self.threads, config };
+        let setup = Setup { threads: self.threads, config, digest_key };
         let report = engine::replay(&mut source, &setup);
         let source = source.into_inner();
         let report = report?;

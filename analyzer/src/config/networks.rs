@@ -5,6 +5,10 @@ use citytap_sensor::link::{NetworkMap, NetworkRule};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+/// Entries that all networks together may make: every VLAN with four tunnels or on four interfaces. Each takes 24 bytes, and each network is
+/// held against all others when the configuration is read.
+pub const ENTRIES: u64 = 16_384;
+
 /// An address space: packets belong to it where all that it names agrees. What is empty is not named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
@@ -54,6 +58,18 @@ fn claimed<T: Ord + ToString>(what: &str, a: &BTreeSet<T>, b: &BTreeSet<T>, pack
     };
     packet.push(format!("{what} {}", value.to_string()));
     Some(())
+}
+
+/// How many entries of the map each network makes.
+pub(super) fn entries<'n>(networks: impl Iterator<Item = &'n Network> + Clone) -> Vec<u64> {
+    let interfaces: BTreeSet<&String> = networks.clone().flat_map(|network| &network.interfaces).collect();
+    let each = |network: &Network| {
+        let maps = if network.interfaces.is_empty() { interfaces.len() + 1 } else { network.interfaces.len() };
+        [network.vlans.len().max(1), network.tunnels.len().max(1), maps]
+            .iter()
+            .fold(1, |product: u64, &n| product.saturating_mul(n as u64))
+    };
+    networks.map(each).collect()
 }
 
 /// The map that the sensor goes by.

@@ -1,13 +1,13 @@
 //! Reads a configuration file and collects all that is wrong in it.
 
-use super::networks::Network;
+use super::networks::{self, Network};
 use super::options::{Opt, SECTIONS, Section, site_name};
 use super::{Config, Layer, Problem, Set, folder_of};
 use crate::inventory::Prefix;
 use crate::keys::KeyConfig;
 use crate::nearest::nearest;
 use std::collections::BTreeSet;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -151,15 +151,11 @@ impl Reader<'_> {
                     let prefixes = self.prefixes(option, value);
                     self.config.prefixes = self.set(prefixes, span);
                 }
-                ("memory", "flows") => self.number(option, value, span, 64..=1 << 26, |config| &mut config.flows),
-                ("memory", "devices") => self.number(option, value, span, 1..=1 << 24, |config| &mut config.devices),
-                ("memory", "provisional") => self.number(option, value, span, 1..=1 << 24, |config| &mut config.provisional),
-                ("audit", "trials_per_device") => {
-                    self.number(option, value, span, 0..=1_000_000_000_000, |config| &mut config.trials_per_device);
-                }
-                ("audit", "trials_per_day") => {
-                    self.number(option, value, span, 0..=1_000_000_000_000_000, |config| &mut config.trials_per_day);
-                }
+                ("memory", "flows") => self.number(option, value, span, |config| &mut config.flows),
+                ("memory", "devices") => self.number(option, value, span, |config| &mut config.devices),
+                ("memory", "provisional") => self.number(option, value, span, |config| &mut config.provisional),
+                ("audit", "trials_per_device") => self.number(option, value, span, |config| &mut config.trials_per_device),
+                ("audit", "trials_per_day") => self.number(option, value, span, |config| &mut config.trials_per_day),
                 ("payloads", "decrypt") => match value.get_ref().as_bool() {
                     Some(decrypt) => self.config.decrypt = self.set(decrypt, span),
                     None => self.not_a(option, &value.span()),
@@ -174,18 +170,11 @@ impl Reader<'_> {
     }
 
     fn not_a(&mut self, option: &Opt, span: &Range<usize>) {
-        self.wrong(span, format!("{} is {}, as in {} = {}", option.name, option.value, option.name, option.example));
+        self.wrong(span, format!("{} is {}, as in {} = {}", option.name, option.takes, option.name, option.example));
     }
 
-    fn number(
-        &mut self,
-        option: &Opt,
-        value: &Field<'_>,
-        span: &Range<usize>,
-        range: RangeInclusive<u64>,
-        place: fn(&mut Config) -> &mut Set<u64>,
-    ) {
-        match whole(value).filter(|number| range.contains(number)) {
+    fn number(&mut self, option: &Opt, value: &Field<'_>, span: &Range<usize>, place: fn(&mut Config) -> &mut Set<u64>) {
+        match within(option, value) {
             Some(number) => *place(&mut self.config) = self.set(number, span),
             None => self.not_a(option, &value.span()),
         }
@@ -255,18 +244,13 @@ impl Reader<'_> {
         for (name, value) in table {
             let Some(option) = self.option(section, name) else { continue };
             match option.name {
-                "id" => match whole(value).and_then(|id| u16::try_from(id).ok()).filter(|id| *id > 0) {
+                "id" => match within(option, value) {
                     Some(id) => network.id = id,
                     None => self.not_a(option, &value.span()),
                 },
                 "name" => network.name = self.name(option, value).unwrap_or_default(),
-                "vlan" => {
-                    let vlan = |value: &Field<'_>| whole(value).and_then(|vlan| u16::try_from(vlan).ok());
-                    network.vlans = self.each(option, value, |value| vlan(value).filter(|vlan| (1..=4094).contains(vlan)));
-                }
-                "tunnel" => {
-                    network.tunnels = self.each(option, value, |value| whole(value).and_then(|id| u32::try_from(id).ok()));
-                }
+                "vlan" => network.vlans = self.each(option, value, |value| within(option, value)),
+                "tunnel" => network.tunnels = self.each(option, value, |value| within(option, value)),
                 _ => {
                     let named = |value: &Field<'_>| value.get_ref().as_str().map(str::to_owned);
                     network.interfaces = self.each(option, value, |value| named(value).filter(|name| !name.is_empty()));
@@ -309,13 +293,27 @@ impl Reader<'_> {
         values
     }
 
-    /// Networks that are said twice, or that claim the same packets.
+    /// Networks that are too many, that are said twice, or that claim the same packets.
     fn contradictions(&mut self) {
         let networks = self.config.networks.clone();
         let line = |set: &Set<Network>| match &set.layer {
             Layer::File { line, .. } => *line,
             _ => 0,
         };
+        let entries = networks::entries(networks.iter().map(|network| &network.value));
+        let total = entries.iter().fold(0u64, |sum, entries| sum.saturating_add(*entries));
+        if total > networks::ENTRIES {
+            // Of several that are as large the first.
+            let largest = networks.iter().zip(entries).rev().max_by_key(|(_, entries)| *entries);
+            let (at, share) = largest.map_or((None, 0), |(network, entries)| (Some(line(network)), entries));
+            let text = format!(
+                "all networks together make {total} entries, this one {share}, and no more than {} are possible: each VLAN makes one \
+                 with each tunnel, and an entry without interface one more for each interface that is named anywhere; name fewer VLANs \
+                 or tunnels, or leave one of the two out where the other tells the packets apart",
+                networks::ENTRIES
+            );
+            return self.problems.push(Problem { file: self.file.clone(), line: at, text });
+        }
         for (at, network) in networks.iter().enumerate() {
             for other in networks.iter().take(at) {
                 let (mine, theirs, first) = (&network.value, &other.value, line(other));
@@ -368,9 +366,11 @@ impl Reader<'_> {
     }
 }
 
-fn whole(value: &Field<'_>) -> Option<u64> {
+/// A whole number that the option takes.
+fn within<T: TryFrom<u64>>(option: &Opt, value: &Field<'_>) -> Option<T> {
     let integer = value.get_ref().as_integer()?;
-    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+    let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok()?;
+    T::try_from(number).ok().filter(|_| option.takes.admits(number))
 }
 
 fn has(section: &Section, name: &str) -> bool {

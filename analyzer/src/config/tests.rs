@@ -120,6 +120,23 @@ fn networks_that_claim_one_packet_are_refused() {
 }
 
 #[test]
+fn networks_make_no_more_entries_than_there_is_room_for() {
+    let list = |count: u64| format!("{:?}", (1..=count).collect::<Vec<_>>());
+    let most = format!("[[network]]\nid = 1\nvlan = {}\ntunnel = {}\n", list(128), list(128));
+    let config = load(&most);
+    assert_eq!((config.network_map().of(Some(128), Some(1)), config.network_map().of(Some(129), Some(1))), (1, 0));
+    for more in ["[[network]]\nid = 2\nvlan = 200\n", "[[network]]\nid = 2\nvlan = 200\ninterface = \"eth1\"\n"] {
+        let told = refused(&format!("{more}{most}"));
+        assert!(
+            told.len() == 1 && told[0].contains("no more than 16384 are possible") && told[0].contains("name fewer"),
+            "{told:?}"
+        );
+    }
+    let told = refused(&format!("[[network]]\nid = 1\nvlan = {}\ntunnel = {}\n", list(4094), list(5000)));
+    assert!(told[0].starts_with("all networks together make 20470000 entries, this one 20470000"), "{told:?}");
+}
+
+#[test]
 fn what_is_printed_reads_again_and_says_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let keys = format!("[device.0102030405060708]\napp_key = \"{KEY}\"\n[session.26011bda]\nnwk_s_key = \"{KEY}\"\n");

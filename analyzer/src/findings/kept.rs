@@ -1,7 +1,8 @@
 //! Findings and checks as they outlive the run that made them, and how those of several runs come together.
 //!
-//! - A *finding* of the same id is one: first and last time, sum of counts, the first three and the last three places. What it says is the
-//!   latest run's.
+//! - A *finding* of the same id is one: first and last time, sum of counts, the first three and the last three places. What it says is what
+//!   the run said that saw it last; of runs that saw it last at the same time, the gravest says it, then the most certain, then the text
+//!   that sorts last: the order in which runs are added says nothing.
 //! - A *check* keeps one answer for each device: an answer that rests on a test (found, or tested and clear) stands before one that does not;
 //!   of two tested answers that of the later run counts; of the same time, found. So a run that could not test leaves things as they were,
 //!   found stays found until a later run tests and finds it clear, and the order in which runs are added does not matter.
@@ -122,10 +123,16 @@ impl KeptFinding {
         if evidence.len() > 2 * KEPT {
             evidence.drain(KEPT..evidence.len() - KEPT);
         }
-        if (other.last_seen, other.first_seen) >= (self.last_seen, self.first_seen) {
+        if other.precedence() > self.precedence() {
             *self = other;
         }
         *self = Self { count, first_seen, last_seen, evidence, ..std::mem::take(self) };
+    }
+
+    /// Of two runs' findings the greater says what is found: all in which they can differ takes part.
+    fn precedence(&self) -> impl Ord + '_ {
+        let texts = (&self.message, &self.subject, &self.remedy, &self.why, &self.references, &self.arguments);
+        (self.last_seen, self.severity, confidence_named(&self.confidence), texts)
     }
 
     /// As actions see it; `None` where this version knows no such check.
@@ -247,5 +254,24 @@ mod tests {
         assert_eq!(both, early);
         assert_eq!(both.evidence.iter().map(|place| place.frame).collect::<Vec<_>>(), [1, 2, 3, 12, 13, 14]);
         assert_eq!((both.count, both.message.as_str()), (10, "late"));
+    }
+
+    #[test]
+    fn of_runs_that_end_at_one_time_the_order_of_adding_says_nothing() {
+        let run = |severity, message: &str, first| KeptFinding {
+            severity,
+            message: message.into(),
+            count: 1,
+            first_seen: Some(Timestamp(first)),
+            last_seen: Some(Timestamp(9)),
+            ..KeptFinding::default()
+        };
+        let runs = [run(Severity::Low, "z", 3), run(Severity::High, "b", 1), run(Severity::High, "a", 5)];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut kept = runs[order[0]].clone();
+            order[1..].iter().for_each(|&at| kept.merge(runs[at].clone(), Counting::Sum));
+            assert_eq!((kept.message.as_str(), kept.severity, kept.count), ("b", Severity::High, 3), "{order:?}");
+            assert_eq!((kept.first_seen, kept.last_seen), (Some(Timestamp(1)), Some(Timestamp(9))));
+        }
     }
 }

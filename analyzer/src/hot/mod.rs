@@ -4,7 +4,11 @@
 //! sent is bounded; when it is full it starts afresh, and known facts are sent once more. Activity, which decoders tell once a minute, and credentials,
 //! each of which is an attempt, are always sent.
 
+pub mod digest;
+mod order;
 pub mod owned;
+
+pub use order::in_order;
 
 use citytap_sensor::dispatch::HotStage;
 use citytap_sensor::flow::NetworkId;
@@ -13,6 +17,7 @@ use citytap_sensor::observation::{
 };
 use citytap_sensor::protocols::DecoderSpec;
 use citytap_sensor::time::{Nanos, SECOND, Timestamp};
+use digest::DigestKey;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -38,6 +43,7 @@ pub struct Wishes {
     kinds: Vec<KindId>,
     fields: Vec<Vec<FieldId>>,
     lookup: CredentialLookup,
+    digest_key: Option<Arc<DigestKey>>,
 }
 
 impl Wishes {
@@ -57,12 +63,17 @@ impl Wishes {
             kinds.push(kind.id);
             fields.push(interest.fields.iter().map(field).collect::<Result<_, _>>()?);
         }
-        Ok(Self { kinds, fields, lookup })
+        Ok(Self { kinds, fields, lookup, digest_key: None })
     }
 
     /// No wishes besides facts.
     pub fn nothing(lookup: CredentialLookup) -> Self {
-        Self { kinds: Vec::new(), fields: Vec::new(), lookup }
+        Self { kinds: Vec::new(), fields: Vec::new(), lookup, digest_key: None }
+    }
+
+    /// Credentials are to be digested under this key. Without one nothing is computed.
+    pub fn digested(self, digest_key: Option<Arc<DigestKey>>) -> Self {
+        Self { digest_key, ..self }
     }
 
     fn fields(&self, kind: KindId) -> Option<&[FieldId]> {
@@ -142,7 +153,7 @@ impl Hot {
                 Fact::Activity { place, time, .. } => Seen { place: *place, time: *time },
                 _ => seen,
             };
-            self.batch.changes.push(Told { told, seen, change: Change::Fact(own(fact, network, self.wishes.lookup)) });
+            self.batch.changes.push(Told { told, seen, change: Change::Fact(own(fact, network, &self.wishes)) });
         }
     }
 
@@ -314,7 +325,7 @@ fn hash_identity(identity: &Identity<'_>, state: &mut impl Hasher) {
     identity.value.hash(state);
 }
 
-fn own(fact: &Fact<'_>, network: NetworkId, lookup: CredentialLookup) -> OwnedFact {
+fn own(fact: &Fact<'_>, network: NetworkId, wishes: &Wishes) -> OwnedFact {
     let key = |identity| IdentityKey::new(identity, network);
     match fact {
         Fact::Identity { id, presence } => OwnedFact::Identity { id: key(id), presence: *presence },
@@ -328,7 +339,7 @@ fn own(fact: &Fact<'_>, network: NetworkId, lookup: CredentialLookup) -> OwnedFa
             OwnedFact::Service { id: key(id), protocol, port: *port, protected: *protected }
         }
         Fact::Peer { client, server, protocol } => OwnedFact::Peer { client: key(client), server: key(server), protocol },
-        Fact::Credential(credential) => OwnedFact::Credential(Box::new(own_credential(credential, network, lookup))),
+        Fact::Credential(credential) => OwnedFact::Credential(Box::new(own_credential(credential, network, wishes))),
         Fact::Certificate { id, spki_sha256, subject, issuer, not_before, not_after } => OwnedFact::Certificate {
             id: key(id),
             spki_sha256: *spki_sha256,
@@ -345,8 +356,8 @@ fn own(fact: &Fact<'_>, network: NetworkId, lookup: CredentialLookup) -> OwnedFa
     }
 }
 
-/// The one place where a secret's value is looked at: it is compared with the lists and left behind.
-fn own_credential(credential: &Credential<'_>, network: NetworkId, lookup: CredentialLookup) -> OwnedCredential {
+/// The one place where a secret's value is looked at: it is compared with the lists, digested where a store wants it, and left behind.
+fn own_credential(credential: &Credential<'_>, network: NetworkId, wishes: &Wishes) -> OwnedCredential {
     let user = credential.user.map(|user| user.expose_for_comparison());
     let secret = credential.secret.map(|secret| secret.expose_for_comparison());
     OwnedCredential {
@@ -355,7 +366,8 @@ fn own_credential(credential: &Credential<'_>, network: NetworkId, lookup: Crede
         kind: credential.kind,
         user_length: user.map(<[u8]>::len),
         secret_length: secret.map(<[u8]>::len),
-        listed: lookup(credential.kind, user, secret),
+        listed: (wishes.lookup)(credential.kind, user, secret),
+        digest: wishes.digest_key.as_ref().and_then(|key| key.digest(credential.kind, user, secret)),
         outcome: credential.outcome,
         cleartext: credential.cleartext,
     }

@@ -1,5 +1,6 @@
 //! Owned forms of what the sensor lends: they cross from the shards to the cold half.
 
+use super::digest::CredentialDigest;
 use citytap_sensor::flow::{Direction, Endpoint, NetworkId, Transport};
 use citytap_sensor::observation::{
     Attribute, Confidence, CredentialKind, FieldId, Identity, IdentityKind, IdentityScope, IdentityValue, KindId, Outcome, Place,
@@ -176,8 +177,8 @@ pub enum OwnedFact {
     Activity { id: IdentityKey, messages: u32 },
 }
 
-/// What may be kept of a credential: whom it concerns, its kind and length, and the list that knows it. Its value was compared in the
-/// shard and dropped there.
+/// What may be kept of a credential: whom it concerns, its kind and length, the list that knows it, and for a store its keyed digest. Its
+/// value was looked at in the shard and dropped there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedCredential {
     /// Who presented it.
@@ -192,6 +193,8 @@ pub struct OwnedCredential {
     pub secret_length: Option<usize>,
     /// Name of the list that it stands in, and the products that the list names.
     pub listed: Option<(&'static str, &'static str)>,
+    /// Its keyed digest, where a store wants it and something was presented.
+    pub digest: Option<CredentialDigest>,
     /// Whether it was accepted.
     pub outcome: Outcome,
     /// Whether it crossed the wire unprotected.

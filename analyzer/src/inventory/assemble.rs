@@ -275,7 +275,7 @@ fn sort_and_merge(device: &mut Device) {
     merge(&mut device.security, |security| (security.aspect.clone(), security.value.clone()), |security| &mut security.seen);
     merge(
         &mut device.certificates,
-        |c| (c.spki_sha256.clone(), c.subject.clone(), c.not_before),
+        |c| (c.spki_sha256.clone(), c.subject.clone(), c.not_before, c.issuer.clone(), c.not_after),
         |certificate| &mut certificate.seen,
     );
     device.vlans.sort_unstable();
@@ -367,6 +367,7 @@ pub fn role_name(role: Role) -> &'static str {
         Role::AddressServer => "address_server",
         Role::ManagementServer => "management_server",
         Role::BootstrapServer => "bootstrap_server",
+        Role::AnswersAnyName => "answers_any_name",
     }
 }
 

@@ -11,7 +11,8 @@
 //! a view takes at most one view of another run.
 //!
 //! What is left out: a MAC address that carried one address in one run and another address in the next founds one device, since each run
-//! alone cannot tell a router from a device that got a new address. Captures that are replayed together are judged together.
+//! alone cannot tell a router from a device that got a new address. And where a later run shows that a server answers under any name, the
+//! devices that an earlier run took its names for stay as they were. Captures that are replayed together are judged together.
 
 use super::device::{
     AttributeSeen, CertificateSeen, Device, DeviceId, Name, ObjectSeen, PeerSeen, RefusedLink, RoleSeen, SecuritySeen,
@@ -291,7 +292,15 @@ fn join<T: Entry>(known: &mut Vec<T>, new: &[T], counting: Counting) -> usize {
     dropped
 }
 
-fn widen(kept: &mut Sighting, other: Sighting, counting: Counting) {
+/// Keeps what a device was called last; of two names of one time the one that sorts last, whichever run came first.
+fn latest_text(kept: (&mut String, &Sighting), other: (&String, &Sighting)) {
+    let when = |seen: &Sighting| (seen.last_seen, seen.last_frame);
+    if (when(other.1), other.0) > (when(kept.1), &*kept.0) {
+        kept.0.clone_from(other.0);
+    }
+}
+
+pub(super) fn widen(kept: &mut Sighting, other: Sighting, counting: Counting) {
     let first = (kept.first_seen, kept.first_frame).min((other.first_seen, other.first_frame));
     let last = (kept.last_seen, kept.last_frame).max((other.last_seen, other.last_frame));
     let count = counting.add(kept.count, other.count);
@@ -307,6 +316,9 @@ fn join_refused(known: &mut Vec<RefusedLink>, new: &[RefusedLink]) -> usize {
         if same {
             kept.first_seen = kept.first_seen.min(later.first_seen);
             kept.last_seen = kept.last_seen.max(later.last_seen);
+            if confidence_named(&later.confidence) > confidence_named(&kept.confidence) {
+                kept.confidence.clone_from(&later.confidence);
+            }
         }
         same
     });
@@ -341,10 +353,13 @@ entries! {
     ServiceSeen(service) { (service.protocol.clone(), service.port, service.protected) => (String, Option<u16>, bool) }
     PeerSeen(peer) { (peer.protocol.clone(), peer.side.clone(), peer.device, peer.device.map_or(peer.peer.clone(), |_| String::new()))
         => (String, String, Option<DeviceId>, String) }
+        + other { latest_text((&mut peer.peer, &peer.seen), (&other.peer, &other.seen)) }
     ViaSeen(via) { (via.device, via.device.map_or(via.via.clone(), |_| String::new())) => (Option<DeviceId>, String) }
+        + other { latest_text((&mut via.via, &via.seen), (&other.via, &other.seen)) }
     ObjectSeen(object) { (object.kind.clone(), object.name.parse().unwrap_or(u64::MAX), object.name.clone()) => (String, u64, String) }
     SecuritySeen(security) { (security.aspect.clone(), security.value.clone()) => (String, String) }
-    CertificateSeen(certificate) { (certificate.spki_sha256.clone(), certificate.subject.clone(), certificate.not_before) => (String, String, i64) }
+    CertificateSeen(certificate) { (certificate.spki_sha256.clone(), certificate.subject.clone(), certificate.not_before, certificate.issuer.clone(), certificate.not_after)
+        => (String, String, i64, String, i64) }
     AttributeSeen(attribute) { (attribute.name.clone(), attribute.source.clone(), attribute.value.clone(), attribute.by.clone())
         => (String, String, String, Option<String>) }
         + other {

@@ -23,7 +23,10 @@
 //!    routed (RFC 4291 §2.5.6): its MAC is its own. Where an address passes from one MAC to another, each statement about
 //!    it belongs to the MAC that held it then, the latest holder has the address, and each device keeps its id;
 //! 3. **names assigned at a server** and reached through it (a unit behind a gateway): the only one of its kind names the server's own
-//!    device; of several each is a device behind it;
+//!    device; of several each is a device behind it. A server that answers under more than [`ANY_NAME`] of them, whoever asked and in
+//!    whichever connection, and that never let one be missing, does not heed the name: they are names of the server's own device. As soon
+//!    as one turns out to be missing they are devices again. Not covered: a scan of fewer names than that, which leaves a device for each
+//!    of them; and a name that was missing once and answered later no longer tells anything;
 //! 4. **names chosen by devices** (client identifiers) at one address: one, or several that were active one after another, name the
 //!    address's device. Several at one time that have something to say for themselves (a product, a name, an object) are devices
 //!    of their own behind the address (a NAT, a bridge); those with nothing to say are names of the address's device.
@@ -49,6 +52,7 @@ mod device;
 mod groups;
 pub mod merge;
 mod prefixes;
+pub mod presented;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -72,6 +76,7 @@ use citytap_sensor::observation::{Confidence, Identity, IdentityKind, Lifetime, 
 use counters::Counters;
 use groups::Groups;
 use prefixes::Ours;
+use presented::Presented;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use table::{NodeId, Stamp, Table, What};
@@ -81,6 +86,12 @@ pub const PROXY_IPV4: usize = 4;
 
 /// IPv6 addresses that one MAC can have by evidence at one time: a new privacy address a day is valid for seven (RFC 8981 §3.8), on two prefixes.
 pub const PROXY_IPV6: usize = 24;
+
+/// Names assigned at one server under which it may answer and still be in front of as many devices. A serial line numbers its devices from 1
+/// to 247 and carries 32 unit loads (EIA-485), but loggers with several lines stand for 80 devices (Huawei SmartLogger1000, user manual
+/// §4.4) and, in parks of the largest size, for as many as there are numbers (Sungrow Logger4000, user manual §5). So nearly all numbers
+/// must answer: a scan asks for every one, and few answers are lost in a capture.
+pub const ANY_NAME: usize = 240;
 
 /// How the inventory is set up.
 #[derive(Clone, Debug)]
@@ -120,6 +131,8 @@ pub struct Bounds {
     pub value_bytes: usize,
     /// Changes remembered.
     pub changes: usize,
+    /// Digests of credentials over all names, where a store wants them: one for each of a city's devices that log in.
+    pub credentials: usize,
 }
 
 impl Default for Bounds {
@@ -136,6 +149,7 @@ impl Default for Bounds {
             others: 32,
             value_bytes: 256,
             changes: 16_384,
+            credentials: 1 << 18,
         }
     }
 }
@@ -154,6 +168,7 @@ pub struct Inventory {
     table: Table,
     changes: Changes,
     counters: Counters,
+    presented: Presented,
     groups: OnceLock<Groups>,
     classes: OnceLock<Vec<Option<&'static str>>>,
 }
@@ -166,6 +181,7 @@ impl Inventory {
             table: Table::new(config.bounds, config.hash_seed),
             changes: Changes::new(config.bounds.changes),
             counters: Counters::default(),
+            presented: Presented::new(config.bounds.credentials, config.hash_seed),
             groups: OnceLock::new(),
             classes: OnceLock::new(),
             config,
@@ -218,7 +234,10 @@ impl Inventory {
             }
             OwnedFact::Peer { client, server, protocol } => self.peers(client, server, protocol, stamp, stamp),
             OwnedFact::Credential(credential) => {
-                self.name(&credential.by, stamp, Some(Presence::Sent));
+                let is_named = self.name(&credential.by, stamp, Some(Presence::Sent)).is_some();
+                if let Some(digest) = credential.digest.filter(|_| is_named) {
+                    self.presented.add(&credential.by, credential.kind, digest, credential.outcome, stamp);
+                }
             }
             OwnedFact::Certificate { id, spki_sha256, subject, issuer, not_before, not_after } => {
                 let (bytes, cap) = (spki_sha256, self.config.bounds.value_bytes);

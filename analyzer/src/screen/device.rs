@@ -5,8 +5,9 @@ use super::{counted, grouped, moment};
 use crate::checks;
 use crate::findings::actions::name_device;
 use crate::findings::judge::Outcome;
-use crate::inventory::{AttributeSeen, Device, DeviceId, Name, Sighting};
+use crate::inventory::{AttributeSeen, Device, DeviceId, Name, Sighting, role_name};
 use crate::store::Contents;
+use citytap_sensor::observation::Role;
 use citytap_sensor::time::Timestamp;
 
 /// Peers, objects and the like shown on a page; the rest is counted, and JSON has them all.
@@ -103,6 +104,9 @@ impl Page<'_> {
         self.line("  traffic ", &counts);
         if device.provisional {
             self.line("  note    ", "mentioned by others; it neither answered nor showed itself in a protocol");
+        }
+        if device.roles.iter().any(|seen| seen.role == role_name(Role::AnswersAnyName)) {
+            self.line("  note    ", "it answers under any number that it is asked for: its many names are one device");
         }
         match &device.class {
             Some(class) => {

@@ -47,8 +47,13 @@ pub(super) const NAMES: [(&str, &str); 3] =
     [("dev_eui", "lorawan.dev_eui"), ("mqtt_client", "mqtt.client_id"), ("lwm2m_endpoint", "lwm2m.endpoint")];
 
 /// Kinds of objects that rules read as attributes.
-pub(super) const OBJECTS: [(&str, &str); 3] =
-    [("mqtt.topic", "mqtt.topic"), ("coap.resource", "coap.path"), ("coap.resource_type", "coap.core_rt")];
+pub(super) const OBJECTS: [(&str, &str); 5] = [
+    ("mqtt.topic", "mqtt.topic"),
+    ("coap.resource", "coap.path"),
+    ("coap.resource_type", "coap.core_rt"),
+    ("home_assistant.origin", "home_assistant.origin_name"),
+    ("modbus.function", "modbus.function_answered"),
+];
 
 /// Fills in attributes, vendor, product and the like, and the class. Everything else of the device is there already.
 pub fn conclude(device: &mut Device, said: Vec<Said>) {
@@ -284,7 +289,6 @@ pub(super) enum Word {
 pub(super) fn word_of(source: &str, name: &str) -> Option<Word> {
     Some(match (source, name) {
         ("modbus.user_application_name", _) => Word::Text("user_application_name"),
-        ("coap.core_rt", _) => Word::Text("resource_type"),
         ("gwmp.description", _) => Word::Text("description"),
         // What the network's operator calls the kind of device says more than a word in some name.
         (source, "model") if source.ends_with("profile_name") => Word::Text("profile"),
@@ -302,6 +306,8 @@ pub(super) fn word_of(source: &str, name: &str) -> Option<Word> {
 pub(super) fn word_of_object(kind: &str) -> Option<Word> {
     Some(match kind {
         "lwm2m.object" => Word::Value("object"),
+        "home_assistant.component" => Word::Value("ha_component"),
+        "home_assistant.device_class" => Word::Value("ha_device_class"),
         "sparkplug.metric" => Word::Text("metric"),
         "coap.resource_type" => Word::Text("resource_type"),
         TOPIC => Word::Text("topic"),

@@ -1,9 +1,9 @@
 //! What of a device decides its class, in a few numbers: devices with the same outline have the same class, so that a city's devices are
 //! counted by class without concluding everything about each of them.
 //!
-//! An outline holds what `conclusions` looks at: roles, services, and of each text what the rules make of it. A serial number that no rule reads
-//! leaves no trace; a name that a rule takes something out of stands there itself. Where two statements compete, the later one counts, so they
-//! stand in the order of time.
+//! An outline holds what `conclusions` looks at: roles, services, and of each text what the rules make of it. Of a serial number that no rule
+//! reads only that one was told stands there, with its field and how sure it is; a name that a rule takes something out of stands there
+//! itself. Where two statements compete, the later one counts, so they stand in the order of time.
 
 use super::conclusions::{NAMES, OBJECTS, TOPIC, TOPICS, Word, word_of, word_of_object};
 use super::fingerprints::{Touch, touch};
@@ -146,7 +146,8 @@ impl Outlines {
             self.draft.incomplete |= self.draft.topics > TOPICS;
         }
         if weight != 0 {
-            self.mark(Family::Object, label(kind), last, weight, true);
+            // What fingerprints make of two objects can compete; points for a class add up in any order.
+            self.mark(Family::Object, label(kind), last, weight, read != 0);
         }
     }
 
@@ -265,6 +266,22 @@ mod tests {
         outlines.begin();
         outlines.said(Attribute::Vendor, "modbus.vendor_name", vendor, Confidence::Seen, (Timestamp(1), 1));
         outlines.class(|| Some(class))
+    }
+
+    #[test]
+    fn of_a_text_that_no_rule_reads_only_that_it_was_told_counts() {
+        let mut outlines = Outlines::default();
+        let mut class_of = |serial: Option<&str>, class| {
+            outlines.begin();
+            outlines.serves("lwm2m");
+            if let Some(serial) = serial {
+                outlines.said(Attribute::Serial, "lwm2m.serial_number", serial, Confidence::Seen, (Timestamp(1), 1));
+            }
+            outlines.class(|| Some(class))
+        };
+        assert_eq!(class_of(Some("8A-1520-0417"), "concluded"), Some("concluded"));
+        assert_eq!(class_of(Some("8A-1520-0418"), "remembered"), Some("concluded"));
+        assert_eq!(class_of(None, "another outline"), Some("another outline"));
     }
 
     #[test]

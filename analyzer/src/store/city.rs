@@ -1,23 +1,24 @@
 //! A store in use: opened, checked, read into memory, added to.
 
 use super::contents::{Added, Changed, Contents, Run};
+use super::credentials::{self, Kept};
 use super::journal::{self, Recovered, Write};
 use super::on_disk::OnDisk;
 use super::record::{seal, unseal};
 use super::{STORE_VERSION, Store, StoreError, Tree};
 use crate::engine::Report;
+use crate::hot::digest::{DigestKey, KEY_BYTES};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Bytes that a store may take: a million devices of some 2 KB each, times three for the engine's own room.
 pub const MAX_BYTES: u64 = 8 << 30;
 
 /// Damaged records that are named; further ones are counted.
 pub const DAMAGED_NAMED: usize = 20;
-
-/// Bytes of the digest key.
-const DIGEST_KEY: usize = 32;
 
 const ABOUT: &[u8] = b"about";
 const KEY: &[u8] = b"digest_key";
@@ -119,6 +120,10 @@ impl City {
         each(store_ref, Tree::Checks, &mut damaged, |check: crate::findings::kept::KeptCheck| {
             contents.checks.insert((check.device, check.check.clone()), check);
         })?;
+        each(store_ref, Tree::Credentials, &mut damaged, |kept: Kept| {
+            let (device, presented) = kept.into_presented();
+            contents.credentials.insert(device, presented);
+        })?;
         let (damaged_count, damaged) = (damaged.count, damaged.named);
         Ok(Self { path: path.into(), store, about, contents, damaged, damaged_count, recovered, limit })
     }
@@ -136,6 +141,28 @@ impl City {
     /// Records that could not be used: the first of them, and how many in all.
     pub fn damaged(&self) -> (&[DamagedRecord], u64) {
         (&self.damaged, self.damaged_count)
+    }
+
+    /// The key under which a run that is to be added digests credentials. A store that has none yet gets one. `None` where it is damaged:
+    /// then it counts among the damaged records, and no credential is digested, since digests under another key would compare with none.
+    ///
+    /// # Errors
+    /// What the engine answers; no randomness for a new key.
+    pub fn digest_key(&mut self) -> Result<Option<Arc<DigestKey>>, StoreError> {
+        let Some(sealed) = self.store.get(Tree::Meta, KEY)?.map(Zeroizing::new) else {
+            let key = make_key(self.store.as_mut())?;
+            self.store.flush()?;
+            return Ok(Some(Arc::new(key)));
+        };
+        let key = unseal::<String>(Tree::Meta, KEY, &sealed).map(Zeroizing::new);
+        match key.and_then(|text| credentials::key_from_hex(&text)) {
+            Ok(key) => Ok(Some(Arc::new(key))),
+            Err(damage) => {
+                self.damaged_count += 1;
+                self.damaged.push(DamagedRecord { tree: Tree::Meta, key: key_text(Tree::Meta, KEY), what: damage.to_string() });
+                Ok(None)
+            }
+        }
     }
 
     /// What the last process left under way.
@@ -170,10 +197,7 @@ impl City {
 
 /// Makes what every store has.
 fn begin(store: &mut dyn Store, site: &str) -> Result<About, StoreError> {
-    let mut key = [0; DIGEST_KEY];
-    getrandom::fill(&mut key).map_err(|error| StoreError::Random(error.to_string()))?;
-    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    store.put(Tree::Meta, KEY, &seal(Tree::Meta, KEY, &key))?;
+    make_key(store)?;
     let about = About {
         store_version: STORE_VERSION,
         site: site.into(),
@@ -183,6 +207,16 @@ fn begin(store: &mut dyn Store, site: &str) -> Result<About, StoreError> {
     store.put(Tree::Meta, ABOUT, &seal(Tree::Meta, ABOUT, &about))?;
     store.flush()?;
     Ok(about)
+}
+
+/// Makes the key of digests. The folder is its owner's alone, and so is what lies in it.
+fn make_key(store: &mut dyn Store) -> Result<DigestKey, StoreError> {
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    getrandom::fill(key.as_mut()).map_err(|error| StoreError::Random(error.to_string()))?;
+    let key = DigestKey::new(&mut key);
+    let sealed = Zeroizing::new(seal(Tree::Meta, KEY, &*credentials::key_to_hex(&key)));
+    store.put(Tree::Meta, KEY, &sealed)?;
+    Ok(key)
 }
 
 fn writes(contents: &Contents, run: u32, changed: &Changed) -> Vec<Write> {
@@ -197,7 +231,11 @@ fn writes(contents: &Contents, run: u32, changed: &Changed) -> Vec<Write> {
         let (device, check) = key;
         write(Tree::Checks, format!("{device}/{check}").into_bytes(), contents.checks.get(key))
     });
-    runs.into_iter().chain(devices).chain(findings).chain(checks).collect()
+    let credentials = changed.credentials.iter().map(|id| {
+        let kept = contents.credentials.get(id).map(|presented| Kept::new(*id, presented));
+        write(Tree::Credentials, id.0.to_be_bytes().to_vec(), kept.as_ref())
+    });
+    runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).collect()
 }
 
 #[derive(Default)]

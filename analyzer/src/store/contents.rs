@@ -6,6 +6,7 @@ use crate::findings::actions::{Action, actions};
 use crate::findings::judge::Outcome;
 use crate::findings::kept::{KeptCheck, KeptFinding};
 use crate::inventory::merge::{self, Counting};
+use crate::inventory::presented::{self, PresentedCredential};
 use crate::inventory::{Device, DeviceId, when};
 use citytap_sensor::capture::CaptureInfo;
 use citytap_sensor::time::Timestamp;
@@ -24,6 +25,8 @@ pub struct Contents {
     pub checks: BTreeMap<(DeviceId, String), KeptCheck>,
     /// What was added, by number.
     pub runs: BTreeMap<u32, Run>,
+    /// What devices presented, as keyed digests: for the store and whoever shares its key, never for an export.
+    pub credentials: BTreeMap<DeviceId, Vec<PresentedCredential>>,
 }
 
 /// A run that was added: what it read, what it saw, what made it.
@@ -117,6 +120,8 @@ pub struct Changed {
     pub findings: BTreeSet<String>,
     /// Answers.
     pub checks: BTreeSet<(DeviceId, String)>,
+    /// What devices presented.
+    pub credentials: BTreeSet<DeviceId>,
 }
 
 impl Contents {
@@ -168,7 +173,13 @@ impl Contents {
         let mut added = Added { run: run.number, ..Added::default() };
         let now = self.add_devices(report.inventory.devices().map(|device| (device.id, device)).collect(), counting, &mut added);
         self.move_answers(&now, &mut added);
+        self.move_credentials(&now, &mut added);
         let device = |id: DeviceId| now.get(&id).copied().unwrap_or(id);
+        let (presented, shed) = report.inventory.presented();
+        added.dropped += shed;
+        for (id, presented) in presented {
+            self.add_credentials(device(id), presented, counting, &mut added);
+        }
         let open: BTreeSet<String> = self.open_findings().iter().map(|finding| finding.id.clone()).collect();
         for check in &report.judgement.checks {
             self.add_check(KeptCheck::new(check, device(check.device), run.last_packet), &mut added);
@@ -248,6 +259,20 @@ impl Contents {
         }
     }
 
+    fn move_credentials(&mut self, now: &HashMap<DeviceId, DeviceId>, added: &mut Added) {
+        let moved: Vec<DeviceId> = self.credentials.keys().filter(|id| now.contains_key(id)).copied().collect();
+        for id in moved {
+            let Some(presented) = self.credentials.remove(&id) else { continue };
+            added.changed.credentials.insert(id);
+            self.add_credentials(now.get(&id).copied().unwrap_or(id), presented, Counting::Sum, added);
+        }
+    }
+
+    fn add_credentials(&mut self, device: DeviceId, new: Vec<PresentedCredential>, counting: Counting, added: &mut Added) {
+        added.changed.credentials.insert(device);
+        added.dropped += presented::join(self.credentials.entry(device).or_default(), new, counting);
+    }
+
     fn add_check(&mut self, check: KeptCheck, added: &mut Added) {
         let key = (check.device, check.check.clone());
         added.changed.checks.insert(key.clone());
@@ -267,5 +292,40 @@ impl Contents {
                 self.findings.insert(finding.id.clone(), finding);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hot::digest::CredentialDigest;
+    use crate::inventory::Sighting;
+    use citytap_sensor::observation::CredentialKind;
+
+    fn presented(digest: u8, at: u64) -> PresentedCredential {
+        let seen = Timestamp(at);
+        PresentedCredential {
+            kind: CredentialKind::Token,
+            digest: CredentialDigest::from_store([digest; 16]),
+            seen: Sighting { first_frame: at, first_seen: seen, last_frame: at, last_seen: seen, count: 1 },
+            last_accepted: None,
+            last_refused: None,
+        }
+    }
+
+    #[test]
+    fn what_a_device_presented_goes_with_it_to_its_new_id() {
+        let [old, other, new] = [1, 2, 3].map(DeviceId);
+        let mut contents = Contents::default();
+        contents.credentials.insert(old, vec![presented(1, 10), presented(2, 20)]);
+        contents.credentials.insert(other, vec![presented(2, 30)]);
+        contents.credentials.insert(new, vec![presented(3, 40)]);
+        let mut added = Added::default();
+        contents.move_credentials(&[(old, new), (other, new)].into(), &mut added);
+        assert_eq!(contents.credentials.keys().collect::<Vec<_>>(), [&new]);
+        let counts: Vec<_> = contents.credentials[&new].iter().map(|one| (one.seen.first_frame, one.seen.count)).collect();
+        assert_eq!(counts, [(10, 1), (20, 2), (40, 1)]);
+        // What stands nowhere any more is removed from the store.
+        assert_eq!(added.changed.credentials, [old, other, new].into());
     }
 }

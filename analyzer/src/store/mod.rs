@@ -6,6 +6,7 @@
 //!   misplaced value is told from a good one. A damaged record is reported with its key, passed over and counted.
 //! - [`journal`] makes many writes one: a run is in the store whole or not at all, whatever moment the process is killed at.
 //! - [`contents`] is what a store says, in memory, and how a run is added to it. Memory is the authority; indexes are made at open.
+//! - [`credentials`] is what devices presented, as digests under the store's own key. Key and digests stand here and nowhere else.
 //! - [`City`] joins them.
 //!
 //! sled is used for what it does well (references/crates.md §4): plain inserts, never a large batch, an explicit flush, a bound on its
@@ -14,6 +15,7 @@
 
 pub mod city;
 pub mod contents;
+pub mod credentials;
 pub mod in_memory;
 pub mod journal;
 pub mod on_disk;
@@ -44,11 +46,14 @@ pub enum Tree {
     Checks,
     /// Writes that wait to be applied.
     Journal,
+    /// Keyed digests of the credentials that devices presented, by device.
+    Credentials,
 }
 
 impl Tree {
-    /// All of them.
-    pub const ALL: [Tree; 6] = [Tree::Meta, Tree::Runs, Tree::Devices, Tree::Findings, Tree::Checks, Tree::Journal];
+    /// All of them. The journal names a tree by its place here, so new ones come last.
+    pub const ALL: [Tree; 7] =
+        [Tree::Meta, Tree::Runs, Tree::Devices, Tree::Findings, Tree::Checks, Tree::Journal, Tree::Credentials];
 
     /// Its name on disk.
     pub fn name(self) -> &'static str {
@@ -59,6 +64,7 @@ impl Tree {
             Tree::Findings => "findings",
             Tree::Checks => "checks",
             Tree::Journal => "journal",
+            Tree::Credentials => "credentials",
         }
     }
 }

@@ -344,6 +344,11 @@ impl Body {
         if matches!(verdict, Asked::Nobody) || is_full {
             let undecoded: usize = probing.held.iter().map(|held| held.bytes.len()).sum();
             env.counters.add(Counter::UndecodedBytes, (undecoded + bytes.len()) as u64);
+            if channel != Channel::Datagram {
+                // Whoever takes the stream later begins in its middle.
+                let gone = probing.held.iter().map(|held| held.sender_is_low).chain([sender_is_low]);
+                gone.for_each(|side_is_low| probing.lost[usize::from(!side_is_low)] = true);
+            }
             probing.held.clear();
         } else {
             let (place, time, now) = (*env.place, env.time, env.now);
@@ -465,5 +470,107 @@ impl StreamSink for Feeder<'_, '_> {
 
     fn gap(&mut self, missing: Option<u64>) {
         self.body.lose(self.sender_is_low, missing, &mut self.env);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::Endpoint;
+    use crate::protocols::{AfterGap, Hooks, Input, Step};
+    use crate::testing::Lines;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    crate::anomalies! {
+        /// Bytes before those that are shown are missing.
+        MISSING = "letters.missing",
+        /// Bytes are shown.
+        SHOWN = "letters.shown",
+    }
+
+    /// Messages begin with `!`; `?` could become one.
+    static LETTERS: DecoderSpec = DecoderSpec {
+        name: "letters",
+        title: "Letters",
+        documents: &[],
+        hooks: Hooks { tcp: true, udp: true, ..Hooks::NONE },
+        max_message: 16,
+        probe: |input| match input.bytes.first() {
+            Some(b'!') => Probe::Strong(None),
+            Some(b'?') => Probe::Incomplete,
+            _ => Probe::No,
+        },
+        create: || Box::new(Letters),
+        records: &[],
+        anomalies: ALL,
+        identities: &[],
+        bounds: &[],
+    };
+
+    struct Letters;
+
+    impl Decoder for Letters {
+        fn message(&mut self, input: Input<'_>, cx: &mut Cx<'_>) -> Step {
+            cx.anomaly(input.direction, &SHOWN);
+            Step::Consumed(input.bytes.len())
+        }
+
+        fn gap(&mut self, direction: Direction, _missing: Option<u64>, cx: &mut Cx<'_>) -> AfterGap {
+            cx.anomaly(direction, &MISSING);
+            AfterGap::Resume
+        }
+    }
+
+    /// What is seen of pieces, each with whether the client sent it.
+    fn seen_of(transport: Transport, pieces: &[(bool, &[u8])]) -> Vec<String> {
+        let end = |last, port| Endpoint { ip: IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)), port };
+        let info = FlowInfo {
+            id: 1,
+            network: 0,
+            transport,
+            client: end(1, 50_000),
+            server: end(2, 9_000),
+            client_mac: None,
+            server_mac: None,
+            vlan: None,
+            oriented: true,
+        };
+        let channel = if transport == Transport::Tcp { Channel::Stream(0) } else { Channel::Datagram };
+        let decoders = Decoders::new(&[&LETTERS]);
+        let (mut lines, mut counters, mut place) = (Lines::default(), Counters::default(), Place { frame: 0, sequence: 0 });
+        let mut flow = Flow::new(info, true, Timestamp(0));
+        for (from_client, bytes) in pieces {
+            let mut env = Env {
+                observer: &mut lines,
+                counters: &mut counters,
+                place: &mut place,
+                time: Timestamp(0),
+                now: Timestamp(0),
+                decoders: &decoders,
+            };
+            flow.body.feed(*from_client, bytes, channel, true, &mut env);
+        }
+        lines.0
+    }
+
+    #[test]
+    fn a_decoder_is_told_of_bytes_that_nobody_recognised() {
+        let seen = |pieces: &[(bool, &[u8])]| seen_of(Transport::Tcp, pieces);
+        assert_eq!(seen(&[(true, b"!")]), [">  !letters.shown"]);
+        assert_eq!(seen(&[(true, b"x"), (true, b"!")]), [">  !letters.missing", ">  !letters.shown"]);
+        // Only the side whose bytes went misses something.
+        assert_eq!(seen(&[(true, b"x"), (false, b"!")]), [">  !letters.missing", "<  !letters.shown"]);
+        // What waited on the other side goes with them.
+        let both = [">  !letters.missing", "<  !letters.missing", ">  !letters.shown"];
+        assert_eq!(seen(&[(true, b"?"), (false, b"x"), (true, b"!")]), both);
+        // What waits until it is recognised is not missing.
+        assert_eq!(seen(&[(false, b"?"), (true, b"!")]), ["<  !letters.shown", ">  !letters.shown"]);
+        let full = [b'?'; limits::PROBE_BYTES + 1];
+        assert_eq!(seen(&[(true, &full), (false, b"!")]), [">  !letters.missing", "<  !letters.shown"]);
+    }
+
+    #[test]
+    fn a_datagram_misses_nothing_of_those_before() {
+        assert_eq!(seen_of(Transport::Udp, &[(true, b"x"), (true, b"!")]), [">  !letters.shown"]);
     }
 }

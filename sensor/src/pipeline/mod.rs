@@ -2,6 +2,7 @@
 //!
 //! A shard sees all packets of its IP pairs in order, whoever runs it; everything it keeps is bounded per shard.
 
+mod cut;
 mod flow;
 
 use crate::counters::{Counter, Counters};
@@ -15,6 +16,7 @@ use crate::protocols::{Channel, DecoderSpec, Decoders};
 use crate::time::Timestamp;
 use crate::transport::reassembly::{Budget, HalfStream};
 use crate::transport::segment::{TcpHeader, UdpHeader};
+use cut::Unjudged;
 use flow::{Env, Feeder, Flow};
 use std::sync::Arc;
 
@@ -145,6 +147,12 @@ impl<O: Observer> Shard<O> {
             return;
         }
         let mut place = Place { frame: packet.frame, sequence: 0 };
+        if packet.layers.missing > 0 {
+            let mut observer = Unjudged::new(&mut self.observer);
+            let mut env = env(&mut observer, &mut self.counters, &mut place, packet, &self.decoders);
+            flow.body.feed(ends.sender_is_low, payload, Channel::Datagram, true, &mut env);
+            return observer.count(&mut self.counters);
+        }
         let mut env = env(&mut self.observer, &mut self.counters, &mut place, packet, &self.decoders);
         flow.body.feed(ends.sender_is_low, payload, Channel::Datagram, true, &mut env);
     }

@@ -242,13 +242,20 @@ impl<'a> Building<'a> {
 
     /// The server of a name that was assigned there, that showed itself, and that is reached through it.
     fn own_server(&self, node: &Node) -> Option<NodeId> {
-        if node.key.kind.strength != Strength::Assigned || node.presence == Presence::Mentioned {
+        if node.presence == Presence::Mentioned {
+            return None;
+        }
+        let server = self.server_of(node)?;
+        node.statements.iter().any(|statement| statement.what == What::Via { other: server }).then_some(server)
+    }
+
+    /// The server of a name that was assigned there.
+    fn server_of(&self, node: &Node) -> Option<NodeId> {
+        if node.key.kind.strength != Strength::Assigned {
             return None;
         }
         let Some(ServerKey::Address(server)) = node.key.at else { return None };
-        let key = IdentityKey::new(&Identity::ip(server), node.key.network);
-        let server = self.table.find(&key)?;
-        node.statements.iter().any(|statement| statement.what == What::Via { other: server }).then_some(server)
+        self.table.find(&IdentityKey::new(&Identity::ip(server), node.key.network))
     }
 }
 

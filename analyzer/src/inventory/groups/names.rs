@@ -2,10 +2,10 @@
 
 use super::spans::at_once;
 use super::{Building, Derived, Edge, Refusal, Refused, Vertex, is_exclusive};
-use crate::inventory::is_path;
 use crate::inventory::table::{Node, NodeId, Stamp, What};
+use crate::inventory::{ANY_NAME, is_path};
 use citytap_sensor::observation::identity::IP;
-use citytap_sensor::observation::{Attribute, Confidence, Lifetime, Role, Strength};
+use citytap_sensor::observation::{Attribute, Confidence, Lifetime, Presence, Role, Strength};
 
 impl<'a> Building<'a> {
     /// Rules 1 and 4: names that are linked to addresses, and to each other.
@@ -63,33 +63,34 @@ impl<'a> Building<'a> {
 
     /// Rule 3: names assigned at a server and reached through it.
     pub(super) fn names_at_servers(&mut self) {
-        let mut behind: Vec<(NodeId, &'a Node, NodeId)> = Vec::new();
-        for (server, name, node) in self.nodes().filter_map(|(id, node)| Some((self.own_server(node)?, id, node))) {
-            behind.push((server, node, name));
+        let mut at_servers: Vec<(NodeId, &'a Node, NodeId)> = Vec::new();
+        for (name, node) in self.nodes() {
+            // A name that nothing was heard from is no device, but tells that the server does not answer under every name.
+            let missing = node.presence == Presence::Mentioned;
+            let server = if missing { self.server_of(node) } else { self.own_server(node) };
+            at_servers.extend(server.map(|server| (server, node, name)));
         }
-        behind.sort_unstable_by(|a, b| (a.0, a.1.key.kind.name, &a.1.key).cmp(&(b.0, b.1.key.kind.name, &b.1.key)));
-        for names in behind.chunk_by(|a, b| a.0 == b.0 && a.1.key.kind == b.1.key.kind) {
-            let lone = names.len() == 1;
-            let (mut first, mut last) = (None::<Stamp>, None::<Stamp>);
-            for &(server, node, name) in names {
-                first = Some(first.map_or(node.first, |first| first.min(node.first)));
-                last = Some(last.map_or(node.last, |last| last.max(node.last)));
-                if lone {
-                    let basis = "the only name of its kind at this server";
-                    let b = self.at(server, node.last);
-                    self.edges.push(Edge {
-                        addresses: false,
-                        confidence: Confidence::Likely,
-                        first: node.first,
-                        last: node.last,
-                        a: name,
-                        b,
-                        basis,
-                    });
-                }
+        at_servers.sort_unstable_by(|a, b| (a.0, a.1.key.kind.name, &a.1.key).cmp(&(b.0, b.1.key.kind.name, &b.1.key)));
+        for names in at_servers.chunk_by(|a, b| a.0 == b.0 && a.1.key.kind == b.1.key.kind) {
+            let there = || names.iter().filter(|(_, node, _)| node.presence != Presence::Mentioned);
+            let count = there().count();
+            let (Some(first), Some(last), Some(&(server, ..))) =
+                (there().map(|(_, node, _)| node.first).min(), there().map(|(_, node, _)| node.last).max(), names.first())
+            else {
+                continue;
+            };
+            let any_name = count > ANY_NAME && count == names.len();
+            if count > 1 {
+                let what = if any_name { Role::AnswersAnyName } else { Role::Bridge };
+                self.roles.push(Derived { vertex: self.at(server, last), what, first, last });
             }
-            if let (false, Some(first), Some(last), Some(&(server, ..))) = (lone, first, last, names.first()) {
-                self.roles.push(Derived { vertex: self.at(server, last), what: Role::Bridge, first, last });
+            if count > 1 && !any_name {
+                continue;
+            }
+            let basis = if any_name { "the server answers under any name" } else { "the only name of its kind at this server" };
+            for &(_, node, name) in there() {
+                let (first, last, b) = (node.first, node.last, self.at(server, node.last));
+                self.edges.push(Edge { addresses: false, confidence: Confidence::Likely, first, last, a: name, b, basis });
             }
         }
     }

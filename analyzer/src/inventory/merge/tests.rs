@@ -129,6 +129,43 @@ fn a_run_can_show_that_two_known_devices_are_one() {
 }
 
 #[test]
+fn what_two_runs_call_a_peer_at_one_time_does_not_depend_on_their_order() {
+    let seen =
+        |last: u64| Sighting { first_frame: 1, first_seen: Timestamp(1), last_frame: last, last_seen: Timestamp(last), count: 1 };
+    let peer = |called: &str, last| PeerSeen {
+        device: Some(DeviceId(7)),
+        peer: called.into(),
+        protocol: "mqtt".into(),
+        side: "client".into(),
+        seen: seen(last),
+    };
+    let via = |called: &str, last| ViaSeen { device: Some(DeviceId(7)), via: called.into(), seen: seen(last) };
+    let certificate = |issuer: &str| CertificateSeen {
+        spki_sha256: "00".into(),
+        subject: "CN=a".into(),
+        issuer: issuer.into(),
+        not_before: 1,
+        not_after: 2,
+        seen: seen(9),
+    };
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let names = [("ip:10.0.0.9", 8), ("ip:10.0.0.7", 9), ("mac:020000000001", 9)];
+        let (mut peers, mut vias, mut certificates) = (Vec::new(), Vec::new(), Vec::new());
+        for (called, last) in order.map(|at| names[at]) {
+            join(&mut peers, &[peer(called, last)], Counting::Sum);
+            join(&mut vias, &[via(called, last)], Counting::Sum);
+            join(&mut certificates, &[certificate(called)], Counting::Sum);
+        }
+        assert_eq!((peers.len(), peers[0].peer.as_str(), vias[0].via.as_str()), (1, names[2].0, names[2].0), "{order:?}");
+        // Two certificates over one key are two.
+        assert_eq!(
+            certificates.iter().map(|seen| seen.issuer.as_str()).collect::<Vec<_>>(),
+            [names[1].0, names[0].0, names[2].0]
+        );
+    }
+}
+
+#[test]
 fn long_lists_lose_what_was_not_seen_for_longest() {
     let object = |number: u64| ObjectSeen {
         kind: "a.topic".into(),

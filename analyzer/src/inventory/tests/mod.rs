@@ -1,6 +1,7 @@
 //! A small world to state facts in, and the situations that the inventory must get right.
 
 mod bounds;
+mod credentials;
 mod order;
 mod situations;
 mod views;

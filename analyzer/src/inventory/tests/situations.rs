@@ -80,6 +80,51 @@ fn a_modbus_unit_behind_a_gateway_is_its_own_and_a_lone_unit_is_the_server() {
     assert_eq!(world.device(&unit("10.0.0.2", 1)).id, alone);
 }
 
+/// A scan in which all of these units answer, and perhaps one is missing.
+fn scan(units: std::ops::RangeInclusive<u64>, missing: Option<u64>) -> World {
+    let mut world = World::new();
+    let server = ip("10.0.0.2");
+    world.tell(0, [proved(&server), service(&server, "modbus", 502)]);
+    for number in units {
+        world.tell(10 * number, behind("10.0.0.2", number));
+    }
+    world.tell(5, missing.map(|number| identity(&unit("10.0.0.2", number), Presence::Mentioned)));
+    world
+}
+
+#[test]
+fn a_server_that_answers_under_any_unit_is_one_device_and_says_so() {
+    let mut world = scan(1..=247, None);
+    world.tell(3000, [says(&unit("10.0.0.2", 77), Attribute::Vendor, "Wago", "modbus.vendor_name")]);
+    assert_eq!(world.0.count(), (1, 0));
+    let device = world.device(&ip("10.0.0.2"));
+    assert_eq!(device.id, world.device(&unit("10.0.0.2", 200)).id);
+    assert_eq!((device.identities.len(), device.via.len(), device.vendor.as_deref()), (248, 0, Some("WAGO")));
+    let roles: Vec<&str> = device.roles.iter().map(|role| role.role.as_str()).collect();
+    assert_eq!(roles, ["answers_any_name"]);
+    // What it was taken for while the scan was under way.
+    let before = scan(1..=100, None);
+    assert_eq!((before.0.count().0, before.device(&unit("10.0.0.2", 7)).via.len()), (101, 1));
+}
+
+#[test]
+fn units_that_a_gateway_tells_apart_are_devices_of_their_own() {
+    let gateway = scan(1..=40, Some(41));
+    assert_eq!(gateway.0.count().0, 41, "the missing one is not listed");
+    let mut park = scan(1..=246, None);
+    assert_eq!(park.0.count().0, 1);
+    let one = park.device(&ip("10.0.0.2")).id;
+    // One that turns out to be missing undoes the merge, and what the device was called still leads to a device.
+    park.tell(9000, [identity(&unit("10.0.0.2", 247), Presence::Mentioned)]);
+    assert_eq!(park.0.count().0, 247);
+    assert!(park.0.device(one).is_some());
+    assert!(park.device(&ip("10.0.0.2")).roles.iter().any(|role| role.role == "bridge"));
+    // Names missing at another server say nothing.
+    let mut other = scan(1..=246, None);
+    other.tell(9000, [proved(&ip("10.0.0.3")), identity(&unit("10.0.0.3", 9), Presence::Mentioned)]);
+    assert_eq!(other.0.count().0, 2);
+}
+
 #[test]
 fn a_unit_that_never_answered_is_not_counted() {
     let mut world = World::new();

@@ -106,6 +106,34 @@ fn a_device_read_back_from_its_json_is_the_same() {
 }
 
 #[test]
+fn what_a_device_lists_of_itself_gives_its_class() {
+    let of = |objects: &[(&'static str, &str)]| {
+        let mut world = World::new();
+        world.tell(0, [proved(&dev_eui(1))]);
+        world.tell(1, objects.iter().map(|(kind, name)| object(&dev_eui(1), kind, name)));
+        let class = world.device(&dev_eui(1)).class.map(|class| class.id);
+        assert_eq!(world.0.classes().to_vec(), [class.as_deref()], "{objects:?}");
+        (class, world.device(&dev_eui(1)).product)
+    };
+    let class = |objects: &[(&'static str, &str)]| of(objects).0.unwrap_or_default();
+    let entities = [
+        ("home_assistant.component", "sensor"),
+        ("home_assistant.device_class", "sensor/temperature"),
+        ("home_assistant.device_class", "sensor/humidity"),
+    ];
+    assert_eq!(class(&entities), "climate_sensor");
+    assert_eq!(class(&entities[..2]), "");
+    let plug = [("home_assistant.component", "switch"), ("home_assistant.device_class", "switch/outlet")];
+    assert_eq!(class(&plug), "switch");
+    assert_eq!(class(&[("coap.resource_type", "core.rd"), ("coap.resource_type", "core.rd-lookup-ep")]), "server");
+    let metrics =
+        [("sparkplug.metric", "Node Control/Rebirth"), ("sparkplug.metric", "Inputs/Pump 1"), ("sparkplug.metric", "A")];
+    assert_eq!(class(&metrics), "");
+    assert_eq!(class(&[metrics.as_slice(), &[("modbus.function", "90")]].concat()), "pump_plc");
+    assert_eq!(of(&[("home_assistant.origin", "ESPHome")]).1.as_deref(), Some("ESPHome"));
+}
+
+#[test]
 fn the_id_is_of_the_site_and_the_founding_name() {
     let mut world = World::new();
     world.tell(0, [proved(&dev_eui(1))]);

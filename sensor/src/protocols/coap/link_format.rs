@@ -1,6 +1,13 @@
 //! CoRE Link Format (RFC 6690): `</a>;rt="x";if="y";ct=40;obs,</b>`.
 
+use smallvec::SmallVec;
 use std::borrow::Cow;
+
+/// Different resource types of one document that are told: a device has a few, and what it is shows in the first.
+pub const RESOURCE_TYPES: usize = 16;
+
+/// Longest resource type that is told, bytes: they are words, or URIs of a registry (RFC 6690 §7.4).
+pub const RESOURCE_TYPE_BYTES: usize = 128;
 
 /// One link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +81,23 @@ pub fn links(document: &str) -> impl Iterator<Item = Result<Link<'_>, ()>> {
     })
 }
 
+/// The different resource types (`rt`, RFC 6690 §3.1: words separated by spaces) of the resources that the author of a document has itself, the
+/// first [`RESOURCE_TYPES`] of them: a whole URI is a resource of another server.
+pub fn resource_types(document: &str) -> SmallVec<[&str; RESOURCE_TYPES]> {
+    let own = links(document).flatten().filter(|link| !link.target.contains("://"));
+    let types = own.filter_map(|link| link.attribute("rt")).flat_map(str::split_ascii_whitespace);
+    let mut found = SmallVec::new();
+    for resource_type in types.filter(|text| text.len() <= RESOURCE_TYPE_BYTES) {
+        if found.len() >= RESOURCE_TYPES {
+            break;
+        }
+        if !found.contains(&resource_type) {
+            found.push(resource_type);
+        }
+    }
+    found
+}
+
 /// A document as text; bytes that are no UTF-8 are replaced.
 pub fn text(payload: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(payload)
@@ -97,6 +121,17 @@ mod tests {
     fn separators_within_quotes() {
         let all: Vec<_> = links("</a>;title=\"x,y;\\\"z\";ct=0,</b>").map(Result::unwrap).collect();
         assert_eq!((all.len(), all[0].attribute("ct"), all[1].target), (2, Some("0"), "/b"));
+    }
+
+    #[test]
+    fn resource_types_are_told_once_and_bounded() {
+        let types =
+            resource_types("</a>;rt=\"temperature-c  core.s\",</b>;rt=core.s,</c>;ct=0,<coap://h/d>;rt=\"light\",</e>;rt=\"\"");
+        assert_eq!(types.as_slice(), ["temperature-c", "core.s"]);
+        let long = "x".repeat(RESOURCE_TYPE_BYTES);
+        assert_eq!(resource_types(&format!("</a>;rt={long}y,</b>;rt={long}")).as_slice(), [long.as_str()]);
+        let many: Vec<String> = (0..100).map(|at| format!("</{at}>;rt=t{at}")).collect();
+        assert_eq!(resource_types(&many.join(",")).len(), RESOURCE_TYPES);
     }
 
     #[test]

@@ -88,6 +88,12 @@ pub static SPEC: DecoderSpec = DecoderSpec {
         },
         Bound { name: "body_stretches", value: blockwise::STRETCHES, reason: "losses are a few blocks at a time" },
         Bound { name: "links", value: payload::LINKS, reason: "a constrained server describes some dozens of resources" },
+        Bound { name: "resource_types", value: link_format::RESOURCE_TYPES, reason: "what a device is shows in the first types" },
+        Bound {
+            name: "resource_type_bytes",
+            value: link_format::RESOURCE_TYPE_BYTES,
+            reason: "they are words, or URIs of a registry",
+        },
     ],
 };
 
@@ -164,10 +170,8 @@ impl Coap {
             return if self.is_foreign(true) { Step::GiveUp } else { Step::Skip(frame.total) };
         }
         let Some(bytes) = input.bytes.get(..total) else { return Step::Need(total) };
-        let sane = wire::framed(bytes, frame.prefix)
-            .is_ok_and(|message| message.code.name().is_some() && message.options().all(|option| option.is_ok()));
-        self.reliable(bytes, frame.prefix, input.direction, cx);
-        if self.is_foreign(!sane) { Step::GiveUp } else { Step::Consumed(total) }
+        let is_sane = self.reliable(bytes, frame.prefix, input.direction, cx);
+        if self.is_foreign(!is_sane) { Step::GiveUp } else { Step::Consumed(total) }
     }
 
     /// Counts messages in a row that make no sense; so many of them are another protocol.
@@ -180,11 +184,13 @@ impl Coap {
         if input.bytes.first().is_some_and(|first| first >> 4 != 0) {
             cx.anomaly(input.direction, &anomalies::WEBSOCKET_LENGTH);
         }
+        // The subprotocol was agreed on: what makes no sense is broken, not foreign.
         self.reliable(input.bytes, 1, input.direction, cx);
         Step::Consumed(input.bytes.len())
     }
 
-    fn reliable(&mut self, bytes: &[u8], prefix: usize, direction: Direction, cx: &mut Cx<'_>) {
+    /// Takes a whole message of a reliable transport. Answers whether it makes sense as CoAP.
+    fn reliable(&mut self, bytes: &[u8], prefix: usize, direction: Direction, cx: &mut Cx<'_>) -> bool {
         match wire::framed(bytes, prefix) {
             Ok(message) => {
                 if let Some(begun) = self.begun.get_mut(direction.index()) {
@@ -194,8 +200,12 @@ impl Coap {
                     *begun = Begun::Running;
                 }
                 self.session.message(&message, bytes, direction, cx);
+                message.code.name().is_some() && message.options().all(|option| option.is_ok())
             }
-            Err(fault) => cx.anomaly(direction, anomaly_of(fault)),
+            Err(fault) => {
+                cx.anomaly(direction, anomaly_of(fault));
+                false
+            }
         }
     }
 }

@@ -127,7 +127,10 @@ pub fn tell_resources(hint: &Hint<'_>, payload: &[u8], direction: Direction, cx:
             cx.count(Counter::SessionEntriesDropped, 1);
         }
     }
-    let facts: Vec<Fact<'_>> =
-        links.iter().map(|link| Fact::Object { id: server, kind: "coap.resource", name: Text::Str(link.path) }).collect();
+    let paths = links.iter().map(|link| Fact::Object { id: server, kind: "coap.resource", name: Text::Str(link.path) });
+    let types = link_format::resource_types(&document).into_iter();
+    let types = types.map(|name| Fact::Object { id: server, kind: "coap.resource_type", name: Text::Str(name) });
+    // Of a long list the inventory keeps the first: the types are few and say what the server is.
+    let facts: Vec<Fact<'_>> = types.chain(paths).collect();
     cx.emit(direction, &Resources { links: &links, total }, &facts, &anomalies);
 }

@@ -226,7 +226,7 @@ fn a_body_in_blocks_both_ways() {
     assert_eq!(
         exact[5],
         "< coap.resources {\"links\":[{\"path\":\"/a\",\"rt\":\"xy\",\"ct\":\"40\",\"obs\":true},{\"path\":\"/b\"}],\"total\":2} \
-         +object(ip:10.0.0.2 coap.resource /a) +object(ip:10.0.0.2 coap.resource /b)"
+         +object(ip:10.0.0.2 coap.resource_type xy) +object(ip:10.0.0.2 coap.resource /a) +object(ip:10.0.0.2 coap.resource /b)"
     );
 }
 

@@ -4,8 +4,9 @@
 //! device-based discovery), 2024.
 //!
 //! `<prefix>/<component>/[<node>/]<object>/config` with a JSON object becomes a `home_assistant.device` record once for each distinct device, and again
-//! when what is said about it changes. One client may describe any number of devices: each passes through that client. Entities and their
-//! states are left out; an empty payload, which removes an entity, says nothing here.
+//! when what is said about it changes. One client may describe any number of devices: each passes through that client. Of entities it is told which
+//! components (`light`, `sensor`) and device classes (`sensor/temperature`) a device has, once each; those for its upkeep (`entity_category`) say
+//! nothing of what it is. States are left out; an empty payload, which removes an entity, says nothing here.
 
 mod record;
 mod session;
@@ -30,6 +31,12 @@ crate::anomalies! {
     MALFORMED = "home_assistant.malformed_payload",
 }
 
+/// Entities of one message of device-based discovery that are looked at.
+pub const ENTITIES: usize = 64;
+
+/// Longest device class, bytes: the longest documented has 32.
+pub const DEVICE_CLASS_BYTES: usize = 40;
+
 /// The decoder.
 pub static SPEC: DecoderSpec = DecoderSpec {
     name: "home_assistant",
@@ -48,6 +55,8 @@ pub static SPEC: DecoderSpec = DecoderSpec {
             value: REMEMBERED,
             reason: "entities and devices of one bridge; those beyond are told again",
         },
+        Bound { name: "entities", value: ENTITIES, reason: "what a device is shows in its first entities" },
+        Bound { name: "device_class_bytes", value: DEVICE_CLASS_BYTES, reason: "the longest documented has 32" },
         Bound { name: "text_bytes", value: TEXT_BYTES, reason: "names and versions are shorter" },
     ],
 };

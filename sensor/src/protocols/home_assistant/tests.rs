@@ -1,5 +1,6 @@
 //! Tests of discovery payloads.
 
+use super::ENTITIES;
 use crate::protocols::mqtt::payload::testing::{delivered, published, survives};
 
 const SHORT: &[u8] = br#"{"~":"x","name":"Temperature","uniq_id":"u1","stat_t":"~/t","dev":{"ids":["esp-1","esp-one"],
@@ -50,6 +51,49 @@ fn twelve_devices_of_one_client_and_twenty_entities_of_one() {
     assert_eq!(published(&messages).len(), 1);
 }
 
+/// Objects that are told, without the device.
+fn objects(lines: &[String]) -> Vec<&str> {
+    let pieces = lines.iter().flat_map(|line| line.split(" +")).filter_map(|piece| piece.strip_prefix("object("));
+    pieces.filter_map(|piece| Some(piece.split_once("home_assistant.")?.1.trim_end_matches(')'))).collect()
+}
+
+#[test]
+fn every_kind_of_entity_of_a_device_is_told_once() {
+    let of = |rest: &str| format!(r#"{{"device":{{"identifiers":"d1","name":"Door 1"}}{rest}}}"#);
+    let told = |entities: &[(&str, &str)]| {
+        let payloads: Vec<(String, String)> = entities
+            .iter()
+            .enumerate()
+            .map(|(at, (component, rest))| (format!("homeassistant/{component}/d1/{at}/config"), of(rest)))
+            .collect();
+        let messages: Vec<(&str, &[u8])> = payloads.iter().map(|(topic, payload)| (topic.as_str(), payload.as_bytes())).collect();
+        published(&messages)
+    };
+    let lines = told(&[
+        ("sensor", r#","device_class":"battery""#),
+        ("binary_sensor", r#","dev_cla":"door""#),
+        ("binary_sensor", r#","device_class":"door""#),
+        ("sensor", r#","device_class":null"#),
+        ("light", ""),
+        // For settings and upkeep; no device class that Home Assistant could know.
+        ("switch", r#","entity_category":"config""#),
+        ("button", r#","ent_cat":"diagnostic""#),
+        ("sensor", r#","device_class":"No such class""#),
+    ]);
+    assert_eq!(
+        objects(&lines),
+        [
+            "component sensor",
+            "device_class sensor/battery",
+            "component binary_sensor",
+            "device_class binary_sensor/door",
+            "component light"
+        ]
+    );
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[1].starts_with(">  +object(home_assistant_device:d1@10.0.0.2 "), "{}", lines[1]);
+}
+
 #[test]
 fn a_new_version_is_told_again() {
     let newer = String::from_utf8_lossy(SHORT).replace("\"sw\":\"1.2\"", "\"sw\":\"1.3\"");
@@ -64,7 +108,10 @@ fn a_new_version_is_told_again() {
 
 #[test]
 fn device_based_discovery() {
-    let payload = br#"{"dev":{"ids":"ea334450945afc","name":"Kitchen","mf":"Bla","mdl":"xya"},"o":{"name":"bla2mqtt"},"cmps":{"a":{"p":"sensor"}}}"#;
+    let payload = br#"{"dev":{"ids":"ea334450945afc","name":"Kitchen","mf":"Bla","mdl":"xya"},"o":{"name":"bla2mqtt"},"cmps":{
+        "a":{"p":"sensor","dev_cla":"temperature","uniq_id":"a"},"b":{"platform":"sensor","device_class":"humidity","unique_id":"b"},
+        "c":{"p":"device_automation","atype":"trigger"},"d":{"p":"valve"},"e":{"p":"device","uniq_id":"e"},
+        "f":{"p":"lock","ent_cat":"config","uniq_id":"f"}}}"#;
     let lines = published(&[("homeassistant/device/0AFFD2/config", payload)]);
     assert!(
         lines[0].contains("\"component\":\"device\",\"object_id\":\"0AFFD2\",\"identifiers\":[\"ea334450945afc\"]"),
@@ -72,6 +119,28 @@ fn device_based_discovery() {
         lines[0]
     );
     assert!(lines[0].contains("Model=xya") && !lines[0].contains("Product="));
+    // An entity with nothing but its platform is being removed.
+    assert_eq!(
+        objects(&lines),
+        [
+            "origin bla2mqtt",
+            "component sensor",
+            "device_class sensor/temperature",
+            "device_class sensor/humidity",
+            "component device_automation"
+        ]
+    );
+}
+
+#[test]
+fn a_device_with_more_entities_than_are_looked_at() {
+    let entities: Vec<String> =
+        (0..100).map(|at| format!(r#""{at}":{{"p":"sensor","dev_cla":"class_{at}","uniq_id":"{at}"}}"#)).collect();
+    let payload = format!(r#"{{"dev":{{"ids":"x"}},"cmps":{{{}}}}}"#, entities.join(","));
+    let lines = published(&[("homeassistant/device/x/config", payload.as_bytes())]);
+    assert_eq!(objects(&lines).len(), 1 + ENTITIES);
+    let without = published(&[("homeassistant/device/x/config", br#"{"dev":{"ids":"x"},"cmps":null}"#)]);
+    assert_eq!((objects(&without).len(), without.len()), (0, 1));
 }
 
 #[test]

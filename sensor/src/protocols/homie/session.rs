@@ -97,8 +97,8 @@ fn say(device: &str, name: &str, origin: &Origin, input: &Input<'_>, cx: &mut Cx
     let id = tell(device, origin, &mut facts);
     match name {
         "$name" => attribute(&mut facts, id, Attribute::Name, value, "homie.value"),
-        "$fw/name" => attribute(&mut facts, id, Attribute::Application, value, "homie.value"),
-        "$fw/version" => attribute(&mut facts, id, Attribute::Firmware, value, "homie.value"),
+        "$fw/name" => attribute(&mut facts, id, Attribute::Application, value, "homie.fw_name"),
+        "$fw/version" => attribute(&mut facts, id, Attribute::Firmware, value, "homie.fw_version"),
         "$implementation" => attribute(&mut facts, id, Attribute::Product, value, "homie.value"),
         "$type" => attribute(&mut facts, id, Attribute::DeviceType, value, "homie.value"),
         "$mac" => {

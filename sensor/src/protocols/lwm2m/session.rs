@@ -32,6 +32,9 @@ pub const ENDPOINT_LENGTH: usize = 255;
 /// Content format of discovery.
 const LINK_FORMAT: u64 = 40;
 
+/// Resource type of the root of the data model (LwM2M, "Alternate Path").
+const ROOT_TYPE: &str = "oma.lwm2m";
+
 /// What the flow showed of its client.
 #[derive(Default)]
 pub struct Session {
@@ -188,7 +191,7 @@ impl Session {
                 let (name, confidence, field) = (Attribute::ProtocolVersion, Confidence::Seen, "lwm2m.version");
                 facts.push(Fact::Attribute { id: me, name, value: Text::Str(version), confidence, field });
             }
-            say_objects(&mut facts, me, &objects);
+            say_objects(&mut facts, me, &objects, &document);
         }
         let record = Register {
             message: role(message),
@@ -218,7 +221,7 @@ impl Session {
         let digest = hash(payload);
         if !message.is_response && !objects.is_empty() && self.registered != digest {
             self.registered = digest;
-            say_objects(&mut facts, me, &objects);
+            say_objects(&mut facts, me, &objects, &document);
         }
         if !message.is_response {
             self.say_active(&mut facts, known.as_ref(), cx);
@@ -594,7 +597,7 @@ fn mac_of(text: &str) -> Option<[u8; 6]> {
     Some([a, b, c, d, e, f])
 }
 
-fn say_objects<'a>(facts: &mut Facts<'a>, id: Identity<'a>, objects: &[Object<'_>]) {
+fn say_objects<'a>(facts: &mut Facts<'a>, id: Identity<'a>, objects: &[Object<'_>], document: &'a str) {
     let mut told: SmallVec<[u16; 16]> = SmallVec::new();
     for object in objects {
         if !told.contains(&object.object) {
@@ -602,6 +605,9 @@ fn say_objects<'a>(facts: &mut Facts<'a>, id: Identity<'a>, objects: &[Object<'_
             facts.push(Fact::Object { id, kind: "lwm2m.object", name: Text::Number(u64::from(object.object)) });
         }
     }
+    // A client may register resources of its own beside its objects. The type of the root says no more than that it is LwM2M.
+    let own = link_format::resource_types(document).into_iter().filter(|name| *name != ROOT_TYPE);
+    facts.extend(own.map(|name| Fact::Object { id, kind: "coap.resource_type", name: Text::Str(name) }));
 }
 
 /// Objects of a registration, the root of the data model, and how many objects were left out.
@@ -610,7 +616,7 @@ fn objects(document: &str) -> (Vec<Object<'_>>, Option<&str>, u64) {
     let mut root = None;
     let mut dropped = 0;
     for link in link_format::links(document).flatten() {
-        if link.attribute("rt") == Some("oma.lwm2m") {
+        if link.attribute("rt") == Some(ROOT_TYPE) {
             root = Some(link.target);
             continue;
         }

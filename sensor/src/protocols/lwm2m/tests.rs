@@ -105,6 +105,12 @@ fn a_mac_address_as_endpoint_and_an_alternate_root() {
 }
 
 #[test]
+fn resources_of_its_own_beside_objects() {
+    let line = last(&[register(1, b"d1", b"</>;rt=\"oma.lwm2m\",</3/0>,</temp>;rt=\"temperature-c\"")]);
+    assert!(line.contains("coap.resource_type temperature-c)") && !line.contains("resource_type oma.lwm2m"), "{line}");
+}
+
+#[test]
 fn update_and_deregistration() {
     let lines = shown(&[
         register(1, b"d1", b"</1/0>,</3/0>"),

@@ -4,6 +4,10 @@
 //! contents are not. Responses are paired with their requests by transaction, unit and flow, so that a response says what was read.
 //! ASCII framing and serial lines are left out: they do not occur on a SPAN port.
 //!
+//! Each unit that answers is told as a name at its server. Many servers do not heed the unit identifier and answer under all of them; a gateway
+//! says of a unit that is missing that it is (exceptions 10 and 11), which is told once a flow. Whether the names are of several devices
+//! is judged where all flows of a server meet, in the inventory.
+//!
 //! Documents: MODBUS Application Protocol Specification V1.1b3; MODBUS Messaging on TCP/IP Implementation Guide V1.0b; MODBUS over Serial
 //! Line V1.02 (RTU framing and CRC).
 
@@ -37,11 +41,18 @@ pub static SPEC: DecoderSpec = DecoderSpec {
     records: &[&record::Request::KIND, &record::Response::KIND],
     anomalies: record::anomaly::ALL,
     identities: &[&UNIT],
-    bounds: &[Bound {
-        name: "modbus.transactions",
-        value: session::TRANSACTIONS,
-        reason: "servers accept up to 16 transactions at once (Messaging Guide §4.3.2); twice that leaves room for unanswered ones",
-    }],
+    bounds: &[
+        Bound {
+            name: "modbus.transactions",
+            value: session::TRANSACTIONS,
+            reason: "servers accept up to 16 transactions at once (Messaging Guide §4.3.2); twice that leaves room for unanswered ones",
+        },
+        Bound {
+            name: "modbus.functions",
+            value: session::FUNCTIONS,
+            reason: "a maker has one or two functions of its own, and few units are behind one connection",
+        },
+    ],
 };
 
 /// A device behind a Modbus server's address.

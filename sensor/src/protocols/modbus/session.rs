@@ -4,7 +4,7 @@ use super::record::{self, Asked, Request, Response, anomaly, code_of};
 use super::wire::{self, MbapHeader};
 use crate::counters::Counter;
 use crate::flow::{Direction, Transport};
-use crate::observation::{Anomalies, Fact, Identity, Presence, Role};
+use crate::observation::{Anomalies, Fact, Identity, Presence, Role, Text};
 use crate::protocols::heard::Heard;
 use crate::protocols::{AfterGap, Channel, Cx, Decoder, Input, Step};
 use crate::reader::Reader;
@@ -14,6 +14,9 @@ use std::hash::BuildHasher;
 
 /// Requests remembered for each flow.
 pub(super) const TRANSACTIONS: usize = 32;
+
+/// Makers' own functions, each of a unit, that are told of one flow.
+pub(super) const FUNCTIONS: usize = 16;
 
 /// A mirror port that copies a datagram where it comes in and where it goes out does so within this time.
 const COPY_WITHIN: Nanos = SECOND / 100;
@@ -70,7 +73,11 @@ struct Transaction {
 struct Told {
     server: bool,
     client: bool,
+    /// That a unit is missing: one tells that the server heeds the number, and a scan would make hundreds.
+    missing: bool,
     units: SmallVec<[(u8, Heard); 1]>,
+    /// Functions outside of the standard that units answered.
+    functions: SmallVec<[(u8, u8); 1]>,
 }
 
 impl Default for Session {
@@ -321,6 +328,7 @@ impl Session {
             anomalies.push(&anomaly::UNKNOWN_FUNCTION);
         }
         let asked = self.answer(id, unit, pdu, &parsed, &mut anomalies, cx);
+        let works = asked.is_some() && parsed.exception_code.is_none();
         let record = Response::new(self.framing_name(), id, unit, &parsed, asked);
         let server = cx.flow().server;
         let mut facts = SmallVec::<[Fact<'_>; 4]>::new();
@@ -341,10 +349,14 @@ impl Session {
                     facts.push(Fact::Via { id, via: Identity::ip(server.ip) });
                 }
             }
+        } else if from_gateway && (1..=247).contains(&unit) && !std::mem::replace(&mut self.told.missing, true) {
+            facts.push(Fact::Identity { id: record::unit(server.ip, unit), presence: Presence::Mentioned });
+        }
+        let id = if (1..=247).contains(&unit) { record::unit(server.ip, unit) } else { Identity::ip(server.ip) };
+        if works && self.told.is_new_function(unit, parsed.function_code) {
+            facts.push(Fact::Object { id, kind: "modbus.function", name: Text::Number(parsed.function_code.into()) });
         }
         if record.vendor_name.is_some() || record.server_id.is_some() || !parsed.objects.is_empty() {
-            let own = (1..=247).contains(&unit);
-            let id = if own { record::unit(server.ip, unit) } else { Identity::ip(server.ip) };
             facts.extend(record.attributes(id));
         }
         cx.emit(Direction::ToClient, &record, &facts, &anomalies);
@@ -393,6 +405,15 @@ impl Session {
 }
 
 impl Told {
+    /// Whether a function is one of its maker's own (§5: 65 and above are not the standard's), and was not told of the unit yet.
+    fn is_new_function(&mut self, unit: u8, function: u8) -> bool {
+        let news = function >= 65 && self.functions.len() < FUNCTIONS && !self.functions.contains(&(unit, function));
+        if news {
+            self.functions.push((unit, function));
+        }
+        news
+    }
+
     /// What was heard of a unit; `None` where it is told of now.
     fn unit(&mut self, unit: u8, cx: &Cx<'_>) -> Option<&mut Heard> {
         match self.units.iter().position(|(known, _)| *known == unit) {

@@ -126,3 +126,37 @@ fn after_a_loss_an_answer_that_is_waited_for_is_found_though_it_is_cut() {
     bench.show(ToClient, &answer(7, 1, 40)[..30]);
     assert_eq!(bench.held(), [0, 0]);
 }
+
+#[test]
+fn a_unit_that_a_gateway_misses_is_told_once_a_flow_and_not_as_one_that_is_there() {
+    let mut bench = bench();
+    for unit in [1, 2, 3, 0] {
+        bench.show(ToServer, &read(unit.into(), unit, 2));
+        let pdu: &[u8] = if unit == 1 { &[3, 2, 0, 7] } else { &[0x83, 11] };
+        bench.show(ToClient, &adu(unit.into(), unit, pdu));
+    }
+    let told = |what: &str| bench.lines.0.iter().filter(|line| line.contains(what)).count();
+    assert_eq!((told("modbus_unit:1@10.0.0.2 Proved"), told("modbus_unit:2@10.0.0.2 Mentioned")), (1, 1), "{:?}", bench.lines.0);
+    assert_eq!(told("modbus_unit:3") + told("modbus_unit:0"), 0, "{:?}", bench.lines.0);
+}
+
+#[test]
+fn a_makers_own_function_that_is_answered_is_told_once_and_bounded() {
+    let mut bench = bench();
+    let mut ask = |unit: u8, request: &[u8], answer: &[u8]| {
+        bench.show(ToServer, &adu(unit.into(), unit, request));
+        bench.show(ToClient, &adu(unit.into(), unit, answer));
+    };
+    // UMAS, twice; one that is refused; one of the standard.
+    ask(1, &[90, 0, 2], &[90, 0, 0xfe, 1]);
+    ask(1, &[90, 0, 2], &[90, 0, 0xfe, 1]);
+    ask(1, &[100, 0], &[0x80 | 100, 1]);
+    ask(1, &[3, 0, 0, 0, 1], &[3, 2, 0, 7]);
+    for unit in 2..=60 {
+        ask(unit, &[90, 0, 2], &[90, 0, 0xfe, 1]);
+    }
+    let told: Vec<&str> =
+        bench.lines.0.iter().flat_map(|line| line.split(" +")).filter(|fact| fact.contains("modbus.function ")).collect();
+    assert_eq!(told[0], "object(modbus_unit:1@10.0.0.2 modbus.function 90)");
+    assert_eq!(told.len(), super::session::FUNCTIONS, "{told:?}");
+}

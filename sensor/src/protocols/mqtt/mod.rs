@@ -31,6 +31,7 @@ use super::{Bound, DecoderSpec, Hooks};
 use crate::observation::{IdentityKind, IdentityScope, Lifetime, Strength};
 use crate::time::{Nanos, SECOND};
 
+pub(super) use probe::is_packet_of_client;
 pub use record::Publish;
 
 /// Largest packet that is kept whole, bytes: a list of some hundred Zigbee devices fits; beyond, a PUBLISH loses its payload.

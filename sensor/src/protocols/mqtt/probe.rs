@@ -34,8 +34,7 @@ pub(super) fn probe(input: &ProbeInput<'_>) -> Probe {
             }
             Look::Whole => {
                 let next = input.bytes.get(header.total()..).unwrap_or_default();
-                let followed = wire::fixed_header(next)
-                    .is_ok_and(|header| header.total() == next.len() && look(&header, next, Dialect::Unknown) == Look::Whole);
+                let followed = one_packet(next, next.len() as u64).is_some();
                 if followed && header.remaining > 8 {
                     Probe::Strong(direction(packet_type))
                 } else {
@@ -63,6 +62,17 @@ fn connect(header: &FixedHeader, bytes: &[u8]) -> Probe {
         }
     }
     Probe::No
+}
+
+/// Whether `length` bytes that begin so are one packet that a client may send. A long PUBLISH or CONNECT need not be shown to its end.
+pub(in crate::protocols) fn is_packet_of_client(bytes: &[u8], length: u64) -> bool {
+    one_packet(bytes, length).is_some_and(|packet_type| direction(packet_type) != Some(Direction::ToClient))
+}
+
+/// The type of the one packet that `length` bytes which begin so are, if they are one.
+fn one_packet(bytes: &[u8], length: u64) -> Option<PacketType> {
+    let header = wire::fixed_header(bytes).ok().filter(|header| header.total() as u64 == length)?;
+    header.packet_type.filter(|_| look(&header, bytes, Dialect::Unknown) != Look::No)
 }
 
 /// The direction that a packet type has, where it has one.

@@ -40,6 +40,9 @@ pub const NAME_BYTES: usize = 256;
 /// Forwarders within forwarders that are opened.
 pub const ENCAPSULATIONS: usize = 4;
 
+/// How many more datagrams of a flow make no sense than do until it is given up: it is another protocol, of which some fit by chance.
+const FOREIGN: u8 = 8;
+
 /// The decoder.
 pub static SPEC: DecoderSpec = DecoderSpec {
     name: "mqtt_sn",
@@ -61,20 +64,22 @@ pub static SPEC: DecoderSpec = DecoderSpec {
     ],
 };
 
-/// A datagram that is one message to the byte. CONNECT names its protocol by a byte that is nearly always 1: with a readable client
-/// identifier it is sure; the others are weak.
+/// A datagram that is one message to the byte, and filled in as clients and gateways do it: many a protocol begins with a length, and a small number
+/// behind it is soon a type. CONNECT names its protocol by a byte that is nearly always 1: with a readable client identifier it is sure; the
+/// others are weak.
 fn probe(input: &ProbeInput<'_>) -> Probe {
-    let Some(message) = wire::message(input.bytes) else { return Probe::No };
+    let Some(message) = wire::message(input.bytes).filter(|message| message.minimal && message.is_plain()) else {
+        return Probe::No;
+    };
     match wire::innermost(message) {
         Some((_, wire::Body::Connect { flags, protocol_id: 1, client_id, .. })) => {
-            let readable = (1..=23).contains(&client_id.len()) && client_id.iter().all(u8::is_ascii_graphic);
-            match readable && flags & 0xF3 == 0 {
+            match wire::is_client_id(client_id) && flags & 0xF3 == 0 {
                 true if client_id.len() >= 2 => Probe::Strong(Some(Direction::ToServer)),
                 true => Probe::Weak(Some(Direction::ToServer)),
                 false => Probe::No,
             }
         }
-        Some((_, wire::Body::Connect { .. })) | None => Probe::No,
-        Some((_, body)) => Probe::Weak(body.direction()),
+        Some((_, body)) if body.is_plausible() => Probe::Weak(body.direction()),
+        _ => Probe::No,
     }
 }

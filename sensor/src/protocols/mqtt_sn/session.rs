@@ -1,7 +1,7 @@
 //! One flow: sessions of a client, or of the nodes behind a forwarder; topic identifiers and what they stand for.
 
 use super::wire::{self, Body, Flags};
-use super::{CLIENT, CLIENTS, ENCAPSULATIONS, NAME_BYTES, TOPICS, WAITING, anomaly, record};
+use super::{CLIENT, CLIENTS, ENCAPSULATIONS, FOREIGN, NAME_BYTES, TOPICS, WAITING, anomaly, record};
 use crate::counters::Counter;
 use crate::flow::Direction;
 use crate::observation::{
@@ -22,6 +22,8 @@ pub(super) struct Session {
     waiting: Vec<(u64, u16, Box<str>)>,
     gateway_told: bool,
     publishers: Vec<u64>,
+    /// Datagrams that make no sense, less those that do.
+    foreign: u8,
 }
 
 type Facts<'a> = SmallVec<[Fact<'a>; 6]>;
@@ -65,7 +67,7 @@ impl Decoder for Session {
         for _ in 0..=ENCAPSULATIONS {
             let Some(message) = wire::message(bytes) else {
                 anomalies.push(&anomaly::MALFORMED);
-                return finish(&anomalies, &input, cx);
+                return self.nonsense(&anomalies, &input, cx);
             };
             if !message.minimal {
                 anomalies.push_at(&anomaly::LENGTH_NOT_MINIMAL, 0);
@@ -77,26 +79,20 @@ impl Decoder for Session {
             }
             let Some(name) = wire::name(message.message_type) else {
                 anomalies.push(&anomaly::RESERVED_TYPE);
-                return finish(&anomalies, &input, cx);
+                return self.nonsense(&anomalies, &input, cx);
             };
             let Some(body) = wire::body(message.message_type, message.fields) else {
                 anomalies.push(&anomaly::MALFORMED);
-                return finish(&anomalies, &input, cx);
+                return self.nonsense(&anomalies, &input, cx);
             };
             let got = Got { message: name, node, key: node.map_or(NO_NODE, key), direction: input.direction, anomalies };
+            self.foreign = self.foreign.saturating_sub(1);
             self.take(body, got, cx);
             return Step::Consumed(input.bytes.len());
         }
         anomalies.push(&anomaly::ENCAPSULATION);
-        finish(&anomalies, &input, cx)
+        self.nonsense(&anomalies, &input, cx)
     }
-}
-
-fn finish(anomalies: &Anomalies, input: &Input<'_>, cx: &mut Cx<'_>) -> Step {
-    for anomaly in anomalies.iter() {
-        cx.anomaly(input.direction, anomaly.code);
-    }
-    Step::Consumed(input.bytes.len())
 }
 
 /// A node's identifier as a number: it is one to a few bytes, and longer ones may share a number without harm.
@@ -114,6 +110,15 @@ fn keep<T>(table: &mut Vec<T>, entry: T, bound: usize, cx: &mut Cx<'_>) {
 }
 
 impl Session {
+    /// Tells what is odd about a datagram that gives no record.
+    fn nonsense(&mut self, anomalies: &Anomalies, input: &Input<'_>, cx: &mut Cx<'_>) -> Step {
+        for anomaly in anomalies.iter() {
+            cx.anomaly(input.direction, anomaly.code);
+        }
+        self.foreign = self.foreign.saturating_add(1);
+        if self.foreign >= FOREIGN { Step::GiveUp } else { Step::Consumed(input.bytes.len()) }
+    }
+
     fn client_id(&self, key: u64) -> Option<&str> {
         self.clients.iter().find(|(node, _)| *node == key).map(|(_, id)| &**id)
     }

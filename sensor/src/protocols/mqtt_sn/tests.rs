@@ -150,6 +150,67 @@ fn probes() {
     for not in [&b"\x40\x01\x00\x01"[..], b"", b"\x02\x33", b"\x07\x04\x00\x09\x00\x1ex"] {
         assert_eq!(of(not), Probe::No, "{not:02x?}");
     }
+    // In the middle of a session.
+    for weak in [
+        m(0, &[&[7, 3, 0x84]]),
+        m(1, &[&[1]]),
+        m(2, &[&[7]]),
+        m(2, &[&[7], &[10, 0, 0, 7]]),
+        m(6, &[]),
+        m(7, &[&[0x30], b"w"]),
+        m(0x0A, &[&[0, 0, 0, 1], b"tele/lamp/STATE"]),
+        m(0x0B, &[&[0, 9, 0, 1, 0]]),
+        m(0x0C, &[&[0x62], b"ab", &[0, 0], b"x"]),
+        m(0x0C, &[&[0xA0, 0, 9, 0, 2], b"x"]),
+        m(0x0D, &[&[0, 9, 0, 2, 0]]),
+        m(0x10, &[&[0, 2]]),
+        m(0x12, &[&[0x40, 0, 3], b"a/#"]),
+        m(0x12, &[&[1, 0, 4, 0, 5]]),
+        m(0x13, &[&[0x40, 0, 0, 0, 3, 0]]),
+        m(0x16, &[b"node-1"]),
+        m(0x17, &[]),
+        m(0x18, &[&[0, 60]]),
+        [m(0xFE, &[&[1, 0, 1]]), m(0x17, &[])].concat(),
+    ] {
+        assert!(matches!(of(&weak), Probe::Weak(_)), "{weak:02x?}");
+    }
+    // Of the right length, and filled in as no client or gateway does.
+    for not in [
+        // Serial BSAP in datagrams: DLE and STX, in messages of 16 bytes, look like GWINFO.
+        b"\x10\x02\x00\x21\x03\x42\x08\xa0\x00\x00\x01\x00\x10\x03\x5a\xc3".to_vec(),
+        m(0, &[&[7, 0, 0]]),
+        m(5, &[&[9]]),
+        m(7, &[&[0x8F], b"w"]),
+        m(9, &[b"gone"]),
+        m(0x0A, &[&[0, 0, 0, 1], &[1, 2, 3]]),
+        m(0x0C, &[&[0x0C, 0, 1, 0, 0], b"x"]),
+        m(0x0C, &[&[0x20, 0, 1, 0, 0], b"x"]),
+        m(0x0C, &[&[0x60, 0, 1, 0, 0], b"x"]),
+        m(0x0C, &[&[0, 0, 0, 0, 0], b"x"]),
+        m(0x0D, &[&[0, 9, 0, 2, 77]]),
+        m(0x10, &[&[0, 0]]),
+        m(0x12, &[&[1, 0, 4, 0, 5, 6]]),
+        m(0x12, &[&[0x40, 0, 3], &[0, 0, 1]]),
+        m(0x16, &[&[0xee; 9]]),
+        vec![1, 0, 4, 0x17],
+        [m(0xFE, &[&[0x81, 0, 1]]), m(0x17, &[])].concat(),
+    ] {
+        assert_eq!(of(&not), Probe::No, "{not:02x?}");
+    }
+}
+
+#[test]
+fn a_flow_that_is_mostly_something_else_is_given_up() {
+    let foreign = [15, 2, 0, 1, 3];
+    let mut bench = Bench::new(&SPEC, Transport::Udp, 1884);
+    // Every third fits by chance.
+    let fits = m(2, &[&[7]]);
+    let shown = (0..100).take_while(|at| bench.show(ToServer, if at % 3 == 2 { &fits } else { &foreign })).count();
+    assert!(shown < 30, "{shown}");
+
+    // What now and then is broken is still MQTT-SN.
+    let mut bench = Bench::new(&SPEC, Transport::Udp, 1884);
+    assert!((0..100).all(|at| bench.show(ToServer, if at % 3 == 2 { &foreign } else { &fits })));
 }
 
 proptest::proptest! {

@@ -125,6 +125,13 @@ pub(super) fn message(bytes: &[u8]) -> Option<Message<'_>> {
     fits.then_some(Message { message_type, fields, after, minimal })
 }
 
+impl Message<'_> {
+    /// Whether the control byte of an encapsulation has its reserved bits zero (§5.4.20); true for all other messages.
+    pub(super) fn is_plain(&self) -> bool {
+        self.message_type != ENCAPSULATION || self.fields.first().is_some_and(|control| control & 0xFC == 0)
+    }
+}
+
 /// The message inside of all encapsulations, with the wireless node of the innermost; `None`: it cannot be read.
 pub(super) fn innermost(mut message: Message<'_>) -> Option<(Option<&[u8]>, Body<'_>)> {
     let mut node = None;
@@ -232,6 +239,66 @@ impl Body<'_> {
             _ => None,
         }
     }
+}
+
+impl Body<'_> {
+    /// Whether the fields hold what clients and gateways put there: flags that the message does not have are zero, identifiers are not those that
+    /// are reserved, names can be read. CONNECT has its own mark. A will's message is any bytes, which say nothing.
+    pub(super) fn is_plausible(&self) -> bool {
+        let is_given = |topic_id: u16| !matches!(topic_id, 0 | 0xFFFF);
+        match *self {
+            Body::SearchGw { .. } | Body::WillRequest | Body::Pingresp | Body::Disconnect { .. } => true,
+            Body::Connect { .. } | Body::WillMessage { .. } => false,
+            Body::Advertise { duration, .. } => duration > 0,
+            // Clients tell addresses of ZigBee, IPv4 and IPv6, the latter with a port or without; a gateway tells none (§5.4.3).
+            Body::GwInfo { address, .. } => matches!(address.len(), 0 | 2 | 4 | 6 | 16 | 18),
+            Body::Connack { return_code } | Body::WillResponse { return_code } => reason(return_code).is_some(),
+            Body::WillTopic { flags: None, .. } => true,
+            Body::WillTopic { flags: Some(flags), topic } => flags & !0x70 == 0 && Flags(flags).qos() >= 0 && is_name(topic),
+            Body::Register { topic_id, message_id, topic } => topic_id != 0xFFFF && message_id != 0 && is_name(topic),
+            Body::Regack { return_code, .. } | Body::Puback { return_code, .. } => reason(return_code).is_some(),
+            Body::Publish { flags, topic_id, message_id, .. } => {
+                let flags = Flags(flags);
+                let topic = match flags.topic_id_type() {
+                    // A publisher without a connection has no identifier from a gateway (§6.8).
+                    0 => is_given(topic_id) && flags.qos() >= 0,
+                    1 => is_given(topic_id),
+                    2 => is_short_name(topic_id.to_be_bytes()),
+                    _ => false,
+                };
+                topic && flags.0 & 0x0C == 0 && (flags.qos() <= 0 || message_id != 0)
+            }
+            Body::Step { message_id } | Body::Unsuback { message_id } => message_id != 0,
+            Body::Subscribe { flags, message_id, topic } => {
+                let flags = Flags(flags);
+                let topic = match (flags.topic_id_type(), topic) {
+                    (0, name) => is_name(name),
+                    (1, _) => topic.len() == 2,
+                    (2, &[first, second]) => is_short_name([first, second]),
+                    _ => false,
+                };
+                topic && flags.0 & 0x1C == 0 && flags.qos() >= 0 && message_id != 0
+            }
+            Body::Suback { flags, message_id, return_code, .. } => {
+                flags & !0x60 == 0 && Flags(flags).qos() >= 0 && message_id != 0 && reason(return_code).is_some()
+            }
+            Body::Pingreq { client_id } => client_id.is_empty() || is_client_id(client_id),
+        }
+    }
+}
+
+/// Whether bytes are a client identifier as they are given: 1 to 23 characters (§5.3.1).
+pub(super) fn is_client_id(bytes: &[u8]) -> bool {
+    (1..=23).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+}
+
+fn is_name(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|name| !name.is_empty() && !name.chars().any(char::is_control))
+}
+
+/// Two characters, or one and a zero.
+fn is_short_name([first, second]: [u8; 2]) -> bool {
+    first.is_ascii_graphic() && (second.is_ascii_graphic() || second == 0)
 }
 
 /// The flags (§5.3.4).

@@ -35,7 +35,7 @@ pub static DEVICE: IdentityKind = IdentityKind {
     doc: "Device <group>/<edge node>/<device> (Sparkplug 3.0 §4.1.4), unique at its broker.",
 };
 
-/// Names of metrics of one message that are listed.
+/// Names of metrics of one message that are listed, and told where it is a birth.
 pub const METRIC_NAMES: usize = 64;
 
 crate::anomalies! {

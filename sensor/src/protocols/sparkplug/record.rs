@@ -33,6 +33,8 @@ crate::record! {
         pub os: Option<&'a str>,
         /// Version of the operating system, from the properties.
         pub os_version: Option<&'a str>,
+        /// Version of the software that publishes for a gateway (Cirrus Link: `Node Info/Transmission Version`), from the properties.
+        pub transmission_version: Option<&'a str>,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::wire::{self, Metric, Number};
 use super::{BIRTH_WITHOUT_SEQ, DEVICE, EDGE_NODE, MALFORMED, METRIC_NAMES, record};
-use crate::observation::{Anomalies, Attribute, Fact, Identity, IdentityValue, Presence, Role};
+use crate::observation::{Anomalies, Attribute, Fact, Identity, IdentityValue, Presence, Role, Text};
 use crate::protocols::mqtt::payload::{Facts, Origin, Remembered, attribute, short};
 use crate::protocols::{Cx, Decoder, Input, Step};
 use serde::Deserialize;
@@ -57,6 +57,7 @@ struct Said<'a> {
     serial: Option<&'a str>,
     os: Option<&'a str>,
     os_version: Option<&'a str>,
+    transmission_version: Option<&'a str>,
 }
 
 impl<'a> Said<'a> {
@@ -92,6 +93,7 @@ impl<'a> Said<'a> {
             "serial" | "serial number" | "hardware serial" => &mut self.serial,
             "os" => &mut self.os,
             "os version" => &mut self.os_version,
+            "transmission version" => &mut self.transmission_version,
             _ => return,
         };
         slot.get_or_insert(text);
@@ -113,6 +115,7 @@ impl Namespace {
         }
         let command = matches!(topic.kind, "NCMD" | "DCMD");
         let birth = matches!(topic.kind, "NBIRTH" | "DBIRTH");
+        let system = said.os.zip(said.os_version).map(|(system, version)| format!("{system} {version}"));
         let mut facts = Facts::new();
         if command {
             facts.push(Fact::Identity { id, presence: Presence::Mentioned });
@@ -140,7 +143,10 @@ impl Namespace {
             attribute(&mut facts, id, Attribute::Firmware, said.firmware, "sparkplug.firmware");
             attribute(&mut facts, id, Attribute::Hardware, said.hardware, "sparkplug.hardware");
             attribute(&mut facts, id, Attribute::Serial, said.serial, "sparkplug.serial");
-            attribute(&mut facts, id, Attribute::OperatingSystem, said.os, "sparkplug.os");
+            attribute(&mut facts, id, Attribute::OperatingSystem, system.as_deref().or(said.os), "sparkplug.os");
+            attribute(&mut facts, id, Attribute::Software, said.transmission_version, "sparkplug.transmission_version");
+            let names = said.names.iter().filter(|name| !name.is_empty());
+            facts.extend(names.map(|&name| Fact::Object { id, kind: "sparkplug.metric", name: Text::Str(name) }));
             let record = record::Birth {
                 group,
                 edge_node,
@@ -157,6 +163,7 @@ impl Namespace {
                 serial: said.serial,
                 os: said.os,
                 os_version: said.os_version,
+                transmission_version: said.transmission_version,
             };
             cx.emit(input.direction, &record, &facts, &anomalies);
         } else if matches!(topic.kind, "NDEATH" | "DDEATH") {

@@ -28,6 +28,8 @@ fn the_birth_of_a_node_and_of_its_device() {
         text("Properties/Hardware Make", "Raspberry Pi"),
         text("Properties/Hardware Model", "Pi 3"),
         text("Properties/OS", "Raspbian"),
+        text("Properties/OS Version", "Jessie"),
+        text("Node Info/Transmission Version", "4.0.10 (b2022020721)"),
         text("Properties/FW", "1.4"),
         text("Inputs/Model", "no property"),
     ]
@@ -35,7 +37,7 @@ fn the_birth_of_a_node_and_of_its_device() {
     let device = [SEQ.to_vec(), text("Properties/Serial Number", "S1"), number("Inputs/A", 1)].concat();
     let lines = published(&[("spBv1.0/Plant/NBIRTH/Edge1", &node), ("spBv1.0/Plant/DBIRTH/Edge1/Pump/2", &device)]);
     assert!(lines[0].starts_with(
-        "> sparkplug.birth {\"group\":\"Plant\",\"edge_node\":\"Edge1\",\"timestamp_ms\":1000,\"seq\":5,\"bd_seq\":2,\"metric_count\":6,\
+        "> sparkplug.birth {\"group\":\"Plant\",\"edge_node\":\"Edge1\",\"timestamp_ms\":1000,\"seq\":5,\"bd_seq\":2,\"metric_count\":8,\
          \"metric_names\":[\"bdSeq\",\"Properties/Hardware Make\""
     ), "{}", lines[0]);
     for fact in [
@@ -43,8 +45,10 @@ fn the_birth_of_a_node_and_of_its_device() {
         "via mqtt_client:c@10.0.0.2",
         "Vendor=Raspberry Pi",
         "Model=Pi 3",
-        "OperatingSystem=Raspbian",
+        "OperatingSystem=Raspbian Jessie",
         "Firmware=1.4",
+        "Software=4.0.10 (b2022020721)",
+        "+object(sparkplug_edge_node:Plant/Edge1@10.0.0.2 sparkplug.metric Inputs/Model)",
     ] {
         assert!(lines[0].contains(fact), "{fact} in {}", lines[0]);
     }
@@ -55,6 +59,7 @@ fn the_birth_of_a_node_and_of_its_device() {
         lines[1]
     );
     assert!(lines[1].contains("Serial=S1"));
+    assert!(lines[1].contains("+object(sparkplug_device:Plant/Edge1/Pump/2@10.0.0.2 sparkplug.metric Inputs/A)"), "{}", lines[1]);
 }
 
 #[test]
@@ -78,6 +83,7 @@ fn commands_deaths_and_hosts() {
     assert!(
         lines[0].contains("\"metric_names\":[\"Node Control/Rebirth\"]")
             && !lines[0].contains("Plant")
+            && !lines[0].contains("sparkplug.metric")
             && lines[0].contains("Mentioned")
     );
     assert!(lines[1].contains("\"device\":\"D\",\"metric_aliases\":[9]}"), "{}", lines[1]);
@@ -99,6 +105,7 @@ fn broken_payloads_and_bounds() {
             && line.contains(&format!("m{}\"", METRIC_NAMES - 1))
             && !line.contains(&format!("m{METRIC_NAMES}\""))
     );
+    assert_eq!(line.matches("sparkplug.metric ").count(), METRIC_NAMES);
 }
 
 proptest::proptest! {

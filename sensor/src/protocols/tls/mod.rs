@@ -33,6 +33,9 @@ pub const HANDSHAKE_BYTES: usize = 65_536;
 /// Largest record: 2^14 bytes and what protection adds (RFC 5246 §6.2.3), with its header.
 const MAX_RECORD: usize = 5 + 16_384 + 2_048;
 
+/// Bytes of a handshake message that show a hello: kind, length (3 bytes), version.
+const HELLO_TELLS: usize = 6;
+
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
@@ -98,13 +101,14 @@ fn probe(input: &ProbeInput<'_>) -> Probe {
     let mut body = Reader::new(input.bytes);
     body.skip(RecordHeader::SIZE);
     match header.kind {
+        // Cut before it tells whether it is a hello.
+        HANDSHAKE if body.remaining() < header.length.min(HELLO_TELLS) => Probe::Incomplete,
         HANDSHAKE => {
             let (kind, length, version) = (body.u8(), body.u24(), body.u16());
             match (kind, length, version) {
                 (Some(kind @ (handshake::CLIENT_HELLO | handshake::SERVER_HELLO)), Some(38..), Some(0x0300..=0x0304)) => {
                     Probe::Strong(Some(if kind == handshake::CLIENT_HELLO { Direction::ToServer } else { Direction::ToClient }))
                 }
-                (_, _, None) => Probe::Incomplete,
                 _ => follows(input, header),
             }
         }

@@ -225,6 +225,16 @@ fn what_cannot_be_read() {
 }
 
 #[test]
+fn a_server_that_answers_in_the_clear_is_told_once() {
+    let mut bench = bench();
+    let hello = client_hello(0x0303, 7, None, &[0xc02b], &[]);
+    bench.show(ToServer, &tls_record(HANDSHAKE, &message(handshake::CLIENT_HELLO, &hello)));
+    assert!(!bench.show(ToClient, b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    assert_eq!(bench.lines.0.len(), 2, "{:#?}", bench.lines.0);
+    assert_eq!(bench.lines.0[1], "<  !tls.malformed");
+}
+
+#[test]
 fn what_the_probe_says() {
     let ask = |bytes: &[u8]| {
         probe(&ProbeInput {
@@ -241,6 +251,12 @@ fn what_the_probe_says() {
     assert_eq!(ask(&flow[3].1), Probe::Strong(None));
     assert_eq!(ask(&flow[4].1), Probe::Weak(None));
     assert_eq!(ask(&[22, 3]), Probe::Incomplete);
+    // A hello tells itself by the version behind its header; until then it could be any handshake message.
+    for shown in 1..11 {
+        assert_eq!(ask(&flow[0].1[..shown]), Probe::Incomplete, "{shown} bytes");
+    }
+    // A message that is shorter than that is whole: ServerHelloDone.
+    assert_eq!(ask(&tls_record(HANDSHAKE, &message(14, b""))), Probe::Weak(None));
     // Modbus on port 502, MQTT, HTTP.
     for foreign in [&[0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1][..], &[0x10, 12, 0, 4, b'M', b'Q', b'T', b'T'], b"GET / HTTP/1.1"] {
         assert_eq!(ask(foreign), Probe::No);

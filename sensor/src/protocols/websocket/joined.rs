@@ -4,7 +4,7 @@
 use super::session::begins_frames;
 use super::wire::{self, Opcode};
 use crate::flow::Direction;
-use crate::reader::Reader;
+use crate::protocols::mqtt::is_packet_of_client;
 
 /// What the frames of a connection carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub(super) enum Within {
 /// How every message of Basics Station but its discovery begins.
 const STATION: &[u8] = b"{\"msgtype\"";
 
-/// Bytes of a frame's payload that are looked at: a PUBLISH shows its topic in them.
-const LOOK: usize = 64;
+/// Bytes of a frame's payload that are looked at: a PUBLISH shows its topic in them, and a SUBSCRIBE to a few filters is whole.
+const LOOK: usize = 256;
 
 /// What the frame at the beginning of `bytes` carries, if it says so, and its way: a client's frames are masked, a server's never (§5.1).
 pub(super) fn within(bytes: &[u8]) -> Option<(Within, Direction)> {
@@ -35,38 +35,7 @@ pub(super) fn within(bytes: &[u8]) -> Option<(Within, Direction)> {
     match (frame.opcode, direction) {
         (Opcode::Text, _) if plain.starts_with(STATION) => Some((Within::Station, direction)),
         // Without a mask a SUBSCRIBE looks like a frame: its first byte is that of a binary one.
-        (Opcode::Binary, Direction::ToServer) if is_mqtt_packet(&plain, frame.payload) => Some((Within::Mqtt, direction)),
+        (Opcode::Binary, Direction::ToServer) if is_packet_of_client(&plain, frame.payload) => Some((Within::Mqtt, direction)),
         _ => None,
-    }
-}
-
-/// Whether `length` bytes that begin so are one MQTT packet (MQTT 3.1.1 §2.2): type, flags and remaining length fit.
-fn is_mqtt_packet(bytes: &[u8], length: u64) -> bool {
-    let mut reader = Reader::new(bytes);
-    let Some(first) = reader.u8() else { return false };
-    let (mut remaining, mut shift) = (0u64, 0);
-    loop {
-        let Some(byte) = reader.u8().filter(|_| shift < 28) else { return false };
-        remaining |= u64::from(byte & 127) << shift;
-        shift += 7;
-        if byte & 128 == 0 {
-            break;
-        }
-    }
-    if reader.offset() as u64 + remaining != length {
-        return false;
-    }
-    match (first >> 4, first & 15) {
-        (1, 0) => [&b"\x00\x04MQTT"[..], b"\x00\x06MQIsdp"].iter().any(|name| reader.peek_rest().starts_with(name)),
-        (3, flags) => {
-            let topic = reader.u16().map_or(0, usize::from);
-            let shown = reader.take_up_to(topic);
-            flags & 6 != 6 && topic > 0 && topic as u64 + 2 <= remaining && !shown.iter().any(u8::is_ascii_control)
-        }
-        (6 | 8 | 10, 2) => remaining >= 2,
-        (4 | 5 | 7, 0) => remaining >= 2,
-        (12, 0) => remaining == 0,
-        (14, 0) => true,
-        _ => false,
     }
 }

@@ -301,6 +301,11 @@ fn a_connection_joined_after_its_handshake_is_known_by_what_it_carries() {
     assert_eq!(ask(&frame(ToServer, 0x82, b"\x30\x06\x00\x03a\x01b1")), Probe::No);
     assert_eq!(ask(&[&publish[..], b"rubbish"].concat()), Probe::No);
     assert_eq!(ask(b"\x82\x08\x30\x06\x00\x03a/b\x00"), Probe::No);
+    // What is no packet in a TCP stream is none here: a wildcard in a topic, a SUBSCRIBE whose filter is cut, an answer of a server.
+    assert_eq!(ask(&frame(ToServer, 0x82, b"\x30\x06\x00\x03a/+1")), Probe::No);
+    assert_eq!(ask(&frame(ToServer, 0x82, b"\x82\x08\x00\x01\x00\x03a/b\x00")), Probe::Strong(Some(ToServer)));
+    assert_eq!(ask(&frame(ToServer, 0x82, b"\x82\x08\x00\x01\x00\x09a/b\x00")), Probe::No);
+    assert_eq!(ask(&frame(ToServer, 0x82, b"\x20\x02\x00\x00")), Probe::No);
 
     let mut mqtt = Bench::new(&SPEC, Transport::Tcp, 9001);
     mqtt.lose(ToServer, None);

@@ -2,7 +2,7 @@
 
 use super::air::{hex, raw, text};
 use crate::findings::Answer;
-use crate::hot::{Change, Hot, Told, Wishes};
+use crate::hot::{Change, Hot, Wishes, in_order};
 use crate::keys::lorawan::derive::SessionKeys;
 use crate::keys::lorawan::derived::decrypted;
 use crate::keys::lorawan::key::Key;
@@ -94,9 +94,7 @@ fn replay(path: &Path, config: KeyConfig) -> LorawanKeys {
     let mut source = Merge::open(&[path.to_owned()], Default::default());
     let make = |_| Hot::new(wishes.clone());
     let outcome = dispatch::run(&mut source, SensorConfig::default(), &NetworkMap::default(), 1, make, |epoch| {
-        let mut changes: Vec<_> = epoch.batches.into_iter().flat_map(|batch| batch.changes).collect();
-        changes.sort_by_key(|change| change.told);
-        for Told { seen, change, .. } in changes {
+        for (seen, change) in in_order(epoch.batches.into_iter().map(|batch| batch.changes).collect()) {
             match change {
                 Change::Event(event) => keys.observe(&event),
                 Change::Fact(fact) => keys.fact(&fact),
