@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! workload mixed  OUT.pcap MEGABYTES FOLDER...     folders of pcaps/, each with the same share
-//! workload steady OUT.pcap FLOWS PACKETS
+//! workload steady OUT.pcap FLOWS PACKETS [PACKETS A SECOND]
 //! workload flood  OUT.pcap PACKETS
 //! ```
 
@@ -26,7 +26,10 @@ fn main() -> io::Result<()> {
             let wanted = Mixed { folders: rest[1..].to_vec(), bytes: number(0) << 20, rate: RATE, seed: 1 };
             workload::mixed(&mut capture, &wanted)?;
         }
-        "steady" => workload::steady(&mut capture, number(0), number(1), RATE)?,
+        "steady" => {
+            let rate = if rest.len() > 2 { number(2) } else { RATE };
+            workload::steady(&mut capture, number(0), number(1), rate)?;
+        }
         "flood" => workload::flood(&mut capture, number(0), RATE)?,
         _ => panic!("no workload is called {kind}"),
     }

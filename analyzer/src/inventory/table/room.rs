@@ -10,7 +10,7 @@ impl Table {
     pub(in crate::inventory) fn make_room(&mut self, counters: &mut Counters) {
         const BROUGHT: usize = 4;
         let full = self.nodes.len() + BROUGHT > self.bounds.identities.max(2 * BROUGHT);
-        if full || self.provisional + BROUGHT > self.bounds.provisional.max(2 * BROUGHT) {
+        if full || self.provisional + BROUGHT > self.provisional_bound().max(2 * BROUGHT) {
             self.sweep(full, counters);
         }
         if self.symbols.is_wasteful() {
@@ -18,13 +18,19 @@ impl Table {
         }
     }
 
+    /// A sweep walks through all names, so where many have shown themselves the provisional ones may be half as many: what a new name costs
+    /// does not grow with the city.
+    fn provisional_bound(&self) -> usize {
+        self.bounds.provisional.max((self.nodes.len() - self.provisional) / 2)
+    }
+
     /// Forgets provisional names, the longest silent first, and where all room is taken others after them: half of the provisional ones, or an
-    /// eighth of all. Each sweep walks through all names, so it must make room for many.
+    /// eighth of all.
     fn sweep(&mut self, full: bool, counters: &mut Counters) {
         self.vouch();
         let mut order: Vec<NodeId> =
             (0..self.nodes.len() as NodeId).filter(|&id| full || self.nodes[id as usize].provisional).collect();
-        let bound = if full { self.bounds.identities } else { self.bounds.provisional };
+        let bound = if full { self.bounds.identities } else { self.provisional_bound() };
         let kept = if full { bound - bound / 8 } else { bound / 2 };
         let excess = order.len().saturating_sub(kept).max(usize::from(full)).min(order.len());
         if excess == 0 {
