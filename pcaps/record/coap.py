@@ -239,6 +239,103 @@ def blocks_missing(lab):
     return {"server": SERVER, "client": CLIENT, "path": "firmware", "body_bytes": 12000, "blocks": 12, "missing_blocks": [3, 7]}
 
 
+@case("coap", LIBCOAP, ipv6=True)
+def discovery_sweep(lab):
+    """A host asks six devices within a few seconds what they offer (/.well-known/core). A management host asks two of them, and reads a value of all six."""
+    servers = [f"10.30.0.{10 + n}" for n in range(6)]
+    for number, address in enumerate(servers):
+        host = lab.host(f"node{number}", address, mac=f"f4:ce:36:30:00:{10 + number:02x}")
+        lab.program(host, "coap-server-notls", "-A", address)
+        wait_listening(lab, host, 5683, "udp")
+    manager, sweeper = lab.host("manager", CLIENT, mac=CLIENT_MAC), lab.host("sweeper", "10.30.0.66", mac="00:0c:29:30:00:66")
+    with lab.capture(keep=NO_ICMP6):
+        for number, address in enumerate(servers):
+            if number < 2:
+                lab.command(manager, "coap-client-notls", "-B", "3", "-m", "get", f"coap://{address}/.well-known/core")
+            lab.command(manager, "coap-client-notls", "-B", "3", "-m", "get", f"coap://{address}/time")
+        for address in servers:
+            lab.command(sweeper, "coap-client-notls", "-B", "3", "-m", "get", f"coap://{address}/.well-known/core")
+    return {"servers": servers, "client": CLIENT, "sweeper": "10.30.0.66", "requests": 14, "responses": 14, "asked_by_client": 2, "asked_by_sweeper": 6}
+
+
+@case("coap", AIOCOAP, ipv6=True)
+def path_guessing(lab):
+    """A host guesses at what a device offers: 30 paths, of which two are there. A controller with a wrong setting asks for one absent path 25 times, and reads one that is there."""
+    server, client = aiocoap_pair(lab)
+    guesser = lab.host("guesser", "10.30.0.66", mac="00:0c:29:30:00:66")
+    guesses = [*(f"{first}/{second}" for first in ("admin", "device", "system", "debug") for second in ("config", "password", "key", "reboot", "wifi", "users", "log")), "config", "firmware"]
+
+    async def usual(context):
+        for _ in range(25):
+            await a.ask(context, Code.GET, f"coap://{SERVER}/level")
+            await asyncio.sleep(0.1)
+        await a.ask(context, Code.GET, f"coap://{SERVER}/config")
+
+    async def guess(context):
+        for path in guesses:
+            await a.ask(context, Code.GET, f"coap://{SERVER}/{path}")
+
+    with lab.capture(keep=NO_ICMP6):
+        process = lab.start(client, lambda: a.run(usual))
+        time.sleep(0.5)
+        lab.run(guesser, lambda: a.run(guess))
+        lab.join(process)
+    return {"server": SERVER, "client": CLIENT, "guesser": "10.30.0.66", "guesses": len(guesses), "guesses_refused": 28, "refused_to_client": 25, "absent_paths_of_client": ["level"]}
+
+
+@case("coap", AIOCOAP, LIBCOAP, ipv6=True)
+def many_observations(lab):
+    """A host begins 24 observations of a device, each with a token and a query of its own: it answers each again every second. A management host begins three."""
+    server, client = pair(lab)
+    lab.program(server, "coap-server-notls", "-A", SERVER, "-d", "10")
+    wait_listening(lab, server, 5683, "udp")
+    greedy = lab.host("greedy", "10.30.0.66", mac="00:0c:29:30:00:66")
+
+    def observe(count, seconds):
+        async def work(context):
+            requests = []
+            for number in range(count):
+                requests.append(context.request(a.Message(code=Code.GET, uri=f"coap://{SERVER}/time?display={number}", observe=0)))
+                await requests[-1].response
+            await asyncio.sleep(seconds)
+            for request in requests:
+                request.observation.cancel()
+            await asyncio.sleep(2.5)
+
+        return lambda: a.run(work)
+
+    with lab.capture(keep=NO_ICMP6):
+        process = lab.start(client, observe(3, 3))
+        time.sleep(0.5)
+        lab.run(greedy, observe(24, 2))
+        lab.join(process)
+    return {"server": SERVER, "client": CLIENT, "greedy": "10.30.0.66", "observed": "time", "observations_of_client": 3, "observations_of_greedy": 24}
+
+
+@case("coap", LIBCOAP, AIOCOAP, ipv6=True)
+def proxy_request(lab):
+    """A device that is a forward proxy (libcoap's server): a host has it fetch from another one, by Proxy-Uri (libcoap's client) and by Proxy-Scheme (aiocoap). A management host reads
+    the device itself."""
+    server, client = pair(lab)
+    inner = lab.host("inner", "10.30.0.11", mac="f4:ce:36:30:00:0b")
+    stranger = lab.host("stranger", "10.30.0.66", mac="00:0c:29:30:00:66")
+    lab.program(server, "coap-server-notls", "-A", SERVER, "-P", f",{SERVER}")
+    lab.program(inner, "coap-server-notls", "-A", "10.30.0.11", "-d", "10")
+    for host in (server, inner):
+        wait_listening(lab, host, 5683, "udp")
+
+    async def by_scheme(context):
+        message = a.Message(code=Code.GET, uri=f"coap://{SERVER}/time", uri_host="10.30.0.11", proxy_scheme="coap")
+        await asyncio.wait_for(context.request(message).response, 8)
+
+    with lab.capture(keep=NO_ICMP6):
+        lab.command(client, "coap-client-notls", "-B", "3", "-m", "get", f"coap://{SERVER}/time")
+        lab.command(stranger, "coap-client-notls", "-B", "5", "-m", "get", "-P", f"coap://{SERVER}", "coap://10.30.0.11/time")
+        lab.command(stranger, "coap-client-notls", "-B", "5", "-m", "put", "-e", "off", "-P", f"coap://{SERVER}", "coap://10.30.0.11/lamp")
+        lab.run(stranger, lambda: a.run(by_scheme))
+    return {"proxy": SERVER, "client": CLIENT, "stranger": "10.30.0.66", "fetched_from": "10.30.0.11", "requests_to_proxy": 3}
+
+
 @case("coap", "python3 (Debian 12)", ipv6=True)
 def not_coap_on_5683(lab):
     """Negative: syslog-like text and random bytes on UDP port 5683. No CoAP device."""

@@ -8,10 +8,18 @@ import time
 from lab import case, main, version, wait_listening
 from lorawan_actors import heard, site
 from lorawan_frames import LORA_PACKET, NET_ID, Device, Device11
+from stretch import stretch
 
 DEFAULT_KEY = "2b7e151628aed2a6abf7158809cf4f3c"
 GWMP = "GWMP datagrams: the script's, after PROTOCOL.TXT of packet_forwarder"
 NS = "10.40.0.2"
+START = 1777874400  # 2026-05-04 06:00:00 UTC
+
+ROUTER_CONFIG = {"msgtype": "router_config", "NetID": [0x13], "JoinEui": [[0x24E124C0002A0000, 0x24E124C0002AFFFF]], "region": "EU863", "hwspec": "sx1301/1",
+                 "freq_range": [863000000, 870000000], "DRs": [[12, 125, 0], [11, 125, 0], [10, 125, 0], [9, 125, 0], [8, 125, 0], [7, 125, 0], [7, 250, 0]],
+                 "sx1301_conf": [{"radio_0": {"enable": True, "freq": 867500000}, "radio_1": {"enable": True, "freq": 868500000},
+                                 **{f"chan_multiSF_{n}": {"enable": True, "radio": n // 4, "if": -300000 + 200000 * (n % 4)} for n in range(8)}}],
+                 "nocca": True, "nodc": True, "nodwell": True, "MuxTime": 1777874400.2}
 
 
 def described(*devices, **more):
@@ -433,19 +441,13 @@ def basics_station(lab):
     def lns():
         import websockets
 
-        config = {"msgtype": "router_config", "NetID": [0x13], "JoinEui": [[0x24E124C0002A0000, 0x24E124C0002AFFFF]], "region": "EU863", "hwspec": "sx1301/1",
-                  "freq_range": [863000000, 870000000], "DRs": [[12, 125, 0], [11, 125, 0], [10, 125, 0], [9, 125, 0], [8, 125, 0], [7, 125, 0], [7, 250, 0]],
-                  "sx1301_conf": [{"radio_0": {"enable": True, "freq": 867500000}, "radio_1": {"enable": True, "freq": 868500000},
-                                   **{f"chan_multiSF_{n}": {"enable": True, "radio": n // 4, "if": -300000 + 200000 * (n % 4)} for n in range(8)}}],
-                  "nocca": True, "nodc": True, "nodwell": True, "MuxTime": 1777874400.2}
-
         async def serve(connection):
             if connection.path == "/router-info":
                 json.loads(await connection.recv())
                 await connection.send(json.dumps({"router": router, "muxs": muxs, "uri": f"ws://{NS}:3001/router-58a0cbfffe8039ab"}))
                 return
             await connection.recv()
-            await connection.send(json.dumps(config))
+            await connection.send(json.dumps(ROUTER_CONFIG))
             for _, answers in steps:
                 await connection.recv()
                 for answer in answers:
@@ -487,6 +489,105 @@ def basics_station(lab):
         time.sleep(0.2)
     return {"lns": NS, "port": 3001, "station": "58a0cbfffe8039ab", "station_version": "2.0.6(rpi/std)", "firmware": "fw-1.4.2", "model": "rpi", "package": "pkg-7",
             "devices": described(device), "joins": 2, "dev_nonces": [0x0601, 0x0602], "data_up": 7, "dnmsg": 3, "dntxed": 2, "known_key": DEFAULT_KEY, "expected": "proved"}
+
+
+@case("lorawan", LORA_PACKET, GWMP, timestamps="stretched")
+def join_flood(lab):
+    """A device that gets no answer asks to join 14 times in 46 minutes, each time with another DevNonce, heard by two gateways. Another joins twice and sends; a third asks once, heard by
+    both gateways, and sends the same request again three times."""
+    server, gateways = site(lab, 2)
+    flood = Device("24e124136b0000f1", "24e124c0002a0001", "9d1f6a08c37b52e4f0861d4bb7a9235e")
+    healthy = Device("24e124136b0000f2", "24e124c0002a0001", "6e02f47bd8913ca55f7710c2e94ab863")
+    copies = Device("24e124136b0000f3", "24e124c0002a0001", "c4587d21e6af90133b8a5cf2047d9e16")
+    jumps = []
+    with lab.capture("raw.pcap"):
+        for turn in range(14):
+            for gateway in gateways:
+                gateway.pull()
+            heard(gateways, flood.join_request(0x2000 + turn * 37))
+            if turn in (2, 9):
+                join(healthy, gateways, f"260b0f{turn:02x}", 0xF00 + turn)
+            elif turn > 2:
+                heard(gateways, healthy.uplink(85, f"0175{90 - turn:02x}"))
+            if turn % 4 == 1:
+                heard(gateways, copies.join_request(0x0101))
+            time.sleep(0.1)
+            jumps.append((time.time(), 210))
+            time.sleep(0.1)
+    raw = lab.folder / "raw.pcap"
+    end = stretch(raw, lab.folder / "capture.pcap", START, jumps[:-1])
+    raw.unlink()
+    return {"stretched_by": "pcaps/record/stretch.py: packets keep their spacing, 210 s pass after each turn", "first_time": "2026-05-04T06:00:00Z", "seconds": round(end - START),
+            "network_server": NS, "gateways": [gateway.eui for gateway in gateways], "devices": described(flood, healthy, copies), "flood": flood.dev_eui, "join_requests_of_flood": 14,
+            "joins_of_healthy": 2, "copies_of_one_request": 4}
+
+
+@case("lorawan", version("websockets"), "message layout after the Basics Station LNS protocol description and its source (rmtsh)")
+def basics_station_remote_shell(lab):
+    """The LNS opens a shell on a Basics Station (rmtsh), types a command, reads what it prints, and ends the session. At a second station it only asks which shells there are. What is typed
+    and printed are binary WebSocket messages that begin with the number of the session."""
+    lab.host("lns", NS + "/16", mac="00:15:5d:40:00:02")
+    stations = [("58a0cbfffe8039ab", "10.40.1.9", "58:a0:cb:80:39:ab"), ("58a0cbfffe8039ac", "10.40.1.10", "58:a0:cb:80:39:ac")]
+    for number, (_, address, mac) in enumerate(stations):
+        lab.host(f"station{number}", address + "/16", mac=mac)
+    printed = b"uid=0(root) gid=0(root)\n"
+
+    def lns():
+        import websockets
+
+        async def serve(connection):
+            await connection.recv()
+            await connection.send(json.dumps(ROUTER_CONFIG))
+            await connection.send(json.dumps({"msgtype": "rmtsh"}))
+            await connection.recv()
+            if connection.path.endswith(stations[0][0]):
+                await connection.send(json.dumps({"msgtype": "rmtsh", "user": "support", "term": "xterm", "start": 0}))
+                await connection.recv()
+                await connection.send(b"\0id\n")
+                await connection.recv()
+                await connection.send(json.dumps({"msgtype": "rmtsh", "user": "support", "stop": 0}))
+                await connection.recv()
+                await connection.recv()
+            await connection.send(json.dumps({"msgtype": "timesync", "txtime": 1777874400123456, "gpstime": 1461909618123456, "MuxTime": 1777874400.4}))
+            await connection.wait_closed()
+
+        async def body():
+            async with websockets.serve(serve, NS, 3001, compression=None):
+                await asyncio.Future()
+
+        asyncio.run(body())
+
+    def station(eui):
+        import websockets
+
+        status = lambda started, user: json.dumps({"msgtype": "rmtsh", "rmtsh": [{"user": user, "started": started, "age": 0 if user else -1, "pid": 1187 if started else 0},
+                                                                                 {"user": "", "started": False, "age": -1, "pid": 0}]})
+
+        async def body():
+            async with websockets.connect(f"ws://{NS}:3001/router-{eui}", compression=None) as connection:
+                await connection.send(json.dumps({"msgtype": "version", "station": "2.0.6(rpi/std)", "firmware": "fw-1.4.2", "package": "pkg-7", "model": "rpi", "protocol": 2,
+                                                  "features": "rmtsh gps"}))
+                await connection.recv()
+                while True:
+                    message = await connection.recv()
+                    if isinstance(message, bytes):
+                        await connection.send(b"\0" + printed)
+                        continue
+                    message = json.loads(message)
+                    if message["msgtype"] != "rmtsh":
+                        break
+                    if "stop" in message:
+                        await connection.send(b"\0")
+                    await connection.send(status("start" in message, "support" if "user" in message else ""))
+
+        asyncio.run(body())
+
+    lab.start("lns", lns)
+    wait_listening(lab, "lns", 3001)
+    with lab.capture():
+        for number, (eui, _, _) in enumerate(stations):
+            lab.run(f"station{number}", station, eui)
+    return {"lns": NS, "port": 3001, "stations": [eui for eui, _, _ in stations], "shell_on": stations[0][0], "user": "support", "asked_for_shells": 2, "shells_opened": 1}
 
 
 if __name__ == "__main__":

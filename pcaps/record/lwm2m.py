@@ -161,6 +161,28 @@ def six_devices(lab):
     return {"server": SERVER, "devices": [{"address": address, **described(endpoint, objects)} for endpoint, address, objects, _ in made], "same_endpoint_twice": "wm-1"}
 
 
+@case("lwm2m", AIOCOAP, SCRIPT, ipv6=True)
+def registration_storm(lab):
+    """A device registers anew six times within some seconds, as one that restarts over and over. Two others register once and update."""
+    made = [("sl-1", "10.30.4.21", l.street_light("SL-1001")), ("wm-1", "10.30.4.25", l.water_meter("WM-1"))]
+    scene(lab, {}, [("d0", made[0][1]), ("d1", made[1][1]), ("storm", DEVICE)])
+
+    async def storm():
+        device = l.Device(DEVICE, "park-0093", l.parking_sensor("PK-0093"))
+        await device.start()
+        for _ in range(6):
+            await device.register(SERVER)
+            await asyncio.sleep(1)
+        await device.stop()
+
+    with lab.capture(keep="udp or arp"):
+        storming = lab.start("storm", lambda: asyncio.run(storm()))
+        for number, (endpoint, address, objects) in enumerate(made):
+            lab.run(f"d{number}", lambda: life(address, endpoint, objects, wait=0.4, updates=5))
+        lab.join(storming)
+    return {"server": SERVER, "device": DEVICE, "endpoint": "park-0093", "registrations": 6, "others": [endpoint for endpoint, _, _ in made], "updates_of_others": 10}
+
+
 @case("lwm2m", debian("libcoap3-bin"), debian("libssl3"), ipv6=True)
 def registration_over_dtls_psk(lab):
     """Devices register over DTLS 1.2 with pre-shared keys (libcoap's client posts /rd): identities device-0000000001 (refused here: the server has another key) with the published key of Pelion's example, and an unlisted one."""

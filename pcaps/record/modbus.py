@@ -430,6 +430,128 @@ def unknown_client_writes(lab):
 
 
 @case("modbus", PYMODBUS)
+def scan_of_registers(lab):
+    """A scanner reads a controller's holding registers and coils in steps of a hundred, far beyond what it has: exception 2, one address after another. Meanwhile a SCADA host
+    with a wrong entry in its list asks for one absent address in each of its rounds."""
+    plc, scada = pair(lab, {1: SCHNEIDER})
+    scanner = lab.host("scanner", "10.10.0.66", mac="00:0c:29:66:66:66")
+
+    def usual():
+        wire = m.Client(PLC)
+        for _ in range(12):
+            wire.ask(m.read_holding(0, 20))
+            wire.ask(m.read_holding(4000, 2))
+            wire.pause(0.2)
+        wire.close()
+
+    def scan():
+        wire = m.Client(PLC)
+        for read in (m.read_holding, m.read_coils):
+            for address in range(0, 1500, 100):
+                wire.ask(read(address, 10))
+        wire.close()
+
+    with lab.capture():
+        process = lab.start(scada, usual)
+        time.sleep(1)
+        lab.run(scanner, scan)
+        lab.join(process)
+    return {"server": PLC, "client": SCADA, "scanner": "10.10.0.66", "addresses_tried": 15, "absent_addresses": 13, "requests": 54, "responses": 16, "exceptions": 38,
+            "exceptions_of_client": 12, "absent_addresses_of_client": [4000]}
+
+
+@case("modbus", PYMODBUS)
+def device_busy(lab):
+    """An engineer's host writes a long block that the controller acknowledges with exception 5 (it takes its time); until it is done, reads get exception 6: six of the SCADA
+    host, one of the engineer's."""
+    plc, scada = pair(lab, {1: SIEMENS}, functions=m.BUSY)
+    engineer = lab.host("engineer", "10.10.0.50", mac="00:0c:29:10:00:32")
+
+    def work():
+        wire = m.Client(PLC)
+        wire.ask(m.read_holding(0, 4))
+        wire.ask(m.write_registers(150, list(range(40))))
+        wire.ask(m.read_holding(0, 4))
+        wire.close()
+
+    def usual(turns):
+        wire = m.Client(PLC)
+        for _ in range(turns):
+            wire.ask(m.read_holding(0, 20))
+            wire.pause(0.3)
+        wire.close()
+
+    with lab.capture():
+        lab.run(scada, lambda: usual(3))
+        lab.run(engineer, work)
+        lab.run(scada, lambda: usual(10))
+    return {"server": PLC, "client": SCADA, "engineer": "10.10.0.50", "requests": 16, "responses": 8, "exceptions": 8, "acknowledge": 1, "busy": 7, "busy_to_client": 6}
+
+
+@case("modbus", PYMODBUS)
+def hammered_point(lab):
+    """A host writes the same register three times a second, by function 6, 16 and 23, and keeps it where it wants. A SCADA host writes a sign of life once a second, as it should."""
+    plc, scada = pair(lab, {1: SCHNEIDER})
+    intruder = lab.host("intruder", "10.10.0.77", mac="00:0c:29:77:77:77")
+
+    def usual():
+        wire = m.Client(PLC)
+        for turn in range(13):
+            wire.ask(m.read_holding(0, 20))
+            wire.ask(m.write_register(100, turn))
+            wire.pause(1)
+        wire.close()
+
+    def attack():
+        wire = m.Client(PLC)
+        wire.ask(m.read_holding(0, 40))
+        for turn in range(24):
+            wire.ask((m.write_register(12, 0), m.write_registers(12, [0]), m.read_write(12, 1, 12, [0]))[turn % 3])
+            wire.pause(0.33)
+        wire.close()
+
+    with lab.capture():
+        process = lab.start(scada, usual)
+        time.sleep(2)
+        lab.run(intruder, attack)
+        lab.join(process)
+    return {"server": PLC, "client": SCADA, "intruder": "10.10.0.77", "address": 12, "writes_by_intruder": 24, "writes_by_client": 13, "requests": 51, "responses": 51}
+
+
+@case("modbus", PYMODBUS)
+def many_points_written(lab):
+    """A host that does not know which point matters writes to 44 coils and registers in several places within a few seconds. A SCADA host loads its set points: one block of 32 registers,
+    again and again, and one coil."""
+    plc, scada = pair(lab, {1: SCHNEIDER})
+    intruder = lab.host("intruder", "10.10.0.77", mac="00:0c:29:77:77:77")
+
+    def usual():
+        wire = m.Client(PLC)
+        for turn in range(4):
+            wire.ask(m.write_registers(40, [turn] * 32))
+            wire.ask(m.write_coil(3, turn % 2 == 0))
+            wire.ask(m.read_holding(40, 32))
+            wire.pause(0.4)
+        wire.close()
+
+    def attack():
+        wire = m.Client(PLC)
+        for address in range(0, 100, 25):
+            wire.ask(m.write_registers(address, [0xFFFF] * 6))
+            wire.ask(m.write_coils(address, [True] * 4))
+        for address in range(150, 154):
+            wire.ask(m.write_register(address, 0))
+        wire.close()
+
+    with lab.capture():
+        process = lab.start(scada, usual)
+        time.sleep(0.6)
+        lab.run(intruder, attack)
+        lab.join(process)
+    return {"server": PLC, "client": SCADA, "intruder": "10.10.0.77", "points_by_intruder": 44, "writes_by_intruder": 12, "writes_by_client": 8, "requests": 24, "responses": 24}
+
+
+@case("modbus", PYMODBUS)
 def umas_and_firmware_replacement(lab):
     """Vendor functions: UMAS (90) reads the PLC's identity, takes a reservation, uploads, stops and starts the PLC, one sub-function is refused; then
     function 125 (firmware replacement). pymodbus frames them; the bodies are the script's, after public descriptions of UMAS."""

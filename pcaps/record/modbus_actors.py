@@ -138,6 +138,27 @@ class FirmwareReplacement(VendorRequest):
         return VendorResponse(125, self.body[:1] + b"\x00")
 
 
+class LongWrite(WriteMultipleRegistersRequest):
+    """A controller that takes in a program: the write is accepted with exception 5, and the next reads are refused with exception 6."""
+
+    left = 0
+
+    async def execute(self, context):
+        if self.address < 150:
+            return await super().execute(context)
+        LongWrite.left = 7
+        return self.doException(ModbusExceptions.Acknowledge)
+
+
+class ReadWhileBusy(registers.ReadHoldingRegistersRequest):
+    async def execute(self, context):
+        if LongWrite.left == 0:
+            return await super().execute(context)
+        LongWrite.left -= 1
+        return self.doException(ModbusExceptions.SlaveBusy)
+
+
+BUSY = [LongWrite, ReadWhileBusy]
 CUSTOM = [ReadFileRecord, WriteFileRecord, ReadFifoQueue, ReadDeviceInformation, Umas, FirmwareReplacement]
 
 
@@ -155,8 +176,9 @@ class GatewayContext(ModbusServerContext):
         return [0, *super().slaves()]
 
 
-def serve(units, address="0.0.0.0", port=502, framer="socket", udp=False, broadcast=False, any_unit=False):
-    """A Modbus server. `units`: unit -> identity objects (may be empty: no identity). `any_unit`: the first of them answers under all."""
+def serve(units, address="0.0.0.0", port=502, framer="socket", udp=False, broadcast=False, any_unit=False, functions=()):
+    """A Modbus server. `units`: unit -> identity objects (may be empty: no identity). `any_unit`: the first of them answers under all. `functions`: carried out otherwise
+    than pymodbus does."""
     if any_unit:
         units = dict.fromkeys(range(248), next(iter(units.values())))
     IDENTITIES.clear()
@@ -170,7 +192,7 @@ def serve(units, address="0.0.0.0", port=502, framer="socket", udp=False, broadc
         kind = ModbusUdpServer if udp else ModbusTcpServer
         identity = ModbusDeviceIdentification(info_name={"VendorName": next(iter(units.values()), {}).get(0, "")})
         server = kind(context, framer=framer, identity=identity, address=(address, port), broadcast_enable=broadcast)
-        for function in CUSTOM:
+        for function in [*CUSTOM, *functions]:
             server.decoder.register(function)
         await server.serve_forever()
 

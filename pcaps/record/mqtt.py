@@ -11,20 +11,10 @@ import mqtt_payloads as products
 import pysparkplug
 from lab import CACHE, case, debian, main, sh, version, wait_listening
 from lorawan_frames import LORA_PACKET, Device
-from mqtt_actors import V5, V31, V311, Client, Encoder, broker, properties, sn_client, sn_gateway, websocket_front
+from mqtt_actors import BROKER, BROKER_MAC, SENSOR, SENSOR_MAC, SERVER, V5, V31, V311, WIDE, Client, Encoder, broker, hosts, properties, sn_client, sn_gateway, websocket_front
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 PAHO, MOSQUITTO = version("paho-mqtt"), debian("mosquitto")
-BROKER, SENSOR, SERVER = "10.20.0.5", "10.20.1.10", "10.20.0.20"
-BROKER_MAC, SENSOR_MAC, SERVER_MAC = "b8:27:eb:20:00:05", "24:0a:c4:20:01:0a", "00:15:5d:20:00:14"
-WIDE = "/16"
-
-
-def hosts(lab, *lines, users=(), ports=(1883,)):
-    """A broker, a device and a server; the broker runs."""
-    for name, address, mac in (("broker", BROKER, BROKER_MAC), ("sensor", SENSOR, SENSOR_MAC), ("server", SERVER, SERVER_MAC)):
-        lab.host(name, address + WIDE, mac=mac)
-    broker(lab, "broker", *lines, users=users, ports=ports)
 
 
 def announce(lab, messages, client_id, subscriptions, host="sensor", qos=0, user=None, password=None, port=1883, will=None, clean=True):

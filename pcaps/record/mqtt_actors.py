@@ -8,6 +8,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 V31, V311, V5 = paho.MQTTv31, paho.MQTTv311, paho.MQTTv5
+BROKER, SENSOR, SERVER = "10.20.0.5", "10.20.1.10", "10.20.0.20"
+BROKER_MAC, SENSOR_MAC, SERVER_MAC = "b8:27:eb:20:00:05", "24:0a:c4:20:01:0a", "00:15:5d:20:00:14"
+WIDE = "/16"
 
 
 def broker(lab, host, *lines, users=(), ports=(1883,), anonymous=None):
@@ -29,6 +32,13 @@ def broker(lab, host, *lines, users=(), ports=(1883,), anonymous=None):
     lab.program(host, "mosquitto", "-c", config)
     for port in ports:
         wait_listening(lab, host, port)
+
+
+def hosts(lab, *lines, users=(), ports=(1883,)):
+    """A broker, a device and a server; the broker runs."""
+    for name, address, mac in (("broker", BROKER, BROKER_MAC), ("sensor", SENSOR, SENSOR_MAC), ("server", SERVER, SERVER_MAC)):
+        lab.host(name, address + WIDE, mac=mac)
+    broker(lab, "broker", *lines, users=users, ports=ports)
 
 
 class Client:

@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 cache=${CITYTAP_RECORD_CACHE:-$HOME/.cache/citytap-record}
 export CITYTAP_RECORD_CACHE="$cache"
 packages="iproute2 ethtool procps tcpdump tshark python3-venv openssl zstd
-    mosquitto libcoap3-bin dnsmasq-base udhcpc radvd iputils-ping"
+    mosquitto ejabberd libcoap3-bin dnsmasq-base udhcpc radvd iputils-ping"
 
 missing=
 for package in $packages; do
@@ -44,12 +44,12 @@ if command -v cargo >/dev/null && [ ! -x "$cache/dtls13/debug/dtls13" ]; then
     CARGO_TARGET_DIR="$cache/dtls13" cargo build -q --manifest-path dtls13/Cargo.toml
 fi
 
-for script in modbus mqtt lorawan coap lwm2m net city; do
+for script in modbus mqtt mqtt_attacks lorawan coap lwm2m net city; do
     [ -f "$script.py" ] || continue
     wanted=
     for argument in "$@"; do
         case "$argument" in
-            "$script" | "$script"/*) wanted="$wanted $argument" ;;
+            "${script%_attacks}" | "${script%_attacks}"/*) wanted="$wanted $argument" ;;
         esac
     done
     if [ $# = 0 ] || [ -n "$wanted" ]; then
