@@ -9,6 +9,8 @@ use crate::hot::owned::{FlowSummary, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes, in_order};
 use crate::inventory::{DeviceId, Inventory};
 use crate::keys::Keys;
+use crate::rules::stage::Stage;
+use crate::rules::{self, RuleFile, RuleSet};
 use crate::signatures;
 use citytap_sensor::capture::CaptureSource;
 use citytap_sensor::counters::Counters;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a run is set up with.
+#[derive(Clone)]
 pub struct Setup {
     /// Threads to use.
     pub threads: usize,
@@ -27,6 +30,15 @@ pub struct Setup {
     pub config: Config,
     /// The key of the store that the run is added to: credentials are digested under it, and nothing but the store takes the digests.
     pub digest_key: Option<Arc<DigestKey>>,
+    /// The rules that it asks of messages.
+    pub rules: Arc<RuleSet>,
+}
+
+/// One thread, what is shipped, and the rules that come with the program.
+impl Default for Setup {
+    fn default() -> Self {
+        Self { threads: 1, config: Config::default(), digest_key: None, rules: rules::embedded().clone() }
+    }
 }
 
 /// All that a run found out.
@@ -41,6 +53,8 @@ pub struct Report {
     pub coverage: Coverage,
     /// What the run went by.
     pub configuration: Summary,
+    /// The files of the rules that it asked.
+    pub rule_files: Vec<RuleFile>,
     /// Wall time of each stage, for the benchmark; it stands in no output.
     pub stages: Vec<(&'static str, Duration)>,
 }
@@ -64,6 +78,8 @@ pub struct Coverage {
     pub one_way: u64,
     /// Names of bounds of the cold half that were hit, with how often.
     pub shed: BTreeMap<String, u64>,
+    /// Matches of each rule, and how often each correlation fired.
+    pub rules: BTreeMap<String, u64>,
     /// What keys did, by name: frames checked, the owner's keys, bounds that were hit.
     pub keys: BTreeMap<&'static str, u64>,
 }
@@ -94,14 +110,14 @@ impl Coverage {
 /// What the source answers when it cannot go on.
 pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, citytap_sensor::capture::CaptureError> {
     let started = Instant::now();
-    let mut cold = Cold::new(&setup.config);
+    let mut cold = Cold::new(setup);
     let sensor = setup.config.sensor();
     let wishes = Wishes::new(sensor.decoders, &Keys::interests(), signatures::look_up).unwrap_or_else(|error| {
         // The interests are ours and tested against the decoders.
         debug_assert!(false, "{error}");
         Wishes::nothing(signatures::look_up)
     });
-    let wishes = Arc::new(wishes.digested(setup.digest_key.clone()));
+    let wishes = Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()));
     let make = |_| Hot::new(wishes.clone());
     let mut in_cold = Duration::ZERO;
     let outcome = dispatch::run(source, sensor, &setup.config.network_map(), setup.threads, make, |epoch| {
@@ -133,6 +149,7 @@ struct Cold {
     inventory: Inventory,
     keys: Keys,
     detectors: Vec<Box<dyn Detector>>,
+    rules: Stage,
     coverage: Coverage,
     configuration: Summary,
     /// Wall time of the key audit, for the benchmark.
@@ -140,8 +157,10 @@ struct Cold {
 }
 
 impl Cold {
-    fn new(config: &Config) -> Self {
+    fn new(setup: &Setup) -> Self {
+        let config = &setup.config;
         Self {
+            rules: Stage::new(setup.rules.clone()),
             inventory: Inventory::new(config.inventory()),
             keys: Keys::new(config.keys.clone(), config.budget()),
             detectors: detectors::all(),
@@ -155,6 +174,9 @@ impl Cold {
         let mut changes = Vec::with_capacity(epoch.batches.len());
         for batch in epoch.batches {
             changes.push(batch.changes);
+            if batch.matches_shed > 0 {
+                *self.coverage.shed.entry("rule_matches".into()).or_insert(0) += batch.matches_shed;
+            }
             for flow in &batch.flows {
                 self.inventory.flow(flow);
                 self.coverage.flow(flow);
@@ -175,6 +197,7 @@ impl Cold {
                     self.fact(&fact, seen);
                 }
                 Change::Event(event) => self.keys.observe(&event),
+                Change::Match(matched) => self.rules.take(*matched, seen),
             }
         }
         let began = Instant::now();
@@ -198,12 +221,17 @@ impl Cold {
         let mut jury = Jury::new(&self.inventory);
         self.detectors.iter().for_each(|detector| detector.verdicts(&mut |verdict| jury.take(verdict)));
         self.keys.verdicts(&mut |verdict| jury.take(verdict));
-        let (judgement, homeless) = jury.judge();
+        let inventory = &self.inventory;
+        self.rules.verdicts(&|name| inventory.device_of(name).is_some(), &mut |verdict| jury.take(verdict));
+        let (mut judgement, homeless) = jury.judge();
+        self.rules.clear(self.inventory.spoken(), &mut judgement);
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
         }
         shed.extend(self.keys.shed().map(|(name, count)| (name.to_owned(), count)));
+        shed.extend(self.rules.shed().map(|(name, count)| (name.to_owned(), count)));
+        self.coverage.rules.extend(self.rules.matches().map(|(name, count)| (name.to_owned(), count)));
         self.coverage.keys.extend(self.keys.tallies().into_iter().filter(|(_, count)| *count > 0));
         let unwatched: u64 = self.detectors.iter().map(|detector| detector.shed()).sum();
         for (name, count) in [("answers_without_a_device", homeless), ("subjects_not_watched", unwatched)] {
@@ -222,6 +250,7 @@ impl Cold {
             actions,
             coverage: self.coverage,
             configuration: self.configuration,
+            rule_files: self.rules.files().to_vec(),
             stages,
         }
     }

@@ -20,6 +20,7 @@ pub mod hot;
 pub mod inventory;
 pub mod keys;
 mod nearest;
+pub mod rules;
 pub mod screen;
 pub mod signatures;
 pub mod store;

@@ -1,6 +1,5 @@
 //! Devices counted by class are of the classes that they are shown with: the count goes by outlines, the view concludes everything.
 
-use citytap_analyzer::config::Config;
 use citytap_analyzer::engine::{Setup, replay};
 use citytap_sensor::capture::Merge;
 use std::path::{Path, PathBuf};
@@ -32,7 +31,7 @@ fn an_outline_has_the_class_that_its_device_is_shown_with() {
     let together = vec![found.clone()];
     for captures in found.into_iter().map(|path| vec![path]).chain(together) {
         let mut source = Merge::open(&captures, Default::default());
-        let report = replay(&mut source, &Setup { threads: 1, config: Config::default(), digest_key: None }).expect("is readable");
+        let report = replay(&mut source, &Setup::default()).expect("is readable");
         let shown: Vec<Option<String>> = report.inventory.devices().map(|device| device.class.map(|class| class.id)).collect();
         let counted = report.inventory.classes();
         assert_eq!(shown.len(), counted.len(), "{captures:?}");

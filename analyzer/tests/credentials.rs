@@ -119,7 +119,7 @@ fn digests_are_the_same_for_any_number_of_threads() {
     let run = |threads| {
         let mut source = citytap_sensor::capture::Merge::open(&cases.clone().map(Into::into), Default::default());
         let digest_key = Some(Arc::new(DigestKey::new(&mut [7; 32])));
-        let report = replay(&mut source, &Setup { threads, config: Default::default(), digest_key }).unwrap();
+        let report = replay(&mut source, &Setup { threads, digest_key, ..Setup::default() }).unwrap();
         report.inventory.presented()
     };
     let one = run(1);
@@ -129,7 +129,7 @@ fn digests_are_the_same_for_any_number_of_threads() {
         assert_eq!(run(threads), one, "{threads} threads");
     }
     let mut source = citytap_sensor::capture::Merge::open(&cases.map(Into::into), Default::default());
-    let without = replay(&mut source, &Setup { threads: 1, config: Default::default(), digest_key: None }).unwrap();
+    let without = replay(&mut source, &Setup::default()).unwrap();
     assert_eq!(without.inventory.presented(), (BTreeMap::new(), 0), "without a store nothing is digested");
 }
 

@@ -283,7 +283,7 @@ fn report(capture: &str) -> (citytap_analyzer::engine::Report, Vec<citytap_senso
     use citytap_analyzer::engine;
     use citytap_sensor::capture::CaptureSource;
     let mut source = citytap_sensor::capture::open(Path::new(capture)).unwrap();
-    let setup = engine::Setup { threads: 1, config: Default::default(), digest_key: None };
+    let setup = engine::Setup::default();
     let report = engine::replay(&mut source, &setup).unwrap();
     (report, source.describe())
 }

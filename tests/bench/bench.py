@@ -109,6 +109,32 @@ def stages(path):
         print("".join(f"    {line.strip()}\n" for line in done.stderr.splitlines()), end="")
 
 
+def rule(number):
+    """A rule of a person's own that asks for one of many values, as most rules do."""
+    service, field, value = [
+        ("modbus", "modbus.address", 60000 + number),
+        ("mqtt", "mqtt.topic", f"city/lamp/{number}/set"),
+        ("coap", "coap.uri_path", f"/actuators/{number}"),
+        ("lorawan", "lorawan.dev_addr", f"'{0x26000000 + number:08x}'"),
+    ][number % 4]
+    return (
+        f"title: bench {number}\nname: bench-{number}\nlogsource:\n  product: citytap\n  service: {service}\n"
+        f"detection:\n  selection:\n    {field}: {value}\n  condition: selection\n"
+    )
+
+
+def with_rules(runs, rules=1000):
+    """What a thousand rules cost beside those that come with the program."""
+    path, packets = capture("mixed", ["mixed", "50", *PROTOCOLS])
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "rules.yml").write_text("---\n".join(map(rule, range(rules))))
+        plain = [str(CITYTAP), "replay", str(path)]
+        pairs = [(measure([*plain, "--rules", folder])[0], measure(plain)[0]) for _ in range(runs)]
+    ratio = statistics.median(more / less for more, less in pairs)
+    own, shipped = zip(*pairs)
+    print(f"\n{rules:,} rules more, {packets:,} packets: {spread(own)} s CPU, without {spread(shipped)} s CPU: {ratio:.2f} times")
+
+
 def against_tshark(runs):
     """decode to JSON against tshark's."""
     tshark = shutil.which("tshark")
@@ -140,6 +166,8 @@ def main():
             path, packets = capture(name, arguments)
             compare(name, what, path, packets, options.runs)
             stages(path)
+    if "rules".startswith(wanted):
+        with_rules(options.runs)
     if "decode".startswith(wanted):
         against_tshark(options.runs)
 

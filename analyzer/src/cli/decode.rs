@@ -113,6 +113,7 @@ impl Reading {
             match change {
                 Change::Fact(fact) => self.keys.fact(&fact),
                 Change::Event(event) => self.keys.observe(&event),
+                Change::Match(_) => {}
             }
         }
         self.keys.work(epoch.now, epoch.last);

@@ -12,6 +12,7 @@ mod findings;
 mod out;
 mod progress;
 mod replay;
+mod rules;
 mod schema;
 
 use crate::findings::Severity;
@@ -49,6 +50,7 @@ enum Command {
     Actions(actions::Actions),
     Export(export::Export),
     Diff(diff::Diff),
+    Rules(rules::Rules),
     Schema(schema::Schema),
     Config(config::Config),
     Completions(completions::Completions),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Actions(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Diff(command) => command.run(),
+        Command::Rules(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -3,6 +3,7 @@
 use super::config::Configured;
 use super::out::{print, tell_damage};
 use super::progress::Progress;
+use super::rules::OwnRules;
 use super::{DONE, FAILED, Failure, UNREADABLE, USAGE, severity};
 use crate::config::{Config, Flags, Layer, SITE};
 use crate::engine::{self, Report, Setup};
@@ -56,6 +57,8 @@ pub struct Replay {
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
     #[command(flatten)]
+    own_rules: OwnRules,
+    #[command(flatten)]
     configured: Configured,
 }
 
@@ -76,6 +79,7 @@ impl Replay {
             Ok(config) => config,
             Err(code) => return Ok(code),
         };
+        let rules = self.own_rules.load()?;
         let mut city = match &self.store {
             Some(path) => Some(open(path, &config)?),
             None => None,
@@ -98,7 +102,7 @@ impl Replay {
         // Standard input cannot be read a second time, so its digest is made while it is read.
         let digest = self.captures.iter().any(|capture| capture.as_os_str() == "-");
         let mut source = Progress::new(Merge::open(&self.captures, ReadOptions { digest, ..ReadOptions::default() }));
-        let setup = Setup { threads: self.threads, config, digest_key };
+        let setup = Setup { threads: self.threads, config, digest_key, rules };
         let report = engine::replay(&mut source, &setup);
         let source = source.into_inner();
         let report = report?;

@@ -148,7 +148,7 @@ pub const SECTIONS: &[Section] = &[
                 takes: Takes::Number(1..=1 << 24),
                 example: "131072",
                 doc: "Names of which nothing is known but that they were mentioned or sent something: what a scan or a flood makes. They go \
-                      first. Each costs about 0.5 KB.",
+                      first; half as many as names that showed themselves always have room. Each costs about 0.5 KB.",
             },
         ],
     },

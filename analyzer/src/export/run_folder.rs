@@ -129,6 +129,7 @@ pub(crate) fn manifest(report: &Report, captures: &[CaptureInfo], digests: &[Opt
         "captures": captures,
         "configuration": report.configuration,
         "packs": signatures::packs(),
+        "rules": report.rule_files,
         "devices": report.inventory.count().0,
         "findings": report.judgement.findings.len(),
         "actions": report.actions.len(),

@@ -3,6 +3,7 @@
 
 use crate::checks;
 use crate::findings::CheckSpec;
+use crate::rules::CONTEXT;
 use crate::screen::text::wrapped;
 use citytap_sensor::observation::record::{FieldSpec, FieldType, RecordKind};
 use citytap_sensor::observation::{AnomalyCode, IdentityKind};
@@ -17,6 +18,7 @@ pub fn json(protocols: &[String]) -> Value {
         "protocols": wanted(protocols).map(protocol).collect::<Vec<_>>(),
     });
     if let (true, Some(schema)) = (protocols.is_empty(), schema.as_object_mut()) {
+        schema.insert("context".into(), CONTEXT.iter().map(|(_, field)| self::field(field)).collect());
         schema.insert("checks".into(), checks::all().map(check).collect());
     }
     schema
@@ -29,6 +31,8 @@ pub fn text(protocols: &[String]) -> String {
         one_protocol(&mut text, spec);
     }
     if protocols.is_empty() {
+        text.push_str("AROUND EVERY MESSAGE: what rules may name beside its fields\n");
+        CONTEXT.iter().for_each(|(_, field)| one_field(&mut text, "  ", field));
         text.push_str("CHECKS\n");
         for check in checks::all() {
             text.push_str(&wrapped("  ", &format!("{}: {}", check.id, check.title)));

@@ -190,7 +190,7 @@ fn agree(sentence: &str, count: usize) -> String {
     if count != 1 {
         return sentence.replace(" accepts ", " accept ");
     }
-    [(" use ", " uses "), (" are ", " is "), (" may uses ", " may use ")]
+    [(" use ", " uses "), (" are ", " is "), (" were ", " was "), (" may uses ", " may use ")]
         .iter()
         .fold(sentence.to_owned(), |text, (many, one)| text.replacen(many, one, 1))
 }

@@ -59,7 +59,7 @@ impl Serialize for FindingId {
 }
 
 /// Arguments that grow while a finding stays the same.
-const COUNTS: &[&str] = &["clients"];
+const COUNTS: &[&str] = &["clients", "_count"];
 
 /// A check's answer that matters, about one device.
 #[derive(Clone, Debug)]
@@ -184,6 +184,11 @@ enum Reason {
 }
 
 impl Check {
+    /// It was tested and is not so; the words say on what.
+    pub fn clear(spec: &'static CheckSpec, device: DeviceId, words: Cow<'static, str>) -> Self {
+        Self { spec, device, outcome: Outcome::Clear, reason: Reason::Words(words) }
+    }
+
     /// On what it was tested, or why it could not be; for a finding, the sentence.
     pub fn reason(&self) -> Cow<'_, str> {
         match &self.reason {

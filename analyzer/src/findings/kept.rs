@@ -46,6 +46,9 @@ pub struct KeptFinding {
     pub remedy: String,
     /// Why it matters.
     pub why: String,
+    /// For a rule of a person's own, what an action says of its findings: the store is read without the rule as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     /// CWE, CVE, ATT&CK, clauses.
     #[serde(default)]
     pub references: Vec<String>,
@@ -92,6 +95,7 @@ impl KeptFinding {
             arguments: finding.arguments.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect(),
             remedy: finding.spec.remedy.into(),
             why: finding.spec.why.into(),
+            action: (!checks::comes_with_the_program(finding.spec.id)).then(|| finding.spec.action.into()),
             references: finding.spec.references.iter().map(ToString::to_string).collect(),
             first_seen: finding.first_seen(),
             last_seen: finding.last_seen(),
@@ -135,9 +139,12 @@ impl KeptFinding {
         (self.last_seen, self.severity, confidence_named(&self.confidence), texts)
     }
 
-    /// As actions see it; `None` where this version knows no such check.
+    /// As actions see it; `None` where this version knows no such check and it is no rule of a person's own.
     pub fn part(&self) -> Option<Part<'_>> {
-        let spec = checks::by_id(&self.check)?;
+        let spec = match checks::by_id(&self.check) {
+            Some(spec) => spec,
+            None => checks::kept(&self.check, self.action.as_deref()?, &self.remedy, &self.why),
+        };
         let confidence = confidence_named(&self.confidence).unwrap_or(Confidence::Possible);
         let arguments = self.arguments.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let id = FindingId(u64::from_str_radix(&self.id, 16).ok()?);
@@ -158,6 +165,7 @@ impl Default for KeptFinding {
             arguments: BTreeMap::new(),
             remedy: String::new(),
             why: String::new(),
+            action: None,
             references: Vec::new(),
             first_seen: None,
             last_seen: None,

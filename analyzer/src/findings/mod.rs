@@ -138,7 +138,7 @@ pub struct Pointer {
 }
 
 /// Places kept at the beginning and at the end.
-const KEPT: usize = 3;
+pub(crate) const KEPT: usize = 3;
 
 impl Evidence {
     /// One place.

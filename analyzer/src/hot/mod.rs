@@ -10,6 +10,7 @@ pub mod owned;
 
 pub use order::in_order;
 
+use crate::rules::{Matched, RuleSet};
 use citytap_sensor::dispatch::HotStage;
 use citytap_sensor::flow::NetworkId;
 use citytap_sensor::observation::{
@@ -34,6 +35,9 @@ pub const RESEND: Nanos = 60 * SECOND;
 /// Kinds of anomalies remembered with their flows between two epochs, in each shard.
 pub const ANOMALIES_REMEMBERED: usize = 4_096;
 
+/// Matches of one rule that leave a shard in one epoch. A rule that fits most messages is cut short and counted, and costs no other rule its matches.
+pub const MATCHES: u16 = 2_048;
+
 /// Looks a credential up in the lists: user name, password, kind. Answers the list's name and its products.
 pub type CredentialLookup = fn(CredentialKind, Option<&[u8]>, Option<&[u8]>) -> Option<(&'static str, &'static str)>;
 
@@ -44,6 +48,7 @@ pub struct Wishes {
     fields: Vec<Vec<FieldId>>,
     lookup: CredentialLookup,
     digest_key: Option<Arc<DigestKey>>,
+    rules: Arc<RuleSet>,
 }
 
 impl Wishes {
@@ -63,17 +68,22 @@ impl Wishes {
             kinds.push(kind.id);
             fields.push(interest.fields.iter().map(field).collect::<Result<_, _>>()?);
         }
-        Ok(Self { kinds, fields, lookup, digest_key: None })
+        Ok(Self { kinds, fields, lookup, digest_key: None, rules: Arc::default() })
     }
 
     /// No wishes besides facts.
     pub fn nothing(lookup: CredentialLookup) -> Self {
-        Self { kinds: Vec::new(), fields: Vec::new(), lookup, digest_key: None }
+        Self { kinds: Vec::new(), fields: Vec::new(), lookup, digest_key: None, rules: Arc::default() }
     }
 
     /// Credentials are to be digested under this key. Without one nothing is computed.
     pub fn digested(self, digest_key: Option<Arc<DigestKey>>) -> Self {
         Self { digest_key, ..self }
+    }
+
+    /// With these rules to ask of each message.
+    pub fn with_rules(self, rules: Arc<RuleSet>) -> Self {
+        Self { rules, ..self }
     }
 
     fn fields(&self, kind: KindId) -> Option<&[FieldId]> {
@@ -93,6 +103,8 @@ pub struct Batch {
     pub tallies: Vec<(&'static str, u64)>,
     /// Anomalies: code, where first seen, how often.
     pub anomalies: Vec<(&'static str, Seen, u64)>,
+    /// Matches of rules beyond [`MATCHES`].
+    pub matches_shed: u64,
 }
 
 /// Something that leaves a shard, with where it was told and where it was seen: activity is told of after it was seen.
@@ -111,6 +123,8 @@ pub enum Change {
     Fact(OwnedFact),
     /// A record that somebody asked for.
     Event(Box<Event>),
+    /// A message that fits a rule.
+    Match(Box<Matched>),
 }
 
 /// The observer of one shard.
@@ -122,6 +136,9 @@ pub struct Hot {
     hasher: FixedState,
     tallies: HashMap<KindId, (&'static str, u64), FixedState>,
     anomalies: HashMap<&'static str, (Seen, u64), FixedState>,
+    /// Matches of each rule in this epoch, and those that were too many.
+    matches: HashMap<u16, u16, FixedState>,
+    matches_shed: u64,
 }
 
 impl Hot {
@@ -135,6 +152,8 @@ impl Hot {
             hasher,
             tallies: HashMap::with_hasher(FixedState::with_seed(0)),
             anomalies: HashMap::with_hasher(FixedState::with_seed(0)),
+            matches: HashMap::with_hasher(FixedState::with_seed(0)),
+            matches_shed: 0,
         }
     }
 
@@ -155,6 +174,20 @@ impl Hot {
             };
             self.batch.changes.push(Told { told, seen, change: Change::Fact(own(fact, network, &self.wishes)) });
         }
+    }
+
+    /// Shows the message to the rules.
+    fn rules(&mut self, observation: &Observation<'_>, seen: Seen) {
+        let (batch, matches, shed) = (&mut self.batch, &mut self.matches, &mut self.matches_shed);
+        self.wishes.rules.observe(observation, &mut |matched| {
+            let of_rule = matches.entry(matched.rule).or_insert(0);
+            if *of_rule >= MATCHES {
+                *shed += 1;
+                return;
+            }
+            *of_rule += 1;
+            batch.changes.push(Told { told: seen.place, seen, change: Change::Match(Box::new(matched)) });
+        });
     }
 
     fn is_due(&mut self, facts: u64, now: Timestamp) -> bool {
@@ -195,6 +228,7 @@ impl Observer for Hot {
                 self.anomalies.entry(anomaly.code.name).or_insert((seen, 0)).1 += 1;
             }
         }
+        self.rules(observation, seen);
         let Some(record) = observation.record else { return };
         let kind = record.kind();
         self.tallies.entry(kind.id).or_insert((kind.name, 0)).1 += 1;
@@ -243,6 +277,8 @@ impl Observer for Hot {
         if !self.anomalies.is_empty() {
             self.batch.anomalies.extend(self.anomalies.drain().map(|(code, (seen, count))| (code, seen, count)));
         }
+        self.matches.clear();
+        self.batch.matches_shed = std::mem::take(&mut self.matches_shed);
     }
 }
 

@@ -111,7 +111,8 @@ pub struct InventoryConfig {
 pub struct Bounds {
     /// Names in all: a million devices with two each.
     pub identities: usize,
-    /// Names that neither answered nor showed themselves in a protocol: what a scan or a flood of addresses makes.
+    /// Names that neither answered nor showed themselves in a protocol: what a scan or a flood of addresses makes. Half as many as have shown
+    /// themselves always have room.
     pub provisional: usize,
     /// Links of one name to others: leases and sessions that one device goes through while it is remembered.
     pub links: usize,
@@ -323,6 +324,19 @@ impl Inventory {
     pub fn provisional(&self) -> impl Iterator<Item = bool> + '_ {
         let groups = self.groups();
         groups.listed().iter().map(|&group| groups.provisional(group))
+    }
+
+    /// The protocols that devices were seen to speak, as client or as server: by device, in the order of their ids, with repeats.
+    pub fn spoken(&self) -> impl Iterator<Item = (DeviceId, &'static str)> + '_ {
+        let groups = self.groups();
+        groups.listed().iter().flat_map(move |&group| {
+            let nodes = groups.members(group).iter().map(move |&vertex| self.table.node(groups.node(vertex)));
+            let protocols = nodes.flat_map(|node| &node.statements).filter_map(move |statement| match statement.what {
+                What::Peer { protocol, .. } | What::Service { protocol, .. } => Some(self.table.label_text(protocol)),
+                _ => None,
+            });
+            protocols.map(move |protocol| (groups.id(group), protocol))
+        })
     }
 
     /// How many devices there are, and how many of them are provisional.

@@ -28,7 +28,7 @@ pub(super) fn events(case: &str) -> Vec<Event> {
         |epoch| {
             events.extend(epoch.batches.into_iter().flat_map(|batch| batch.changes).filter_map(|told| match told.change {
                 Change::Event(event) => Some(*event),
-                Change::Fact(_) => None,
+                Change::Fact(_) | Change::Match(_) => None,
             }));
             true
         },

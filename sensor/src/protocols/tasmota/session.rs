@@ -265,7 +265,8 @@ fn command_to(device: &str, command: &str, origin: &Origin, input: &Input<'_>, c
         }
         commands.push(name);
         let value = value.trim();
-        if name.eq_ignore_ascii_case("mqttuser") {
+        // Without a value a command asks.
+        if name.eq_ignore_ascii_case("mqttuser") && !value.is_empty() {
             (user, secret) = (Some(value), true);
         }
         if let Some(kind) = sets_secret(name).filter(|_| !value.is_empty()) {

@@ -87,6 +87,8 @@ fn commands_that_set_secrets_tell_them_and_do_not_show_them() {
         "{line}"
     );
     assert!(line.contains("Password user:Some(3) secret:Some(6) Unknown"), "{line}");
+    let asked = published(&[("cmnd/lamp/Backlog", b"MqttUser; Restart 1")]);
+    assert!(asked[0].contains("\"sets_secret\":false"), "without a value it asks: {}", asked[0]);
     let lines = published(&[("cmnd/lamp/WebPassword", b"hunter2"), ("cmnd/lamp/POWER", b"ON")]);
     assert!(lines[0].contains("\"sets_secret\":true") && lines[0].contains("secret:Some(7)"));
     assert!(lines[1].contains("\"commands\":[\"POWER\"],\"sets_secret\":false,\"payload_length\":2}"), "{}", lines[1]);

@@ -98,6 +98,7 @@ fn replay(path: &Path, config: KeyConfig) -> LorawanKeys {
             match change {
                 Change::Event(event) => keys.observe(&event),
                 Change::Fact(fact) => keys.fact(&fact),
+                Change::Match(_) => {}
             }
             keys.work(seen.time, false);
         }

@@ -1,0 +1,225 @@
+//! Rules as a person writes them: what fits, what is refused and with which words.
+
+use super::*;
+use citytap_sensor::protocols::DECODERS;
+
+#[test]
+fn our_own_rules_have_no_problems() {
+    let files: Vec<File<'_>> = files().collect();
+    let set = RuleSet::new(&files, DECODERS);
+    assert_eq!(set.problems(), [], "{}", set.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    assert!(!set.rules().is_empty() && !set.correlations().is_empty());
+}
+
+/// The problems of one file, as a person reads them.
+fn problems(text: &str) -> String {
+    let set = RuleSet::new(&[File { name: "mine.yml", text, own: true }], DECODERS);
+    set.problems().iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// A rule with this detection, and this service.
+fn rule(service: &str, detection: &str) -> String {
+    format!(
+        "title: Mine\nlogsource:\n  product: citytap\n  service: {service}\ndetection:\n  selection:\n    {detection}\n  condition: selection\n"
+    )
+}
+
+/// A correlation over the rule of [`rule`].
+fn correlation(rest: &str) -> String {
+    format!("title: Counts\ncorrelation:\n  type: event_count\n  rules: [mine]\n  {rest}\n")
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place_and_the_nearest_right_word() {
+    for (text, told) in [
+        (
+            rule("modbus", "modbus.functioncode: 5"),
+            "mine.yml:7:5: modbus records have no field modbus.functioncode. Did you mean modbus.function_code?\n",
+        ),
+        (rule("modbus", "unit_id: 5"), "mine.yml:7:5: modbus records have no field unit_id. Did you mean modbus.unit_id?\n"),
+        (
+            rule("mqtt", "modbus.unit_id: 5"),
+            "mine.yml:7:5: modbus.unit_id is a field of modbus, and this rule's logsource is mqtt. Set service: modbus, or say carrier.modbus.unit_id where modbus carries mqtt.\n",
+        ),
+        (rule("modbuss", "modbus.unit_id: 5"), "mine.yml:4:3: no decoder is called modbuss. Did you mean modbus?\n"),
+        (
+            rule("modbus", "modbus.unit_id: five"),
+            "mine.yml:7:5: modbus.unit_id is a whole number, and 'five' can never be its value\n",
+        ),
+        (rule("modbus", "modbus.write: 1"), "mine.yml:7:5: modbus.write is true or false, and 1 can never be its value\n"),
+        (
+            rule("lorawan", "lorawan.dev_addr: 26011234"),
+            "mine.yml:7:5: lorawan.dev_addr is hex: put its value in quotes, as in '26011234', or YAML makes a number of it\n",
+        ),
+        (
+            rule("modbus", "flow.client_ip|cidr: 10.0.0.0/40"),
+            "mine.yml:7:5: 10.0.0.0/40 is no network: write one as 10.0.0.0/8 or fd00::/8\n",
+        ),
+        (
+            rule("lorawan", "lorawan.commands: LinkADRReq"),
+            "mine.yml:7:5: lorawan.commands is a list of parts: ask for a field of them, as in lorawan.commands.name\n",
+        ),
+        (
+            rule("modbus", "modbus.write: true\n    modbus.exception_code: 1"),
+            "mine.yml:9:3: this can never match: no kind of record has all the fields that it asks for. `citytap schema` lists them by kind.\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: 5").replace("condition: selection", "condition: selektion"),
+            "mine.yml:8:3: the condition names selektion, which the detection does not have. Did you mean selection?\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: 5").replace("title: Mine", "titel: Mine"),
+            "mine.yml:1:1: Missing required field 'title'\nmine.yml:1:1: there is no key titel here. Did you mean title?\n",
+        ),
+        (rule("modbus", "record: modbus.reqest"), "mine.yml:7:5: record is never modbus.reqest. Did you mean modbus.request?\n"),
+        (rule("modbus", "direction: to_servr"), "mine.yml:7:5: direction is never to_servr. Did you mean to_server?\n"),
+        (rule("modbus", "anomaly: modbus.lenght"), "mine.yml:7:5: anomaly is never modbus.lenght. Did you mean modbus.length?\n"),
+        (
+            rule("modbus", "modbus.unit_id: 5")
+                + "citytap:\n  subject: 5\n  action: '{client} hit {devices}'\n  finding: '{count} and {client'\n",
+            "mine.yml:10:3: subject is a text\nmine.yml:11:3: {client} is not filled in here, only {devices}: an action is about several findings\n\
+             mine.yml:12:3: a brace is not closed, or not opened\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: 5").replace("title: Mine", "title: Mine\nname: modbus-rules"),
+            "mine.yml:2:1: modbus-rules is the name of a check that is no rule: choose another\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: 5").replace("condition: selection", "condition: selection\n  timeframe: 5m"),
+            "mine.yml:9:3: a time is asked of in a correlation: `type: event_count`, `timespan: 5m`\n",
+        ),
+        (
+            format!(
+                "{}--- # more\n{}",
+                rule("modbus", "modbus.unit_id: 5"),
+                correlation("groupby: [flow.client_ip]\n  timespan: 0s\n  condition: {gte: 4097}")
+            ),
+            "mine.yml:14:3: there is no key groupby here. Did you mean group-by?\n\
+             mine.yml:15:3: a time span of nothing holds one match: write how long, as in 5m\n\
+             mine.yml:16:3: at most 4096 are counted within a time: ask for fewer, in a shorter time\n",
+        ),
+        ("title: [\n".into(), "mine.yml:2:1: this is no YAML: while parsing a node, did not find expected node content\n"),
+        ("title: x\n".into(), "mine.yml:1:1: Missing required field 'detection'\n"),
+    ] {
+        assert_eq!(problems(&text), told, "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_rule_costs_itself_and_what_counts_it() {
+    let good = rule("modbus", "modbus.unit_id: 5").replace("Mine", "Good");
+    let wrong = rule("modbus", "modbus.unitid: 5").replace("Mine", "Wrong");
+    let counts = "title: Counts\ncorrelation:\n  type: event_count\n  rules: [wrong]\n  timespan: 1m\n  condition: {gte: 2}\n";
+    let text = format!("{good}---\n{wrong}---\n{counts}");
+    let set = RuleSet::new(&[File { name: "mine.yml", text: &text, own: true }], DECODERS);
+    let names: Vec<&str> = set.metas().iter().map(|meta| meta.name.as_str()).collect();
+    assert_eq!(names, ["good"]);
+    let problems: Vec<String> = set.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[1].contains("there is no rule wrong, or it has a problem of its own"), "{problems:?}");
+}
+
+#[test]
+fn rules_that_name_each_other_in_a_circle_are_refused() {
+    let one = |name: &str, other: &str| {
+        format!("title: {name}\ncorrelation:\n  type: event_count\n  rules: [{other}]\n  timespan: 1m\n  condition: {{gte: 2}}\n")
+    };
+    let told = problems(&format!("{}---\n{}", one("a", "b"), one("b", "a")));
+    assert_eq!(told.matches("name each other in a circle").count(), 2, "{told}");
+}
+
+#[test]
+fn names_are_given_once() {
+    let text = format!("{0}---\n{0}", rule("modbus", "modbus.unit_id: 5"));
+    assert_eq!(problems(&text), "mine.yml:10:1: mine is the name of a rule in mine.yml too\n");
+}
+
+#[test]
+fn damaged_files_have_problems_and_never_panic() {
+    // Every file with a byte replaced, a stretch cut out or a stretch doubled, here and there.
+    let mut state = 1u64;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound.max(1)
+    };
+    let mut problems = 0;
+    for file in files() {
+        for _ in 0..40 {
+            let mut text = file.text.as_bytes().to_vec();
+            let (start, length) = (below(text.len()), below(40));
+            let end = (start + length).min(text.len());
+            match below(3) {
+                0 => text[start] = b"[]{}:|>-*&!%@`\t\n#'\"\\?"[below(21)],
+                1 => drop(text.drain(start..end)),
+                _ => {
+                    let doubled = text[start..end].to_vec();
+                    text.splice(start..start, doubled);
+                }
+            }
+            let text = String::from_utf8_lossy(&text);
+            let set = RuleSet::new(&[File { name: "damaged.yml", text: &text, own: true }], DECODERS);
+            problems += usize::from(!set.problems().is_empty());
+            assert!(set.problems().iter().all(|problem| problem.line > 0 && problem.column > 0), "{:?}", set.problems());
+        }
+    }
+    assert!(problems > 100, "{problems}");
+}
+
+/// The names of what makes findings, of these files of a person's own beside ours.
+fn makers(text: &str) -> (Vec<String>, Vec<String>) {
+    let mut all: Vec<File<'_>> = files().map(|File { name, text, own }| File { name, text, own }).collect();
+    all.push(File { name: "mine.yml", text, own: true });
+    let set = RuleSet::new(&all, DECODERS);
+    let names = set.metas().iter().filter(|meta| set.makes_findings(&meta.name)).map(|meta| meta.name.clone()).collect();
+    (names, set.problems().iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_rule_of_a_persons_own_takes_nothing_from_ours() {
+    let (ours, _) = makers("");
+    // Neither a name nor, by counting it, a rule's findings.
+    let clash = rule("modbus", "modbus.unit_id: 5").replace("title: Mine", "title: Mine\nname: modbus-unit-scan");
+    let (names, problems) = makers(&clash);
+    assert_eq!(names, ours);
+    assert_eq!(problems, ["mine.yml:2:1: modbus-unit-scan is the name of a rule in rules/modbus/unit_scan.yml too"]);
+    let counts = correlation("timespan: 1m\n  condition: {gte: 500}").replace("[mine]", "[modbus-restart]");
+    let (names, problems) = makers(&counts);
+    assert_eq!(problems, [""; 0]);
+    assert!(names.contains(&"modbus-restart".to_owned()) && names.contains(&"counts".to_owned()), "{names:?}");
+}
+
+#[test]
+fn what_a_broken_correlation_counts_stays_silent() {
+    let text = format!(
+        "{}---\n{}",
+        rule("modbus", "modbus.unit_id: 5"),
+        correlation("timespan: 1m\n  group-by: [flow.clientip]\n  condition: {gte: 5}")
+    );
+    let (names, problems) = makers(&text);
+    assert!(!names.contains(&"mine".to_owned()), "{names:?}");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}
+
+#[test]
+fn folders_are_read_once_and_what_cannot_be_read_costs_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let deep = (0..10).fold(path("deep"), |path, _| path.join("d"));
+    std::fs::create_dir_all(&deep).unwrap();
+    std::fs::write(path("good.yml"), rule("modbus", "modbus.unit_id: 5")).unwrap();
+    std::fs::write(path(".#good.yml"), "no rule").unwrap();
+    std::fs::write(path("latin.yml"), b"title: one\ndescription: \xe9\n").unwrap();
+    std::os::unix::fs::symlink(folder.path(), path("loop")).unwrap();
+    std::os::unix::fs::symlink("nowhere", path("lost.yml")).unwrap();
+    let texts = read::read(&[folder.path().to_owned()]).unwrap();
+    assert_eq!(texts.files.len(), 1);
+    let told: Vec<String> = texts.problems.iter().map(|problem| problem.text.clone()).collect();
+    let wanted = [
+        "folders more than 8 deep are not looked into",
+        "the file is not UTF-8: save it as UTF-8",
+        "this is no file that can be read",
+    ];
+    assert_eq!(told, wanted);
+    assert_eq!(texts.problems[1].line, 2);
+    assert!(read::read(&[path("missing")]).is_err());
+}

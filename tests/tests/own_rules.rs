@@ -1,0 +1,94 @@
+//! A person's own rules from the command line: checked, listed, tried, used in a replay, and what a store remembers of them.
+
+use citytap_tests::cases::{cases, root};
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Runs and answers the exit code, standard output and standard error.
+fn citytap(arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_citytap-under-test"));
+    let output = command.args(arguments).current_dir(root()).stdin(Stdio::null()).output().expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// An empty folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("own_rules").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder for files");
+    folder
+}
+
+fn capture(name: &str) -> String {
+    let case = cases().into_iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case {name}"));
+    case.capture.display().to_string()
+}
+
+const GOOD: &str = "title: Register 1 was written\nname: own-register-1\nlevel: high\nlogsource:\n  product: citytap\n  service: modbus\n\
+    detection:\n  selection:\n    modbus.write: true\n  condition: selection\ncitytap:\n  subject: server\n  finding: '{client} wrote address \
+    {modbus.address}'\n  action: '{devices} were written to'\n  remedy: Ask the control room.\n  why: Nobody writes here.\n";
+
+const WRONG: &str = "title: Wrong\nlogsource:\n  product: citytap\n  service: modbus\ndetection:\n  selection:\n    modbus.unitid: 1\n  \
+    condition: selection\n";
+
+#[test]
+fn what_is_wrong_is_told_and_the_rest_is_used() {
+    let rules = folder("wrong");
+    fs::write(rules.join("good.yml"), GOOD).unwrap();
+    fs::create_dir(rules.join("below")).unwrap();
+    fs::write(rules.join("below/wrong.yaml"), WRONG).unwrap();
+    fs::write(rules.join("notes.txt"), "no rule").unwrap();
+    let path = rules.display().to_string();
+    let (code, out, _) = citytap(&["rules", "check", &path]);
+    assert_eq!(code, 1, "{out}");
+    let told = "wrong.yaml:7:5: modbus records have no field modbus.unitid. Did you mean modbus.unit_id?\n1 rule without a problem, 1 problem\n";
+    assert!(out.contains(told), "{out}");
+    let (code, out, error) =
+        citytap(&["rules", "test", &capture("modbus/every_public_function"), "--rules", &path, "--rule", "own-register-1"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(error.contains("1 problem in your rules"), "{error}");
+    assert!(out.starts_with("own-register-1: ") && out.contains("wrote address "), "{out}");
+}
+
+#[test]
+fn a_rule_that_is_not_there_is_an_error() {
+    let (code, _, error) = citytap(&["rules", "check", "no-such-folder"]);
+    assert!(code == 3 && error.contains("cannot read rules from no-such-folder"), "{code}: {error}");
+    let (code, _, error) = citytap(&["rules", "show", "modbus-unit-scam"]);
+    assert!(code == 2 && error.contains("Did you mean 'modbus-unit-scan'?"), "{code}: {error}");
+}
+
+#[test]
+fn rules_are_listed_and_shown() {
+    let (code, out, _) = citytap(&["rules", "list", "--format", "json"]);
+    assert_eq!(code, 0);
+    let rules: Value = serde_json::from_str(&out).expect("is JSON");
+    let scan = rules.as_array().unwrap().iter().find(|rule| rule["name"] == "modbus-unit-scan").expect("is listed");
+    assert_eq!((&scan["severity"], &scan["protocols"][0]), (&Value::from("medium"), &Value::from("modbus")));
+    let (code, out, _) = citytap(&["rules", "show", "modbus-unit-scan"]);
+    assert_eq!(code, 0);
+    for words in [
+        "says      {client} asked for {count} units",
+        "counts    modbus-unit-missing",
+        "fires on  modbus/scan_of_units (1 finding)",
+    ] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+}
+
+#[test]
+fn a_store_answers_without_the_rules_that_it_was_made_with() {
+    let rules = folder("store");
+    fs::write(rules.join("good.yml"), GOOD).unwrap();
+    let (path, store) = (rules.display().to_string(), rules.join("city").display().to_string());
+    let (code, out, error) = citytap(&["replay", &capture("modbus/unknown_client_writes"), "--rules", &path, "--store", &store]);
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("was written to") && out.contains("Ask the control room."), "{out}");
+    let (_, out, _) = citytap(&["actions", "--store", &store]);
+    assert!(out.contains("was written to") && out.contains("Ask the control room."), "{out}");
+    let (_, out, _) = citytap(&["findings", "--store", &store, "--check", "own-register-1"]);
+    assert!(out.contains("own-register-1"), "{out}");
+}
