@@ -200,6 +200,7 @@ impl Cold {
                 Change::Match(matched) => self.rules.take(*matched, seen),
             }
         }
+        self.rules.epoch(epoch.now);
         let began = Instant::now();
         self.keys.work(epoch.now, epoch.last);
         self.in_audit += began.elapsed();

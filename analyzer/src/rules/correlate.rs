@@ -205,17 +205,26 @@ struct Entry {
 }
 
 impl Windows {
+    /// Forgets groups that were silent for a time span, once in each.
+    pub(super) fn sweep(&mut self, correlation: &Correlation, now: Timestamp, entries: &mut usize) {
+        if now.since(self.swept) <= correlation.timespan {
+            return;
+        }
+        self.swept = now;
+        self.groups.retain(|_, window| {
+            let stays = now.since(window.last) <= correlation.timespan;
+            *entries -= if stays { 0 } else { window.entries.len() };
+            stays
+        });
+        if self.groups.is_empty() {
+            self.groups = HashMap::default();
+        }
+    }
+
     /// Takes a match; answers what is in the window where that fires. `entries` counts what all windows keep.
     pub(super) fn take(&mut self, correlation: &Correlation, arrival: Arrival, entries: &mut usize) -> Option<Fired> {
         let now = arrival.now;
-        if now.since(self.swept) > correlation.timespan {
-            self.groups.retain(|_, window| {
-                let stays = now.since(window.last) <= correlation.timespan;
-                *entries -= if stays { 0 } else { window.entries.len() };
-                stays
-            });
-            self.swept = now;
-        }
+        self.sweep(correlation, now, entries);
         if self.groups.len() >= GROUPS && !self.groups.contains_key(&arrival.group) {
             self.shed += 1;
             return None;
@@ -223,6 +232,10 @@ impl Windows {
         let window = self.groups.entry(arrival.group).or_default();
         let before = window.entries.len();
         window.last = now;
+        // Most windows hold one match and no more.
+        if before == 0 {
+            window.entries.reserve_exact(1);
+        }
         window.entries.push_back(Entry { seen: arrival.seen, time: now, value: arrival.value, told: false });
         window.forget(correlation, now);
         if window.entries.len() > WINDOW || (window.entries.len() > before && *entries >= ENTRIES) {

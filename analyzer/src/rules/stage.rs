@@ -91,6 +91,14 @@ impl Stage {
         self.count(number, &matched, &matched.values, seen);
     }
 
+    /// Forgets what is older than its correlation looks back.
+    pub fn epoch(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        for (windows, correlation) in self.windows.iter_mut().zip(&self.set.correlations) {
+            windows.sweep(correlation, self.now, &mut self.entries);
+        }
+    }
+
     /// Shows a match to the correlations that count the rule, and what they fire to those that count them.
     fn count(&mut self, number: usize, matched: &Matched, values: &Values, seen: Seen) {
         if self.counted_by[number].is_empty() {
