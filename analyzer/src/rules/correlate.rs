@@ -161,14 +161,14 @@ impl Condition {
 }
 
 /// A match on its way through the correlations.
-pub(super) struct Arrival {
+pub(super) struct Arrival<'a> {
     pub(super) seen: Seen,
     /// Packet time so far.
     pub(super) now: Timestamp,
     /// The values of the group.
-    pub(super) group: Values,
+    pub(super) group: &'a Values,
     /// What is counted.
-    pub(super) value: Option<Box<str>>,
+    pub(super) value: Option<&'a str>,
     /// Position of the rule among the members.
     pub(super) member: usize,
 }
@@ -200,8 +200,34 @@ struct Window {
 struct Entry {
     seen: Seen,
     time: Timestamp,
-    value: Option<Box<str>>,
+    value: Counted,
     told: bool,
+}
+
+/// What a match brings to be counted.
+#[derive(Clone, PartialEq)]
+enum Counted {
+    Nothing,
+    Text(Box<str>),
+    Number(f64),
+}
+
+impl Counted {
+    fn of(kind: Kind, value: Option<&str>) -> Self {
+        let number = |value: &str| value.parse().ok().filter(|number: &f64| number.is_finite()).map(Counted::Number);
+        match (kind, value) {
+            (_, None) | (Kind::EventCount | Kind::Temporal | Kind::TemporalOrdered, _) => Counted::Nothing,
+            (Kind::ValueCount, Some(value)) => Counted::Text(value.into()),
+            (_, Some(value)) => number(value).unwrap_or(Counted::Nothing),
+        }
+    }
+
+    fn number(&self) -> Option<f64> {
+        match self {
+            Counted::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
 }
 
 impl Windows {
@@ -222,21 +248,26 @@ impl Windows {
     }
 
     /// Takes a match; answers what is in the window where that fires. `entries` counts what all windows keep.
-    pub(super) fn take(&mut self, correlation: &Correlation, arrival: Arrival, entries: &mut usize) -> Option<Fired> {
+    pub(super) fn take(&mut self, correlation: &Correlation, arrival: Arrival<'_>, entries: &mut usize) -> Option<Fired> {
         let now = arrival.now;
         self.sweep(correlation, now, entries);
-        if self.groups.len() >= GROUPS && !self.groups.contains_key(&arrival.group) {
+        if self.groups.len() >= GROUPS && !self.groups.contains_key(arrival.group) {
             self.shed += 1;
             return None;
         }
-        let window = self.groups.entry(arrival.group).or_default();
+        let window = self.groups.entry_ref(arrival.group).or_default();
         let before = window.entries.len();
         window.last = now;
         // Most windows hold one match and no more.
         if before == 0 {
             window.entries.reserve_exact(1);
         }
-        window.entries.push_back(Entry { seen: arrival.seen, time: now, value: arrival.value, told: false });
+        window.entries.push_back(Entry {
+            seen: arrival.seen,
+            time: now,
+            value: Counted::of(correlation.kind, arrival.value),
+            told: false,
+        });
         window.forget(correlation, now);
         if window.entries.len() > WINDOW || (window.entries.len() > before && *entries >= ENTRIES) {
             window.entries.pop_front();
@@ -270,9 +301,9 @@ impl Window {
         }
         if correlation.kind == Kind::ValueCount {
             // The latest sighting of a value counts.
-            if let Some(value) = self.entries.back().map(|entry| entry.value.clone()) {
+            if let Some(value) = self.entries.back().map(|entry| &entry.value) {
                 let newest = self.entries.len() - 1;
-                if let Some(earlier) = self.entries.iter().take(newest).position(|entry| entry.value == value) {
+                if let Some(earlier) = self.entries.iter().take(newest).position(|entry| entry.value == *value) {
                     let told = self.entries.remove(earlier).is_some_and(|entry| entry.told);
                     if let Some(entry) = self.entries.back_mut() {
                         entry.told = told;
@@ -297,7 +328,7 @@ impl Window {
                 correlation.condition.compares(count as f64).then_some(None)?
             }
             Kind::ValueCount => {
-                let count = self.entries.iter().filter(|entry| entry.value.is_some()).count();
+                let count = self.entries.iter().filter(|entry| entry.value != Counted::Nothing).count();
                 correlation.condition.compares(count as f64).then_some(Some(count as u64))?
             }
             Kind::Temporal | Kind::TemporalOrdered => self.are_there(correlation, member, place, now).then_some(None)?,
@@ -339,7 +370,7 @@ impl Window {
     }
 
     fn worked_out(&self, kind: Kind, condition: &Condition) -> Option<f64> {
-        let mut values: Vec<f64> = self.entries.iter().filter_map(|entry| entry.value.as_deref()?.parse().ok()).collect();
+        let mut values: Vec<f64> = self.entries.iter().filter_map(|entry| entry.value.number()).collect();
         if values.is_empty() {
             return None;
         }

@@ -303,11 +303,6 @@ impl RuleSet {
         by_name.into_iter().map(|(name, rules)| Service::new(name, rules)).collect()
     }
 
-    /// What rules ask of a protocol; `None` where there are none.
-    fn service(&self, protocol: &str) -> Option<&Service> {
-        self.services.iter().find(|service| service.name == protocol)
-    }
-
     /// The rules over single messages, sorted by name.
     pub fn rules(&self) -> &[Rule] {
         &self.rules

@@ -3,7 +3,7 @@
 use super::correlate::{Arrival, Correlation, Member, Windows};
 use super::meta::{bare, is_called, placeholders};
 use super::{Matched, Meta, Rule, RuleFile, RuleSet, Values};
-use crate::findings::judge::{Check, Judgement};
+use crate::findings::judge::{Check, Finding, Judgement};
 use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Verdict};
 use crate::hot::owned::{IdentityKey, Seen};
 use crate::inventory::DeviceId;
@@ -105,12 +105,13 @@ impl Stage {
             return;
         }
         let set = self.set.clone();
-        for (correlation, member) in self.counted_by[number].clone() {
+        for at in 0..self.counted_by[number].len() {
+            let (correlation, member) = self.counted_by[number][at];
             let spec = &set.correlations[correlation];
             let (group, value) = spec.projections[member].split_at(spec.group_by.len());
             let group = values.select(group);
-            let value = value.first().and_then(|at| values.get(*at)).map(Box::from);
-            let arrival = Arrival { seen, now: self.now, group: group.clone(), value, member };
+            let value = value.first().and_then(|at| values.get(*at));
+            let arrival = Arrival { seen, now: self.now, group: &group, value, member };
             let Some(fired) = self.windows[correlation].take(spec, arrival, &mut self.entries) else { continue };
             let own = set.rules.len() + correlation;
             self.matches[own] += 1;
@@ -160,19 +161,29 @@ impl Stage {
 
     /// Answers for the devices on whose traffic no rule about a protocol matched. `spoken` tells who spoke which protocol, by device.
     pub fn clear(&self, spoken: impl Iterator<Item = (DeviceId, &'static str)>, judgement: &mut Judgement) {
-        let found: HashSet<(DeviceId, &str), FixedState> =
-            judgement.findings.iter().map(|finding| (finding.device, finding.spec.id)).collect();
+        let services = &self.set.services;
+        let of_rule: HashMap<&str, Vec<usize>, FixedState> =
+            services.iter().enumerate().fold(HashMap::default(), |mut all, (at, service)| {
+                service.rules.iter().for_each(|rule| all.entry(*rule).or_insert_with(Vec::new).push(at));
+                all
+            });
+        let of_finding = |finding: &Finding| {
+            of_rule.get(finding.spec.id).into_iter().flatten().map(|at| (finding.device, *at)).collect::<Vec<_>>()
+        };
+        let found: HashSet<(DeviceId, usize), FixedState> = judgement.findings.iter().flat_map(of_finding).collect();
         let mut before = None;
-        let mut said: Vec<&str> = Vec::new();
+        let mut said: Vec<usize> = Vec::new();
         for (device, protocol) in spoken {
             if before != Some(device) {
                 before = Some(device);
                 said.clear();
             }
-            let Some(services) = self.set.service(protocol).filter(|_| !said.contains(&protocol)) else { continue };
-            said.push(protocol);
-            if !services.rules.iter().any(|rule| found.contains(&(device, *rule))) {
-                judgement.checks.push(Check::clear(services.spec, device, services.clear.clone()));
+            let Some(at) = services.iter().position(|service| service.name == protocol).filter(|at| !said.contains(at)) else {
+                continue;
+            };
+            said.push(at);
+            if !found.contains(&(device, at)) {
+                judgement.checks.push(Check::clear(services[at].spec, device, services[at].clear.clone()));
             }
         }
         judgement.checks.sort_unstable_by(|a, b| (a.spec.id, a.device).cmp(&(b.spec.id, b.device)));

@@ -9,6 +9,13 @@ pub struct Values {
 
 const ABSENT: u16 = u16::MAX;
 
+/// A copy, where a table does not have it yet.
+impl From<&Values> for Values {
+    fn from(values: &Values) -> Self {
+        values.clone()
+    }
+}
+
 impl Values {
     /// With room for values of usual length.
     pub(super) fn with_room(values: usize) -> Self {
