@@ -2,26 +2,17 @@
 
 use crate::detectors;
 use crate::findings::CheckSpec;
-use crate::keys::Keys;
 use crate::rules;
 use std::sync::{Mutex, PoisonError};
 
 /// All checks, in the order of the stages.
 pub fn all() -> impl Iterator<Item = &'static CheckSpec> {
-    coded().chain(rules::checks())
-}
-
-/// The checks that are no rules.
-pub fn coded() -> impl Iterator<Item = &'static CheckSpec> {
-    Keys::checks().chain(detectors::credentials::CHECKS.iter().copied())
+    detectors::checks().chain(rules::checks())
 }
 
 /// Whether the program knows the check by itself, without a person's own rules.
 pub fn comes_with_the_program(id: &str) -> bool {
-    Keys::checks()
-        .chain(detectors::credentials::CHECKS.iter().copied())
-        .chain(rules::embedded().checks())
-        .any(|check| check.id == id)
+    detectors::checks().chain(rules::embedded().checks()).any(|check| check.id == id)
 }
 
 /// The check of a rule that this process has not read, as a store kept it. Each is made once, so their number is bounded by that of the rules.

@@ -2,8 +2,9 @@
 
 pub mod credentials;
 
-use crate::findings::Verdict;
+use crate::findings::{CheckSpec, Verdict};
 use crate::hot::owned::{OwnedFact, Seen};
+use crate::keys::Keys;
 
 /// Watches facts and answers checks.
 pub trait Detector: Send {
@@ -20,4 +21,9 @@ pub trait Detector: Send {
 /// All detectors, fresh.
 pub fn all() -> Vec<Box<dyn Detector>> {
     vec![Box::new(credentials::Credentials::default())]
+}
+
+/// The checks that code asks rather than rules, those of keys first.
+pub fn checks() -> impl Iterator<Item = &'static CheckSpec> {
+    Keys::checks().chain(credentials::CHECKS.iter().copied())
 }

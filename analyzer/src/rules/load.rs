@@ -6,6 +6,7 @@ use super::correlate::{Correlation, Kind, Member};
 use super::meta::{Head, OURS, bare, is_called, leaked, meta, placeholders, unknown_keys};
 use super::names::{CONTEXT, Names, Source};
 use super::problem::Problem;
+use super::read::{FILE_BYTES, File};
 use super::yaml::Document;
 use super::{Capture, Meta, NameField, Rule, Slot, Subject, compile};
 use crate::nearest::nearest;
@@ -18,24 +19,11 @@ use rsigma_parser::{
 };
 use std::collections::BTreeMap;
 
-/// Bytes of a rule file that are read: the longest of ours has a hundredth of it.
-pub const FILE_BYTES: usize = 1 << 20;
-
 /// Rules and correlations in all: their numbers have 16 bits.
 pub const RULES: usize = 16_384;
 
 /// Correlations over correlations.
 pub const CHAIN: usize = 10;
-
-/// A file of rules, by the name that problems give it.
-pub struct File<'t> {
-    /// As the person knows it.
-    pub name: &'t str,
-    /// What it holds.
-    pub text: &'t str,
-    /// Whether it is a person's own, rather than one that comes with the program.
-    pub own: bool,
-}
 
 /// What a set of files holds.
 pub(super) struct Loaded {
@@ -252,7 +240,7 @@ impl Loader {
             let (path, what) = if other.name == meta.name { ("name", &meta.name) } else { ("id", meta.id.as_ref()?) };
             return Some((path.into(), format!("{what} is the {path} of a rule in {} too", other.file)));
         }
-        let check = crate::checks::coded().any(|check| check.id == meta.name);
+        let check = crate::detectors::checks().any(|check| check.id == meta.name);
         let protocol = meta.name.strip_suffix(super::service::SUFFIX);
         let of_protocol = protocol.is_some_and(|name| Names::of(self.decoders, name).is_some());
         (check || of_protocol)

@@ -1,6 +1,6 @@
 //! What rules and correlations tell of themselves: name, severity, sentences, and the captures on which they fire.
 
-use super::load::File;
+use super::read::File;
 use super::yaml::Document;
 use super::{Fires, Meta, Subject, compile};
 use crate::findings::{CheckSpec, Severity};

@@ -28,12 +28,12 @@ mod values;
 mod yaml;
 
 pub use correlate::{Correlation, ENTRIES, GROUPS, WINDOW};
-pub use load::{CHAIN, FILE_BYTES, File, RULES};
+pub use load::{CHAIN, RULES};
 pub use names::{CONTEXT, Context, Source};
 pub use pack::files;
 pub use predicate::View;
 pub use problem::Problem;
-pub use read::ReadError;
+pub use read::{FILE_BYTES, File, ReadError};
 pub use values::Values;
 
 use crate::findings::{CheckSpec, Severity};

@@ -140,7 +140,7 @@ impl Names {
         Some(match CONTEXT.iter().find(|(_, spec)| spec.name == name)?.0 {
             Context::Record => self.kinds.iter().map(|kind| kind.name).collect(),
             Context::Direction => vec!["to_server", "to_client"],
-            Context::Transport => Transport::ALL.into_iter().map(super::predicate::transport).collect(),
+            Context::Transport => Transport::ALL.into_iter().map(transport).collect(),
             Context::Anomaly => self.decoders.iter().flat_map(|spec| spec.anomalies.iter().map(|code| code.name)).collect(),
             _ => return None,
         })
@@ -184,5 +184,16 @@ fn names_of(kind: &'static RecordKind, names: &mut Vec<String>) {
         if let FieldType::Parts(parts) = field.ty {
             names.extend(parts.iter().map(|part| format!("{}.{}.{}", kind.protocol(), field.name, part.name)));
         }
+    }
+}
+
+/// How rules call a transport.
+pub(super) fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+        Transport::Icmpv6 => "icmpv6",
+        Transport::Link => "link",
+        Transport::LoraTap => "lora_tap",
     }
 }

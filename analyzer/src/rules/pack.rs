@@ -1,6 +1,6 @@
 //! The rules that come with the program: the files of `rules/`, embedded when it is built.
 
-use super::File;
+use super::read::File;
 
 macro_rules! embedded {
     ($($name:literal,)*) => {

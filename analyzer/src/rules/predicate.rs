@@ -3,9 +3,9 @@
 //! A value that a message does not have answers no question but `null` and `exists: false`. Of several values (a list) one that fits is enough,
 //! as Sigma has it.
 
-use super::names::{Context, Source};
+use super::names::{Context, Source, transport};
 use super::text::Pattern;
-use citytap_sensor::flow::{Direction, FlowInfo, Transport};
+use citytap_sensor::flow::{Direction, FlowInfo};
 use citytap_sensor::observation::record::push_hex;
 use citytap_sensor::observation::{Anomalies, FieldType, Record, Value, ValueList};
 use regex::Regex;
@@ -437,15 +437,4 @@ pub(super) fn with_value<T>(source: Source, view: &View<'_>, act: impl FnOnce(Va
         },
     };
     act(value, None)
-}
-
-/// How rules call a transport.
-pub(super) fn transport(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Tcp => "tcp",
-        Transport::Udp => "udp",
-        Transport::Icmpv6 => "icmpv6",
-        Transport::Link => "link",
-        Transport::LoraTap => "lora_tap",
-    }
 }

@@ -1,15 +1,28 @@
 //! Reads a person's rule files from files and folders. What cannot be read in a folder is a problem of its own and costs no other file.
 
-use super::{FILE_BYTES, Problem};
+use super::problem::Problem;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// Bytes of a rule file that are read: the longest of ours has a hundredth of it.
+pub const FILE_BYTES: usize = 1 << 20;
 
 /// Folders in folders that are looked into.
 const DEPTH: usize = 8;
 
 /// Bytes of rules in all: a thousand long files have less.
 const BYTES: usize = 64 << 20;
+
+/// A file of rules, by the name that problems give it.
+pub struct File<'t> {
+    /// As the person knows it.
+    pub name: &'t str,
+    /// What it holds.
+    pub text: &'t str,
+    /// Whether it is a person's own, rather than one that comes with the program.
+    pub own: bool,
+}
 
 /// A file or folder of rules that cannot be read.
 #[derive(Debug, thiserror::Error)]
