@@ -289,7 +289,7 @@ impl Loader {
             let names_waiting = |draft: &Draft| draft.sigma.rules.iter().any(|rule| waiting.contains(rule));
             let (later, now): (Vec<Draft>, Vec<Draft>) = drafts.into_iter().partition(names_waiting);
             if now.is_empty() || depth > CHAIN {
-                self.problems.extend(later.iter().map(|draft| {
+                self.problems.extend(now.iter().chain(&later).map(|draft| {
                     draft
                         .problem("correlation/rules", format!("its rules name each other in a circle, or more than {CHAIN} deep"))
                 }));

@@ -306,3 +306,56 @@ fn too_many_groups_are_counted_and_silent_ones_forgotten() {
     stage.take(matched, seen);
     assert_eq!(stage.shed().collect::<Vec<_>>(), [("correlation_windows", 1)], "there is room again");
 }
+
+#[test]
+fn windows_hold_no_more_than_their_bounds() {
+    let mut narrow = stage("event_count", "{lte: 1}");
+    let shed = |stage: &Stage| stage.shed().find(|(name, _)| *name == "correlation_windows").map_or(0, |(_, count)| count);
+    let take = |stage: &mut Stage, client: usize| {
+        let (mut matched, seen) = matched(1, "1", 0);
+        matched.values = Values::default();
+        matched.values.push(Some(&client.to_string()));
+        stage.take(matched, seen);
+    };
+    (0..WINDOW + 3).for_each(|_| take(&mut narrow, 0));
+    assert_eq!(shed(&narrow), 3, "in one window");
+    let mut wide = stage("event_count", "{lte: 1}");
+    (0..ENTRIES + 5).for_each(|at| take(&mut wide, at % (ENTRIES / WINDOW + 1)));
+    assert_eq!(shed(&wide), 5, "in all windows");
+}
+
+#[test]
+fn findings_beyond_their_bound_are_counted() {
+    let text = rule("modbus", "modbus.unit_id|exists: true");
+    let set = RuleSet::new(&[File { name: "mine.yml", text: &text, own: true }], DECODERS);
+    let mut stage = Stage::new(Arc::new(set));
+    for at in 0..u32::try_from(stage::FINDINGS + 2).unwrap() {
+        let (mut matched, seen) = matched(1, "1", 0);
+        matched.client = IpAddr::from(std::net::Ipv4Addr::from(at));
+        stage.take(matched, seen);
+    }
+    assert_eq!(stage.shed().collect::<Vec<_>>(), [("rule_findings", 2)]);
+}
+
+#[test]
+fn too_many_rules_and_too_deep_chains_are_told() {
+    let many: String = (0..RULES + 1)
+        .map(|at| format!("---\n{}", rule("modbus", "modbus.unit_id: 5").replace("Mine", &format!("r{at}"))))
+        .collect();
+    // A file has its own bound, so there are several.
+    let parts: Vec<String> =
+        many.split_inclusive("condition: selection\n").collect::<Vec<_>>().chunks(4_000).map(|part| part.concat()).collect();
+    let files: Vec<File<'_>> = parts.iter().map(|text| File { name: "many.yml", text, own: true }).collect();
+    let set = RuleSet::new(&files, DECODERS);
+    assert_eq!((set.rules().len(), set.problems().len()), (RULES, 1));
+    assert!(set.problems()[0].text.contains("more than 16384 rules"), "{}", set.problems()[0]);
+    let link = |at: usize| {
+        let below = if at == 0 { "mine".to_owned() } else { format!("c{}", at - 1) };
+        format!(
+            "---\ntitle: c{at}\ncorrelation:\n  type: event_count\n  rules: [{below}]\n  timespan: 1m\n  condition: {{gte: 2}}\n"
+        )
+    };
+    let chain: String = (0..CHAIN + 3).map(link).collect();
+    let told = problems(&format!("{}{chain}", rule("modbus", "modbus.unit_id: 5")));
+    assert_eq!(told.matches("more than 10 deep").count(), 2, "{told}");
+}
