@@ -174,9 +174,7 @@ impl Cold {
         let mut changes = Vec::with_capacity(epoch.batches.len());
         for batch in epoch.batches {
             changes.push(batch.changes);
-            if batch.matches_shed > 0 {
-                *self.coverage.shed.entry("rule_matches".into()).or_insert(0) += batch.matches_shed;
-            }
+            self.rules.lose(batch.matches_shed);
             for flow in &batch.flows {
                 self.inventory.flow(flow);
                 self.coverage.flow(flow);

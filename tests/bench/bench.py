@@ -125,7 +125,7 @@ def rule(number):
 
 def with_rules(runs, rules=1000):
     """What a thousand rules cost beside those that come with the program."""
-    path, packets = capture("mixed", ["mixed", "50", *PROTOCOLS])
+    path, packets = capture("rules", ["mixed", "50", *PROTOCOLS])
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "rules.yml").write_text("---\n".join(map(rule, range(rules))))
         plain = [str(CITYTAP), "replay", str(path)]

@@ -184,9 +184,9 @@ enum Reason {
 }
 
 impl Check {
-    /// It was tested and is not so; the words say on what.
-    pub fn clear(spec: &'static CheckSpec, device: DeviceId, words: Cow<'static, str>) -> Self {
-        Self { spec, device, outcome: Outcome::Clear, reason: Reason::Words(words) }
+    /// An answer that is no finding; the words say on what it was tested, or why it could not be.
+    pub fn without_finding(spec: &'static CheckSpec, device: DeviceId, outcome: Outcome, words: Cow<'static, str>) -> Self {
+        Self { spec, device, outcome, reason: Reason::Words(words) }
     }
 
     /// On what it was tested, or why it could not be; for a finding, the sentence.

@@ -140,7 +140,7 @@ fn check_item(item: &DetectionItem, names: &Names, path: &str, members: Option<&
         return wrong.push((path.into(), "a field's name is missing".into()));
     };
     let full = members.map_or_else(|| name.clone(), |list| format!("{list}.{name}"));
-    let path = format!("{path}/{}", written(item));
+    let path = format!("{path}/{name}");
     let types = match names.types_of(&full) {
         Ok(types) => types,
         Err(text) => return wrong.push((path, text)),
@@ -177,11 +177,6 @@ fn unknown_value(item: &DetectionItem, name: &str, names: &Names) -> Option<Stri
         None if known.len() > 20 => format!("{name} is never {unknown}. `citytap schema` lists what it can be."),
         None => format!("{name} is never {unknown}. It is one of {}.", known.join(", ")),
     })
-}
-
-/// A field with its modifiers as they stand in the file; the names of modifiers that have several spellings may differ.
-fn written(item: &DetectionItem) -> String {
-    item.field.name.clone().unwrap_or_default()
 }
 
 struct Compiler<'n> {
@@ -361,7 +356,7 @@ fn one_test(
         _ if how.exists => return Err("`exists` wants true or false".into()),
         SigmaValue::Null => return Ok(vec![Test::Null]),
         SigmaValue::Bool(wanted) => return of_type(ty, &[FieldType::Bool], name, value, Test::Bool(*wanted)),
-        SigmaValue::Integer(_) | SigmaValue::Float(_) if is_hex(ty) => {
+        SigmaValue::Integer(_) | SigmaValue::Float(_) if ty == FieldType::Hex => {
             return Err(format!("{name} is hex: put its value in quotes, as in '{value}', or YAML makes a number of it"));
         }
         SigmaValue::Integer(wanted) if !how.is_of_text() => {
@@ -427,10 +422,6 @@ fn fits_type(text: &SigmaString, how: &How, name: &str, ty: FieldType) -> Result
         _ => true,
     };
     if can { Ok(()) } else { Err(format!("{name} is {}, and '{text}' can never be its value", described(ty))) }
-}
-
-fn is_hex(ty: FieldType) -> bool {
-    ty == FieldType::Hex
 }
 
 fn described(ty: FieldType) -> &'static str {

@@ -1,7 +1,7 @@
 //! Reads rule files: documents become rules and correlations with all that is told of them, or problems with their places. A document that is
 //! wrong costs itself alone, and the correlations that name it.
 
-use super::asked::{condition, flaws, kind};
+use super::condition::{condition, flaws, kind};
 use super::correlate::{Correlation, Kind, Member};
 use super::meta::{Head, OURS, bare, is_called, leaked, meta, placeholders, unknown_keys};
 use super::names::{CONTEXT, Names, Source};
@@ -84,6 +84,23 @@ const KEYS: [&str; 20] = [
 const CORRELATION: &[&str] = &["type", "rules", "group-by", "timespan", "condition", "aliases", "generate", "window"];
 const CONDITION: &[&str] = &["field", "gt", "gte", "lt", "lte", "eq", "neq", "percentile"];
 
+/// What the parser gives rules and correlations alike, in types of its own for each.
+macro_rules! head {
+    ($sigma:ident) => {
+        Head {
+            title: &$sigma.title,
+            id: &$sigma.id,
+            name: &$sigma.name,
+            description: &$sigma.description,
+            level: $sigma.level,
+            tags: &$sigma.tags,
+            references: &$sigma.references,
+            falsepositives: &$sigma.falsepositives,
+            ours: $sigma.custom_attributes.get("citytap"),
+        }
+    };
+}
+
 impl Loader {
     fn file(&mut self, file: &File<'_>) {
         let at = |(line, column): (usize, usize), text: String| Problem { file: file.name.to_owned(), line, column, text };
@@ -150,18 +167,7 @@ impl Loader {
         sigma: SigmaRule,
         mut wrong: Vec<compile::Wrong>,
     ) -> Result<(), Vec<compile::Wrong>> {
-        let head = Head {
-            title: &sigma.title,
-            id: &sigma.id,
-            name: &sigma.name,
-            description: &sigma.description,
-            level: sigma.level,
-            tags: &sigma.tags,
-            references: &sigma.references,
-            falsepositives: &sigma.falsepositives,
-            ours: sigma.custom_attributes.get("citytap"),
-        };
-        let mut meta = meta(file, document, &head, &mut wrong);
+        let mut meta = meta(file, document, &head!(sigma), &mut wrong);
         wrong.extend(self.taken(&meta));
         let names = self.names(&sigma.logsource, document, &mut wrong);
         let compiled = names.as_ref().map(|names| compile::compile(&sigma.detection, names));
@@ -203,18 +209,7 @@ impl Loader {
         sigma: CorrelationRule,
         mut wrong: Vec<compile::Wrong>,
     ) -> Result<(), Vec<compile::Wrong>> {
-        let head = Head {
-            title: &sigma.title,
-            id: &sigma.id,
-            name: &sigma.name,
-            description: &sigma.description,
-            level: sigma.level,
-            tags: &sigma.tags,
-            references: &sigma.references,
-            falsepositives: &sigma.falsepositives,
-            ours: sigma.custom_attributes.get("citytap"),
-        };
-        let meta = meta(file, document, &head, &mut wrong);
+        let meta = meta(file, document, &head!(sigma), &mut wrong);
         wrong.extend(self.taken(&meta));
         wrong.extend(flaws(&sigma));
         if sigma.window != WindowMode::Sliding {

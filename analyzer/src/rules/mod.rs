@@ -5,11 +5,12 @@
 //! message is shown to the rules that can fit it, and a match leaves it with the values that somebody asked for ([`Matched`]). The cold half
 //! counts matches within a time (`correlate`) and makes findings of what fired ([`stage`]).
 //!
-//! What is left out: Sigma's filters, words without fields, times of day; and messages that keys made readable, which rules are not shown yet. Documents followed: Sigma specification 2.1.0 (rules, modifiers,
-//! correlations). The parser is rsigma's; places of problems come from a second reading (`yaml`).
+//! What is left out: Sigma's filters, words without fields, times of day; and messages that keys made readable, which rules are not shown yet.
+//! Documents followed: Sigma specification 2.1.0 (rules, modifiers, correlations). The parser is rsigma's; places of problems come from a second
+//! reading (`yaml`).
 
-mod asked;
 mod compile;
+mod condition;
 mod correlate;
 mod index;
 mod load;

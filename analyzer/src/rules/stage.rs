@@ -3,7 +3,7 @@
 use super::correlate::{Arrival, Correlation, Member, Windows};
 use super::meta::{bare, is_called, placeholders};
 use super::{Matched, Meta, Rule, RuleFile, RuleSet, Values};
-use crate::findings::judge::{Check, Finding, Judgement};
+use crate::findings::judge::{Check, Finding, Judgement, Outcome};
 use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Verdict};
 use crate::hot::owned::{IdentityKey, Seen};
 use crate::inventory::DeviceId;
@@ -17,6 +17,9 @@ pub const FINDINGS: usize = 1 << 17;
 
 /// How a sentence calls what a correlation counted.
 const COUNT: &str = "_count";
+
+/// What is said of devices on which nothing was found while something was dropped.
+const DROPPED: &str = "matches of rules were dropped for want of room: what was not found may have been among them";
 
 /// What rules found.
 pub struct Stage {
@@ -32,7 +35,9 @@ pub struct Stage {
     now: Timestamp,
     /// Matches that all windows keep.
     entries: usize,
+    /// Findings that there was no room for, and matches that did not leave their shard.
     shed: u64,
+    lost: u64,
     matches: Vec<u64>,
 }
 
@@ -74,6 +79,7 @@ impl Stage {
             now: Timestamp::default(),
             entries: 0,
             shed: 0,
+            lost: 0,
             set,
         }
     }
@@ -89,6 +95,11 @@ impl Stage {
             self.find(number, &matched, &matched.values, &[seen], None);
         }
         self.count(number, &matched, &matched.values, seen);
+    }
+
+    /// Takes note of matches that did not leave their shard.
+    pub fn lose(&mut self, matches: u64) {
+        self.lost += matches;
     }
 
     /// Forgets what is older than its correlation looks back.
@@ -159,7 +170,8 @@ impl Stage {
         }
     }
 
-    /// Answers for the devices on whose traffic no rule about a protocol matched. `spoken` tells who spoke which protocol, by device.
+    /// Answers for the devices on whose traffic no rule about a protocol found anything. `spoken` tells who spoke which protocol, by device. Where
+    /// matches or findings were dropped nobody is clear: what was dropped may have been theirs.
     pub fn clear(&self, spoken: impl Iterator<Item = (DeviceId, &'static str)>, judgement: &mut Judgement) {
         let services = &self.set.services;
         let of_rule: HashMap<&str, Vec<usize>, FixedState> =
@@ -171,6 +183,7 @@ impl Stage {
             of_rule.get(finding.spec.id).into_iter().flatten().map(|at| (finding.device, *at)).collect::<Vec<_>>()
         };
         let found: HashSet<(DeviceId, usize), FixedState> = judgement.findings.iter().flat_map(of_finding).collect();
+        let whole = self.shed().next().is_none();
         let mut before = None;
         let mut said: Vec<usize> = Vec::new();
         for (device, protocol) in spoken {
@@ -183,7 +196,11 @@ impl Stage {
             };
             said.push(at);
             if !found.contains(&(device, at)) {
-                judgement.checks.push(Check::clear(services[at].spec, device, services[at].clear.clone()));
+                let (outcome, words) = match whole {
+                    true => (Outcome::Clear, services[at].clear.clone()),
+                    false => (Outcome::Untested, DROPPED.into()),
+                };
+                judgement.checks.push(Check::without_finding(services[at].spec, device, outcome, words));
             }
         }
         judgement.checks.sort_unstable_by(|a, b| (a.spec.id, a.device).cmp(&(b.spec.id, b.device)));
@@ -206,7 +223,9 @@ impl Stage {
     /// Bounds that were hit, with how often.
     pub fn shed(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let windows = self.windows.iter().map(|windows| windows.shed).sum();
-        [("rule_findings", self.shed), ("correlation_windows", windows)].into_iter().filter(|(_, count)| *count > 0)
+        [("rule_matches", self.lost), ("rule_findings", self.shed), ("correlation_windows", windows)]
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::stage::Stage;
 use super::*;
+use crate::findings::judge::{Judgement, Outcome};
 use crate::hot::owned::Seen;
+use crate::inventory::DeviceId;
 use citytap_sensor::observation::Place;
 use citytap_sensor::protocols::DECODERS;
 use citytap_sensor::time::{SECOND, Timestamp};
@@ -358,4 +360,24 @@ fn too_many_rules_and_too_deep_chains_are_told() {
     let chain: String = (0..CHAIN + 3).map(link).collect();
     let told = problems(&format!("{}{chain}", rule("modbus", "modbus.unit_id: 5")));
     assert_eq!(told.matches("more than 10 deep").count(), 2, "{told}");
+}
+
+#[test]
+fn nobody_is_clear_while_matches_are_dropped() {
+    let answer = |lost: u64| {
+        let text = rule("modbus", "modbus.unit_id|exists: true");
+        let mut stage = Stage::new(Arc::new(RuleSet::new(&[File { name: "mine.yml", text: &text, own: true }], DECODERS)));
+        stage.lose(lost);
+        let mut judgement = Judgement::default();
+        stage.clear([(DeviceId(1), "modbus"), (DeviceId(1), "modbus"), (DeviceId(2), "mqtt")].into_iter(), &mut judgement);
+        judgement
+            .checks
+            .iter()
+            .map(|check| (check.spec.id, check.device, check.outcome, check.reason().into_owned()))
+            .collect::<Vec<_>>()
+    };
+    let clear = "the one rule about modbus matched nothing of what was seen".to_owned();
+    assert_eq!(answer(0), [("modbus-rules", DeviceId(1), Outcome::Clear, clear)]);
+    let dropped = "matches of rules were dropped for want of room: what was not found may have been among them".to_owned();
+    assert_eq!(answer(1), [("modbus-rules", DeviceId(1), Outcome::Untested, dropped)]);
 }

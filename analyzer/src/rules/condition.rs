@@ -1,4 +1,4 @@
-//! What a correlation asks, in our own terms, and what is wrong with it.
+//! The condition of a correlation: from the parser's terms to ours, and what in it can never be or always is.
 
 use super::compile;
 use super::correlate::{Condition, Count, Expression, Kind, Member, WINDOW};
