@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 fn captures() -> Option<PathBuf> {
-    let folder = std::env::var_os("CITYTAP_CAPTURES").map(PathBuf::from);
+    let folder = std::env::var_os("CITYTAP_CAPTURES").filter(|top| !top.is_empty()).map(PathBuf::from);
     if folder.is_none() {
         eprintln!("CITYTAP_CAPTURES is not set: nothing was checked");
     }

@@ -111,7 +111,7 @@ fn replay(path: &Path, config: KeyConfig) -> LorawanKeys {
 
 #[test]
 fn captures_of_a_device_under_test() {
-    let Some(folder) = std::env::var_os("CITYTAP_CAPTURES") else {
+    let Some(folder) = std::env::var_os("CITYTAP_CAPTURES").filter(|top| !top.is_empty()) else {
         eprintln!("CITYTAP_CAPTURES is not set: no capture was replayed");
         return;
     };
@@ -136,7 +136,7 @@ fn captures_of_a_device_under_test() {
 
 #[test]
 fn recorded_frames_with_known_keys() {
-    let Some(folder) = std::env::var_os("CITYTAP_CAPTURES") else {
+    let Some(folder) = std::env::var_os("CITYTAP_CAPTURES").filter(|top| !top.is_empty()) else {
         eprintln!("CITYTAP_CAPTURES is not set: the LoRaWAN oracles were not compared");
         return;
     };
