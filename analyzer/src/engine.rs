@@ -236,12 +236,22 @@ impl Cold {
 
     fn report(mut self) -> Report {
         let began = Instant::now();
+        self.inventory.classes();
+        let classed = Instant::now();
         let mut jury = Jury::new(&self.inventory, &self.policy);
         self.detectors.iter().for_each(|detector| detector.verdicts(&self.inventory, &mut |verdict| jury.take(verdict)));
         self.keys.verdicts(&mut |verdict| jury.take(verdict));
         let inventory = &self.inventory;
         self.rules.verdicts(&|name| inventory.device_of(name).is_some(), &mut |verdict| jury.take(verdict));
         let (mut judgement, homeless) = jury.judge();
+        let set = self.rules.set().clone();
+        if let Some(said) = rules::findings::judge(&set, &self.policy, &judgement.findings, &self.inventory) {
+            let mut jury = Jury::new(&self.inventory, &self.policy);
+            said.verdicts.into_iter().for_each(|verdict| jury.take(verdict));
+            judgement.add(jury.judge().0);
+            self.coverage.rules.extend(said.matches);
+            self.coverage.shed.extend(said.shed.into_iter().map(|(name, count)| (format!("{name}_over_findings"), count)));
+        }
         self.rules.clear(self.inventory.spoken(), &mut judgement);
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
@@ -258,10 +268,8 @@ impl Cold {
             }
         }
         let judged = Instant::now();
-        self.inventory.classes();
-        let classed = Instant::now();
         let actions = actions(judgement.findings.iter().map(Finding::part));
-        let stages = vec![("checks", judged - began), ("classes", classed - judged), ("actions", classed.elapsed())];
+        let stages = vec![("classes", classed - began), ("checks", judged - classed), ("actions", judged.elapsed())];
         Report {
             inventory: self.inventory,
             judgement,

@@ -5,7 +5,7 @@ use crate::checks;
 use crate::detectors::parameters;
 use crate::findings::CheckSpec;
 use crate::policy::Parameter;
-use crate::rules::CONTEXT;
+use crate::rules::{CONTEXT, findings};
 use crate::screen::text::wrapped;
 use citytap_sensor::observation::record::{FieldSpec, FieldType, RecordKind};
 use citytap_sensor::observation::{AnomalyCode, IdentityKind};
@@ -21,6 +21,7 @@ pub fn json(protocols: &[String]) -> Value {
     });
     if let (true, Some(schema)) = (protocols.is_empty(), schema.as_object_mut()) {
         schema.insert("context".into(), CONTEXT.iter().map(|(_, field)| self::field(field)).collect());
+        schema.insert("findings".into(), record(&findings::KIND));
         schema.insert("checks".into(), checks::all().map(check).collect());
         schema.insert("numbers".into(), parameters().map(number).collect());
     }
@@ -36,6 +37,8 @@ pub fn text(protocols: &[String]) -> String {
     if protocols.is_empty() {
         text.push_str("AROUND EVERY MESSAGE: what rules may name beside its fields\n");
         CONTEXT.iter().for_each(|(_, field)| one_field(&mut text, "  ", field));
+        text.push_str("FINDINGS: what rules of the service citytap may name\n");
+        findings::KIND.fields.iter().for_each(|field| one_field(&mut text, "  citytap.", field));
         text.push_str("CHECKS\n");
         for check in checks::all() {
             text.push_str(&wrapped("  ", &format!("{}: {}", check.id, check.title)));

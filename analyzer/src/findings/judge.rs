@@ -221,6 +221,22 @@ pub struct Judgement {
     pub checks: Vec<Check>,
 }
 
+impl Judgement {
+    /// Adds what was found by looking at it.
+    pub fn add(&mut self, more: Judgement) {
+        self.findings.extend(more.findings);
+        self.checks.extend(more.checks);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.findings.sort_unstable_by(|a, b| {
+            (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
+        });
+        self.checks.sort_unstable_by(|a, b| (a.spec.id, a.device).cmp(&(b.spec.id, b.device)));
+    }
+}
+
 /// Judges devices by the answers about their names.
 pub struct Jury<'i> {
     inventory: &'i Inventory,
@@ -276,9 +292,7 @@ impl<'i> Jury<'i> {
                 one.conclude(&mut judgement);
             }
         }
-        judgement.findings.sort_unstable_by(|a, b| {
-            (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
-        });
+        judgement.sort();
         (judgement, self.homeless)
     }
 

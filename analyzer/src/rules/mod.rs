@@ -1,17 +1,19 @@
 //! Rules: what a person or we ask of messages, in Sigma 2.1 with correlations, over the records and anomalies of the decoders.
 //!
 //! What turns into what: files become rules, checked against what the decoders declare (`load`, `names`); a rule's detection becomes a
-//! predicate for each kind of record that can fit it (`compile`, `predicate`), found through an index (`index`). In the shard a
+//! predicate for each kind of record that can fit it (`compile`, `predicate`), narrowed by filters (`filter`), found through an index (`index`). In the shard a
 //! message is shown to the rules that can fit it, and a match leaves it with the values that somebody asked for ([`Matched`]). The cold half
-//! counts matches within a time (`correlate`) and makes findings of what fired ([`stage`]).
+//! counts matches within a time (`correlate`) and makes findings of what fired ([`stage`]), and shows findings to the rules over them ([`findings`]).
 //!
-//! What is left out: Sigma's filters, words without fields, times of day; and messages that keys made readable, which rules are not shown yet.
+//! What is left out: words without fields, times of day; and messages that keys made readable, which rules are not shown yet.
 //! Documents followed: Sigma specification 2.1.0 (rules, modifiers, correlations). The parser is rsigma's; places of problems come from a second
 //! reading (`yaml`).
 
 mod compile;
 mod condition;
 mod correlate;
+mod filter;
+pub mod findings;
 mod index;
 mod load;
 mod meta;
@@ -80,6 +82,8 @@ pub struct Meta {
     pub falsepositives: Vec<String>,
     /// Tags, as in `attack.t0816`.
     pub tags: Vec<String>,
+    /// Titles of the filters that narrow it.
+    pub filters: Vec<String>,
     /// Captures on which it must fire.
     pub fires: Vec<Fires>,
     /// Captures on which it must stay silent.
@@ -211,6 +215,7 @@ struct Capture {
 pub struct RuleSet {
     rules: Vec<Rule>,
     correlations: Vec<Correlation>,
+    filters: usize,
     problems: Vec<Problem>,
     index: Index,
     services: Vec<Service>,
@@ -290,13 +295,13 @@ impl RuleSet {
     pub fn new(files: &[File<'_>], decoders: &'static [&'static DecoderSpec]) -> Self {
         let loaded = load::load(files, decoders);
         let index = Index::new(&loaded.rules);
-        let (rules, correlations, problems) = (loaded.rules, loaded.correlations, loaded.problems);
+        let load::Loaded { rules, correlations, filters, problems } = loaded;
         let file = |file: &File<'_>| RuleFile {
             name: if file.own { file.name.rsplit('/').next().unwrap_or_default().to_owned() } else { file.name.to_owned() },
             sha256: Sha256::digest(file.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
         };
         let files = files.iter().map(file).collect();
-        let mut set = Self { rules, correlations, problems, index, services: Vec::new(), files };
+        let mut set = Self { rules, correlations, filters, problems, index, services: Vec::new(), files };
         set.services = set.services_with_rules();
         set
     }
@@ -306,6 +311,8 @@ impl RuleSet {
         for spec in self.specs() {
             self.services_of(spec.id).into_iter().for_each(|service| by_name.entry(service).or_default().push(spec.id));
         }
+        // A device speaks no findings, so it is not told that there were none.
+        by_name.remove(findings::SERVICE);
         by_name.into_iter().map(|(name, rules)| Service::new(name, rules)).collect()
     }
 

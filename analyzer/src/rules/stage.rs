@@ -215,6 +215,11 @@ impl Stage {
         judgement.checks.sort_unstable_by(|a, b| (a.spec.id, a.device).cmp(&(b.spec.id, b.device)));
     }
 
+    /// Its rules.
+    pub fn set(&self) -> &Arc<RuleSet> {
+        &self.set
+    }
+
     /// The files of its rules.
     pub fn files(&self) -> &[RuleFile] {
         self.set.files()
