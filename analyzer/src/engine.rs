@@ -225,6 +225,7 @@ impl Cold {
         }
         for derived in self.keys.take_derived() {
             *self.coverage.records.entry(derived.kind()).or_insert(0) += 1;
+            self.rules.derived(&derived);
         }
         self.detectors.iter_mut().for_each(|detector| detector.epoch(epoch.now));
     }

@@ -158,3 +158,24 @@ fn a_filter_keeps_what_a_person_knows_to_be_harmless_out_of_a_rule_that_comes_wi
     let (code, out, _) = citytap(&["rules", "check", &path]);
     assert_eq!((code, out.as_str()), (0, "0 rules and 1 filter without a problem\n"));
 }
+
+#[test]
+fn rules_see_what_a_key_makes_readable_and_find_it_on_the_device() {
+    let folder = folder("derived");
+    let rule = "title: Payload in the clear\nname: own-payload\nlevel: low\nlogsource:\n  product: citytap\n  service: lorawan\ndetection:\n  \
+        selection:\n    record: lorawan.application_payload\n    lorawan.f_cnt|gte: 1\n  condition: selection\ncitytap:\n  subject: dev_eui\n  \
+        finding: port {lorawan.f_port}\n";
+    fs::write(folder.join("rule.yml"), rule).unwrap();
+    let found = |decrypt: &str| {
+        fs::write(folder.join("citytap.toml"), format!("[payloads]\ndecrypt = {decrypt}\n")).unwrap();
+        let [rules, config] = ["rule.yml", "citytap.toml"].map(|name| folder.join(name).display().to_string());
+        let (code, out, error) =
+            citytap(&["replay", &capture("lorawan/loratap_v0"), "--format", "json", "--config", &config, "--rules", &rules]);
+        assert_eq!(code, 0, "{error}");
+        let report: Value = serde_json::from_str(&out).unwrap();
+        let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["check"] == "own-payload");
+        findings.map(|finding| format!("{} {}", finding["subject"].as_str().unwrap(), finding["count"])).collect::<Vec<_>>()
+    };
+    assert_eq!(found("false"), [""; 0]);
+    assert_eq!(found("true"), ["dev_eui:24e124136b270000 2"]);
+}

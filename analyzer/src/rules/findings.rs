@@ -3,14 +3,13 @@
 //! three), in the order of time. Rules over findings see none that rules over findings made: correlations over correlations do that.
 
 use super::stage::Stage;
-use super::{Matched, RuleSet};
+use super::{Aside, RuleSet};
 use crate::findings::Verdict;
 use crate::findings::judge::Finding;
 use crate::hot::owned::Seen;
 use crate::inventory::{Inventory, confidence_name};
 use crate::policy::Policy;
-use citytap_sensor::flow::{Direction, Endpoint, FlowInfo, Transport};
-use citytap_sensor::observation::{Anomalies, FieldId, FieldSpec, FieldType, KindId, Observation, Record, RecordKind, Value};
+use citytap_sensor::observation::{FieldId, FieldSpec, FieldType, KindId, Record, RecordKind, Value};
 use std::sync::Arc;
 
 /// The service of rules over findings.
@@ -62,9 +61,13 @@ pub fn judge(set: &Arc<RuleSet>, policy: &Policy, findings: &[Finding], inventor
             subject: finding.subject.to_string(),
             class: inventory.class_of(finding.device),
         };
-        set.observe(&observation(seen, &record), &mut |matched| {
-            stage.take(Matched { named: Some(finding.subject.clone()), ..matched }, seen);
-        });
+        set.show(
+            Aside { seen, network: finding.subject.network, service: SERVICE, record: &record },
+            &finding.subject,
+            &mut |matched| {
+                stage.take(matched, seen);
+            },
+        );
     }
     let mut verdicts = Vec::new();
     stage.verdicts(&|_| true, &mut |verdict| verdicts.push(verdict));
@@ -103,32 +106,5 @@ impl Record for Shown<'_> {
     fn write_json(&self, out: &mut Vec<u8>) {
         // Writing to memory what has string keys alone cannot fail.
         let _ = serde_json::to_writer(out, self.finding);
-    }
-}
-
-/// A finding belongs to no flow: the names that rules have for what is around a message are refused when the rule is read.
-fn observation<'a>(seen: Seen, record: &'a Shown<'_>) -> Observation<'a> {
-    static NOWHERE: FlowInfo = FlowInfo {
-        id: 0,
-        network: 0,
-        transport: Transport::Link,
-        client: Endpoint::NONE,
-        server: Endpoint::NONE,
-        client_mac: None,
-        server_mac: None,
-        vlan: None,
-        oriented: false,
-    };
-    static NONE: std::sync::LazyLock<Anomalies> = std::sync::LazyLock::new(Anomalies::default);
-    Observation {
-        place: seen.place,
-        time: seen.time,
-        flow: &NOWHERE,
-        direction: Direction::ToServer,
-        protocol: SERVICE,
-        record: Some(record),
-        carrier: None,
-        facts: &[],
-        anomalies: &NONE,
     }
 }

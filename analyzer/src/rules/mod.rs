@@ -5,7 +5,7 @@
 //! message is shown to the rules that can fit it, and a match leaves it with the values that somebody asked for ([`Matched`]). The cold half
 //! counts matches within a time (`correlate`) and makes findings of what fired ([`stage`]), and shows findings to the rules over them ([`findings`]).
 //!
-//! What is left out: words without fields, times of day; and messages that keys made readable, which rules are not shown yet.
+//! What is left out: words without fields, times of day.
 //! Documents followed: Sigma specification 2.1.0 (rules, modifiers, correlations). The parser is rsigma's; places of problems come from a second
 //! reading (`yaml`).
 
@@ -40,9 +40,11 @@ pub use read::{FILE_BYTES, File, ReadError};
 pub use values::Values;
 
 use crate::findings::{CheckSpec, Severity};
-use crate::hot::owned::{IdentityKey, ValueKey};
-use citytap_sensor::flow::{Direction, NetworkId};
-use citytap_sensor::observation::{Confidence, Fact, Identity, IdentityKind, IdentityScope, Observation, RecordKind, Value};
+use crate::hot::owned::{IdentityKey, Seen, ValueKey};
+use citytap_sensor::flow::{Direction, Endpoint, FlowInfo, NetworkId, Transport};
+use citytap_sensor::observation::{
+    Anomalies, Confidence, Fact, Identity, IdentityKind, IdentityScope, Observation, Record, RecordKind, Value,
+};
 use citytap_sensor::protocols::{DECODERS, DecoderSpec};
 use correlate::Member;
 use index::Index;
@@ -138,6 +140,9 @@ impl Subject {
 
     /// Whom a match is about, and who else took part: the first may be nobody that is ours.
     fn of(&self, matched: &Matched) -> [IdentityKey; 2] {
+        if let (Some(bearer), true) = (&matched.named, matched.client == Endpoint::NONE.ip) {
+            return [bearer.clone(), bearer.clone()];
+        }
         let ip = |address| IdentityKey::new(&Identity::ip(address), matched.network);
         let (client, server) = (ip(matched.client), ip(matched.server));
         let [sender, receiver] = match matched.direction {
@@ -414,6 +419,48 @@ impl RuleSet {
                 act(rule.matched(number, usize::from(slot), &view, observation));
             }
         }
+    }
+}
+
+/// A record that belongs to no flow: a finding, or what a key made readable.
+pub struct Aside<'a> {
+    /// Where it was seen.
+    pub seen: Seen,
+    /// The network of whom it is about.
+    pub network: NetworkId,
+    /// The service whose rules are asked.
+    pub service: &'static str,
+    /// The record.
+    pub record: &'a dyn Record,
+}
+
+impl RuleSet {
+    /// Shows the matches of a record that belongs to no flow; whomever a rule asks for, they are about its bearer.
+    pub fn show(&self, aside: Aside<'_>, bearer: &IdentityKey, act: &mut dyn FnMut(Matched)) {
+        static NONE: LazyLock<Anomalies> = LazyLock::new(Anomalies::default);
+        let nowhere = FlowInfo {
+            id: 0,
+            network: aside.network,
+            transport: Transport::Link,
+            client: Endpoint::NONE,
+            server: Endpoint::NONE,
+            client_mac: None,
+            server_mac: None,
+            vlan: None,
+            oriented: false,
+        };
+        let observation = Observation {
+            place: aside.seen.place,
+            time: aside.seen.time,
+            flow: &nowhere,
+            direction: Direction::ToServer,
+            protocol: aside.service,
+            record: Some(aside.record),
+            carrier: None,
+            facts: &[],
+            anomalies: &NONE,
+        };
+        self.observe(&observation, &mut |matched| act(Matched { named: Some(bearer.clone()), ..matched }));
     }
 }
 
