@@ -1,14 +1,15 @@
 //! Joins the stages of a replay: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
 
 use crate::config::{Config, Summary};
-use crate::detectors::{self, Detector};
+use crate::detectors::{self, DETECTORS, Detector};
 use crate::findings::actions::{Action, Directory, actions, name_device};
 use crate::findings::judge::{Finding, Judgement, Jury};
 use crate::hot::digest::DigestKey;
-use crate::hot::owned::{FlowSummary, OwnedFact, Seen};
+use crate::hot::owned::{FlowSummary, Interest, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes, in_order};
 use crate::inventory::{DeviceId, Inventory};
 use crate::keys::Keys;
+use crate::policy::Policy;
 use crate::rules::stage::Stage;
 use crate::rules::{self, RuleFile, RuleSet};
 use crate::signatures;
@@ -32,12 +33,20 @@ pub struct Setup {
     pub digest_key: Option<Arc<DigestKey>>,
     /// The rules that it asks of messages.
     pub rules: Arc<RuleSet>,
+    /// What a person changed about checks.
+    pub policy: Policy,
 }
 
 /// One thread, what is shipped, and the rules that come with the program.
 impl Default for Setup {
     fn default() -> Self {
-        Self { threads: 1, config: Config::default(), digest_key: None, rules: rules::embedded().clone() }
+        Self {
+            threads: 1,
+            config: Config::default(),
+            digest_key: None,
+            rules: rules::embedded().clone(),
+            policy: Policy::default(),
+        }
     }
 }
 
@@ -112,7 +121,9 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
     let started = Instant::now();
     let mut cold = Cold::new(setup);
     let sensor = setup.config.sensor();
-    let wishes = Wishes::new(sensor.decoders, &Keys::interests(), signatures::look_up).unwrap_or_else(|error| {
+    let of_keys = Keys::interests();
+    let stages: Vec<&[Interest]> = std::iter::once(&*of_keys).chain(DETECTORS.iter().map(|spec| spec.interests)).collect();
+    let wishes = Wishes::new(sensor.decoders, &stages, signatures::look_up).unwrap_or_else(|error| {
         // The interests are ours and tested against the decoders.
         debug_assert!(false, "{error}");
         Wishes::nothing(signatures::look_up)
@@ -149,6 +160,7 @@ struct Cold {
     inventory: Inventory,
     keys: Keys,
     detectors: Vec<Box<dyn Detector>>,
+    policy: Policy,
     rules: Stage,
     coverage: Coverage,
     configuration: Summary,
@@ -160,10 +172,11 @@ impl Cold {
     fn new(setup: &Setup) -> Self {
         let config = &setup.config;
         Self {
-            rules: Stage::new(setup.rules.clone()),
+            rules: Stage::new(setup.rules.clone(), &setup.policy),
             inventory: Inventory::new(config.inventory()),
             keys: Keys::new(config.keys.clone(), config.budget()),
-            detectors: detectors::all(),
+            detectors: detectors::all(&setup.policy),
+            policy: setup.policy.clone(),
             coverage: Coverage::default(),
             configuration: config.summary(),
             in_audit: Duration::ZERO,
@@ -178,6 +191,7 @@ impl Cold {
             for flow in &batch.flows {
                 self.inventory.flow(flow);
                 self.coverage.flow(flow);
+                self.detectors.iter_mut().for_each(|detector| detector.flow(flow));
             }
             for (kind, count) in batch.tallies {
                 *self.coverage.records.entry(kind).or_insert(0) += count;
@@ -194,7 +208,11 @@ impl Cold {
                     self.keys.fact(&fact);
                     self.fact(&fact, seen);
                 }
-                Change::Event(event) => self.keys.observe(&event),
+                // Stages are numbered as in `replay`: the keys first, then the detectors as they stand.
+                Change::Event(event) => match usize::from(event.stage).checked_sub(1).map(|at| self.detectors.get_mut(at)) {
+                    None => self.keys.observe(&event),
+                    Some(detector) => detector.into_iter().for_each(|detector| detector.event(&event)),
+                },
                 Change::Match(matched) => self.rules.take(*matched, seen),
             }
         }
@@ -208,6 +226,7 @@ impl Cold {
         for derived in self.keys.take_derived() {
             *self.coverage.records.entry(derived.kind()).or_insert(0) += 1;
         }
+        self.detectors.iter_mut().for_each(|detector| detector.epoch(epoch.now));
     }
 
     fn fact(&mut self, fact: &OwnedFact, seen: Seen) {
@@ -217,8 +236,8 @@ impl Cold {
 
     fn report(mut self) -> Report {
         let began = Instant::now();
-        let mut jury = Jury::new(&self.inventory);
-        self.detectors.iter().for_each(|detector| detector.verdicts(&mut |verdict| jury.take(verdict)));
+        let mut jury = Jury::new(&self.inventory, &self.policy);
+        self.detectors.iter().for_each(|detector| detector.verdicts(&self.inventory, &mut |verdict| jury.take(verdict)));
         self.keys.verdicts(&mut |verdict| jury.take(verdict));
         let inventory = &self.inventory;
         self.rules.verdicts(&|name| inventory.device_of(name).is_some(), &mut |verdict| jury.take(verdict));

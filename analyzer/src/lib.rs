@@ -4,6 +4,7 @@
 //! - [`hot`] is the observer in each shard: it copies what is new and what somebody asked for.
 //! - [`keys`] proves known keys on what was sent: LoRaWAN, OSCORE, DTLS. It links LoRaWAN sessions to devices.
 //! - [`inventory`] makes devices of facts.
+//! - [`policy`] is what a person changed about checks: thresholds, severities.
 //! - [`signatures`] is the data: credentials, keys, vendors, fingerprints, classes.
 //! - [`store`] is what outlives the process.
 //! - [`findings`] judges: checks with three answers, findings with evidence, actions.
@@ -20,6 +21,7 @@ pub mod hot;
 pub mod inventory;
 pub mod keys;
 mod nearest;
+pub mod policy;
 pub mod rules;
 pub mod screen;
 pub mod signatures;

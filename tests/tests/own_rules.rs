@@ -92,3 +92,42 @@ fn a_store_answers_without_the_rules_that_it_was_made_with() {
     let (_, out, _) = citytap(&["findings", "--store", &store, "--check", "own-register-1"]);
     assert!(out.contains("own-register-1"), "{out}");
 }
+
+#[test]
+fn a_configuration_changes_what_rules_and_checks_go_by() {
+    let folder = folder("policy");
+    let replay = |name: &str, check: &str| {
+        let path = folder.join(format!("{name}.toml"));
+        fs::write(&path, check).unwrap();
+        let path = path.display().to_string();
+        let (code, out, error) = citytap(&["replay", &capture("modbus/scan_of_units"), "--format", "json", "--config", &path]);
+        assert_eq!(code, 0, "{error}");
+        let found: Value = serde_json::from_str(&out).unwrap();
+        let scans = found["findings"].as_array().unwrap().iter().filter(|finding| finding["check"] == "modbus-unit-scan");
+        scans.map(|finding| finding["severity"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // The capture has 244 units that are not there, all within seconds.
+    assert_eq!(replay("shipped", ""), ["medium"]);
+    assert_eq!(replay("as_many", "[[check]]\nid = \"modbus-unit-scan\"\nat_least = 244\n"), ["medium"]);
+    assert_eq!(replay("more", "[[check]]\nid = \"modbus-unit-scan\"\nat_least = 245\n"), [""; 0]);
+    assert_eq!(replay("worse", "[[check]]\nid = \"modbus-unit-scan\"\nseverity = \"critical\"\n"), ["critical"]);
+    assert_eq!(replay("off", "[[check]]\nid = \"modbus-unit-scan\"\noff = true\n"), [""; 0]);
+}
+
+#[test]
+fn a_configuration_about_checks_that_do_not_exist_is_refused_with_its_line() {
+    let path = folder("wrong_policy").join("citytap.toml");
+    let text = "[[check]]\nid = \"modbus-unit-scam\"\noff = true\n\n[[check]]\nid = \"modbus-unit-scan\"\nat_lest = 3\n\n[[check]]\n\
+        id = \"modbus-restart\"\nat_least = 3\n\n[[check]]\nid = \"modbus-function-scan\"\nwithin_s = 0\n";
+    fs::write(&path, text).unwrap();
+    let (code, _, error) = citytap(&["config", "--config", &path.display().to_string()]);
+    assert_eq!(code, 2, "{error}");
+    for told in [
+        "citytap.toml:1: there is no check or rule 'modbus-unit-scam'. Did you mean 'modbus-unit-scan'?",
+        "citytap.toml:5: 'modbus-unit-scan' does not go by 'at_lest'. Did you mean 'at_least'? Known are: at_least, within_s.",
+        "citytap.toml:9: 'modbus-restart' goes by no number that could be set; it can be off, or have another severity",
+        "citytap.toml:13: within_s of 'modbus-function-scan' is a whole number from 1 to 2678400",
+    ] {
+        assert!(error.contains(told), "{told}\n{error}");
+    }
+}

@@ -3,6 +3,7 @@
 
 use citytap_analyzer::engine::{self, Setup};
 use citytap_analyzer::hot::owned::Seen;
+use citytap_analyzer::policy::Policy;
 use citytap_analyzer::rules::stage::Stage;
 use citytap_analyzer::rules::{self, File, Matched, Meta, RuleSet};
 use citytap_sensor::capture::Merge;
@@ -279,7 +280,7 @@ fn what_is_counted_is_what_another_implementation_counts() {
         });
         outcome.unwrap_or_else(|error| panic!("{}: {error}", case.name));
         log.sort_by_key(|(seen, ..)| seen.place);
-        let mut stage = Stage::new(set.clone());
+        let mut stage = Stage::new(set.clone(), &Policy::default());
         let mut theirs = CorrelationEngine::new(CorrelationConfig::default());
         theirs.add_collection(&parsed).expect("rules that it takes");
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();

@@ -182,6 +182,8 @@ fn show(set: &RuleSet, name: &str) -> Result<u8, Failure> {
     if let Some(correlation) = set.correlations().iter().find(|correlation| correlation.meta.name == meta.name) {
         line("counts    ", &set.members_of(correlation).join(", "));
         line("by        ", &correlation.group_by.join(", "));
+        let numbers: Vec<String> = correlation.counts().map(|(name, number)| format!("{name} = {number}")).collect();
+        line("numbers   ", &format!("{}; [[check]] of the configuration changes them", numbers.join(", ")));
     }
     line("says      ", &meta.spec.finding.replace("{_", "{"));
     line("do        ", meta.spec.remedy);

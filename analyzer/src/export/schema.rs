@@ -2,7 +2,9 @@
 //! read from the declarations that decoders and rules use, so it cannot be out of date.
 
 use crate::checks;
+use crate::detectors::parameters;
 use crate::findings::CheckSpec;
+use crate::policy::Parameter;
 use crate::rules::CONTEXT;
 use crate::screen::text::wrapped;
 use citytap_sensor::observation::record::{FieldSpec, FieldType, RecordKind};
@@ -20,6 +22,7 @@ pub fn json(protocols: &[String]) -> Value {
     if let (true, Some(schema)) = (protocols.is_empty(), schema.as_object_mut()) {
         schema.insert("context".into(), CONTEXT.iter().map(|(_, field)| self::field(field)).collect());
         schema.insert("checks".into(), checks::all().map(check).collect());
+        schema.insert("numbers".into(), parameters().map(number).collect());
     }
     schema
 }
@@ -94,6 +97,11 @@ fn protocol(spec: &'static DecoderSpec) -> Value {
         "bounds": spec.bounds.iter().map(bound).collect::<Vec<_>>(),
         "largest_message": spec.max_message,
     })
+}
+
+fn number(number: &Parameter) -> Value {
+    let Parameter { check, name, doc, shipped, range } = number;
+    json!({ "check": check, "name": name, "doc": doc, "shipped": shipped, "least": range.start(), "most": range.end() })
 }
 
 fn record(kind: &RecordKind) -> Value {

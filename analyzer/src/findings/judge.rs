@@ -10,6 +10,7 @@
 use super::{Answer, Argument, CheckSpec, Evidence, Severity, Verdict};
 use crate::hot::owned::IdentityKey;
 use crate::inventory::{DeviceId, Inventory, confidence_name};
+use crate::policy::Policy;
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::time::Timestamp;
 use serde::ser::{SerializeMap, SerializeStruct};
@@ -223,6 +224,7 @@ pub struct Judgement {
 /// Judges devices by the answers about their names.
 pub struct Jury<'i> {
     inventory: &'i Inventory,
+    policy: &'i Policy,
     /// By the id of their check.
     answers: BTreeMap<&'static str, Vec<(DeviceId, Verdict)>>,
     /// Ids of the checks that could prove what was presumed.
@@ -235,12 +237,20 @@ type Tested = BTreeMap<&'static str, BTreeSet<DeviceId>>;
 
 impl<'i> Jury<'i> {
     /// With nothing heard.
-    pub fn new(inventory: &'i Inventory) -> Self {
-        Self { inventory, answers: BTreeMap::new(), proofs: BTreeSet::new(), homeless: 0 }
+    pub fn new(inventory: &'i Inventory, policy: &'i Policy) -> Self {
+        Self { inventory, policy, answers: BTreeMap::new(), proofs: BTreeSet::new(), homeless: 0 }
     }
 
     /// Hears an answer. One about a name that no device has any more is left out and counted.
-    pub fn take(&mut self, verdict: Verdict) {
+    pub fn take(&mut self, mut verdict: Verdict) {
+        if self.policy.is_off(verdict.check) {
+            return;
+        }
+        if let (Answer::Found(found) | Answer::Presumed(found, _), Some(severity)) =
+            (&mut verdict.answer, self.policy.severity(verdict.check.id))
+        {
+            found.severity = severity;
+        }
         if let Answer::Presumed(_, proof) = &verdict.answer {
             self.proofs.insert(proof.id);
         }
@@ -411,7 +421,8 @@ mod tests {
         let mut inventory = Inventory::new(InventoryConfig::new("city"));
         let seen = Seen { place: observation::Place { frame: 1, sequence: 0 }, time: Timestamp(0) };
         inventory.apply(&OwnedFact::Identity { id: subject.clone(), presence: Presence::Proved }, seen);
-        let mut jury = Jury::new(&inventory);
+        let policy = Policy::default();
+        let mut jury = Jury::new(&inventory, &policy);
         jury.take(Verdict { check: presumes, subject: subject.clone(), answer: Answer::Presumed(found(), proof) });
         proofs.into_iter().for_each(|answer| jury.take(Verdict { check: proof, subject: subject.clone(), answer }));
         let (judgement, homeless) = jury.judge();

@@ -281,6 +281,11 @@ pub struct Matched {
 }
 
 impl RuleSet {
+    /// The numbers that the correlation of this name goes by and a person may change; `None` where there is no such correlation.
+    pub fn counts(&self, name: &str) -> Option<impl Iterator<Item = (&'static str, u64)>> {
+        self.correlations.iter().find(|correlation| correlation.meta.name == name).map(Correlation::counts)
+    }
+
     /// Reads rules from files; what is wrong stands in [`RuleSet::problems`] and costs itself alone.
     pub fn new(files: &[File<'_>], decoders: &'static [&'static DecoderSpec]) -> Self {
         let loaded = load::load(files, decoders);

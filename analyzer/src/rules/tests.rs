@@ -5,6 +5,7 @@ use super::*;
 use crate::findings::judge::{Judgement, Outcome};
 use crate::hot::owned::Seen;
 use crate::inventory::DeviceId;
+use crate::policy::Policy;
 use citytap_sensor::observation::Place;
 use citytap_sensor::protocols::DECODERS;
 use citytap_sensor::time::{SECOND, Timestamp};
@@ -257,7 +258,7 @@ fn stage(kind: &str, condition: &str) -> Stage {
     );
     let set = RuleSet::new(&[File { name: "mine.yml", text: &text, own: true }], DECODERS);
     assert_eq!(set.problems(), []);
-    Stage::new(Arc::new(set))
+    Stage::new(Arc::new(set), &Policy::default())
 }
 
 /// How often the correlation fired on the numbers of one client, one a second.
@@ -330,7 +331,7 @@ fn windows_hold_no_more_than_their_bounds() {
 fn findings_beyond_their_bound_are_counted() {
     let text = rule("modbus", "modbus.unit_id|exists: true");
     let set = RuleSet::new(&[File { name: "mine.yml", text: &text, own: true }], DECODERS);
-    let mut stage = Stage::new(Arc::new(set));
+    let mut stage = Stage::new(Arc::new(set), &Policy::default());
     for at in 0..u32::try_from(stage::FINDINGS + 2).unwrap() {
         let (mut matched, seen) = matched(1, "1", 0);
         matched.client = IpAddr::from(std::net::Ipv4Addr::from(at));
@@ -366,7 +367,10 @@ fn too_many_rules_and_too_deep_chains_are_told() {
 fn nobody_is_clear_while_matches_are_dropped() {
     let answer = |lost: u64| {
         let text = rule("modbus", "modbus.unit_id|exists: true");
-        let mut stage = Stage::new(Arc::new(RuleSet::new(&[File { name: "mine.yml", text: &text, own: true }], DECODERS)));
+        let mut stage = Stage::new(
+            Arc::new(RuleSet::new(&[File { name: "mine.yml", text: &text, own: true }], DECODERS)),
+            &Policy::default(),
+        );
         stage.lose(lost);
         let mut judgement = Judgement::default();
         stage.clear([(DeviceId(1), "modbus"), (DeviceId(1), "modbus"), (DeviceId(2), "mqtt")].into_iter(), &mut judgement);
