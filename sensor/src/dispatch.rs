@@ -161,7 +161,7 @@ fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut 
         };
         let before = course.clock.now().unwrap_or(packet.stamp);
         let now = course.clock.advance(packet.stamp);
-        course.first.get_or_insert(packet.stamp);
+        course.span = Some((course.span.map_or(packet.stamp, |(first, _)| first), now));
         if course.is_over(now) && !course.end_epoch(before, now, target) {
             break;
         }
@@ -199,7 +199,8 @@ struct Course {
     ends: Option<Timestamp>,
     /// Packets of the present epoch.
     packets: u64,
-    first: Option<Timestamp>,
+    /// Stamp of the first packet and packet time of the last.
+    span: Option<(Timestamp, Timestamp)>,
     undecoded_link_types: BTreeMap<LinkType, u64>,
 }
 
@@ -236,7 +237,7 @@ impl Course {
         self.epoch += 1;
         self.packets = 0;
         self.ends = None;
-        let so_far = self.live.then(|| self.outcome(told));
+        let so_far = self.live.then(|| self.outcome());
         let mark = Mark { epoch: self.epoch, frame: self.frame, now: told, last: false, tell: self.live };
         let going = target.epoch(mark, so_far);
         self.begin_epoch(now);
@@ -260,19 +261,19 @@ impl Course {
         self.counters.add(Counter::PacketsCut, u64::from(packet.wire_length as usize > packet.bytes.len()));
     }
 
-    /// How the run stands at `now`, as far as the dispatcher knows.
-    fn outcome(&self, now: Timestamp) -> Outcome {
+    /// How the run stands, as far as the dispatcher knows.
+    fn outcome(&self) -> Outcome {
         let mut counters = self.counters.clone();
         counters.add(Counter::TimeBackward, self.clock.backward);
         counters.add(Counter::TimeJumpsRefused, self.clock.jumps_refused);
         let undecoded_link_types = self.undecoded_link_types.clone();
-        Outcome { counters, span: self.first.map(|first| (first, now)), undecoded_link_types }
+        Outcome { counters, span: self.span, undecoded_link_types }
     }
 
     /// Ends the run.
     fn finish(&mut self, target: &mut dyn Target) -> Outcome {
         let now = self.clock.now().unwrap_or_default();
-        let outcome = self.outcome(now);
+        let outcome = self.outcome();
         let mark = Mark { epoch: self.epoch + 1, frame: self.frame, now, last: true, tell: true };
         target.epoch(mark, self.live.then(|| outcome.clone()));
         outcome
