@@ -21,6 +21,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 
+#[cfg(test)]
+mod tests;
+
 /// The hot half's end in each shard: observes, and hands over what it gathered when an epoch ends.
 pub trait HotStage: Observer {
     /// What the cold half gets of one shard and epoch.

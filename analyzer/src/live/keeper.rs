@@ -65,8 +65,9 @@ impl Keeper {
         for courier in &self.couriers {
             let delivery = courier.finish(LAST_DELIVERY);
             tell(&stands(courier.target(), &delivery));
-            if delivery.amounts.disk.is_some() {
-                failures.push(format!("{}: its spool cannot be written", courier.target()));
+            if delivery.amounts.in_memory > 0 {
+                let messages = counted(delivery.amounts.in_memory, "message", "messages");
+                failures.push(format!("{messages} for {} could neither be delivered nor kept on disk", courier.target()));
             }
         }
         (self.added, failures)

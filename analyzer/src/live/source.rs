@@ -5,6 +5,8 @@ use crate::screen::counted;
 use citytap_sensor::capture::live::LiveSource;
 use citytap_sensor::capture::{CaptureError, CaptureInfo, CaptureSource, Lost, Packet};
 use citytap_sensor::time::Timestamp;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -47,6 +49,8 @@ pub struct Watched<C> {
     ends: Option<Timestamp>,
     over: bool,
     captures: Arc<Mutex<Vec<CaptureInfo>>>,
+    /// Interfaces that are down.
+    down: BTreeSet<String>,
     told: Lost,
     told_when: Option<Instant>,
 }
@@ -55,12 +59,25 @@ impl<C: FnMut() -> Timestamp> Watched<C> {
     /// Watches a source.
     pub fn new(inner: LiveSource<C>, orders: Orders) -> Self {
         let captures = Arc::new(Mutex::new(inner.describe()));
-        Self { inner, orders, ends: None, over: false, captures, told: Lost::default(), told_when: None }
+        Self { inner, orders, ends: None, over: false, captures, down: BTreeSet::new(), told: Lost::default(), told_when: None }
     }
 
     /// What is known of the interfaces, at most a second old.
     pub fn captures(&self) -> Arc<Mutex<Vec<CaptureInfo>>> {
         self.captures.clone()
+    }
+
+    /// Tells when an interface goes down or its cable is pulled, and when it is back: silence must not read as peace.
+    fn tell_links(&mut self, captures: &[CaptureInfo]) {
+        for name in captures.iter().map(|capture| &capture.name) {
+            let state = std::fs::read_to_string(Path::new("/sys/class/net").join(name).join("operstate"));
+            let is_down = state.is_ok_and(|state| matches!(state.trim(), "down" | "lowerlayerdown" | "notpresent"));
+            if is_down && self.down.insert(name.clone()) {
+                tell(&format!("{name} is down or has no carrier: nothing is heard on it until it is up; see ip link"));
+            } else if !is_down && self.down.remove(name) {
+                tell(&format!("{name} is up again"));
+            }
+        }
     }
 
     fn tell_losses(&mut self, lost: Lost) {
@@ -127,7 +144,9 @@ impl<C: FnMut() -> Timestamp> CaptureSource for Watched<C> {
         let lost = self.inner.lost();
         self.inner.news().iter().for_each(|news| tell(news));
         self.tell_losses(lost);
-        *self.captures.lock().unwrap_or_else(PoisonError::into_inner) = self.inner.describe();
+        let captures = self.inner.describe();
+        self.tell_links(&captures);
+        *self.captures.lock().unwrap_or_else(PoisonError::into_inner) = captures;
         lost
     }
 }

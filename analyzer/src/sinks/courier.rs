@@ -19,6 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub struct Courier {
     target: String,
     shared: Arc<Shared>,
+    tell: Tell,
     /// Closed when the thread has ended.
     ended: Receiver<()>,
 }
@@ -61,7 +62,7 @@ impl Courier {
             theirs.work(sink, &name, tell);
             drop(alive);
         });
-        Self { target: target.into(), shared, ended }
+        Self { target: target.into(), shared, tell, ended }
     }
 
     /// The target that it goes to.
@@ -71,9 +72,21 @@ impl Courier {
 
     /// Takes messages over. They are on the disk when it returns, where there is one that takes them.
     pub fn push(&self, messages: Vec<Message>) {
-        if !messages.is_empty() {
-            self.shared.lock().spool.push(messages);
-            self.shared.wake.notify_all();
+        if messages.is_empty() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        let before = state.spool.amounts().disk;
+        state.spool.push(messages);
+        let after = state.spool.amounts().disk;
+        drop(state);
+        self.shared.wake.notify_all();
+        match (before, after) {
+            (None, Some(why)) => {
+                (self.tell)(&format!("the spool of {} cannot be written ({why}); messages wait in memory", self.target))
+            }
+            (Some(_), None) => (self.tell)(&format!("the spool of {} is written again", self.target)),
+            _ => {}
         }
     }
 

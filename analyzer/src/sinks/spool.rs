@@ -35,6 +35,8 @@ const LOCK: &str = "lock";
 pub struct Amounts {
     /// Messages that wait.
     pub waiting: u64,
+    /// Those of them that are not on disk, and would not survive the process.
+    pub in_memory: u64,
     /// Messages lost because a bound was hit, over all runs.
     pub lost: u64,
     /// Records that could not be read back.
@@ -188,6 +190,7 @@ impl Spool {
     pub fn amounts(&self) -> Amounts {
         Amounts {
             waiting: self.on_disk() + self.memory.len() as u64,
+            in_memory: self.memory.len() as u64,
             lost: self.lost,
             damaged: self.damaged,
             disk: self.refusal.clone(),

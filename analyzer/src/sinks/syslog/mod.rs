@@ -7,7 +7,7 @@
 mod format;
 mod tcp;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod udp;
 
 use super::{Sink, SinkSpec};
