@@ -229,7 +229,8 @@ impl Course {
 
     /// No packet came and it is `time`: an epoch that is over ends, and the next begins. Answers whether to go on.
     fn silent(&mut self, time: Timestamp, target: &mut dyn Target) -> bool {
-        let now = self.clock.advance(time);
+        // A packet may have told a later time already.
+        let now = self.clock.now().filter(|now| *now >= time).unwrap_or_else(|| self.clock.advance(time));
         let going = !self.is_over(now) || self.end_epoch(now, now, target);
         self.begin_epoch(now);
         going

@@ -2,7 +2,13 @@
 //!
 //! Namespaces need root; without it, or without the Python environment that `make test` makes, the first test says so and is passed over.
 
-use citytap_tests::cases::root;
+use citytap_analyzer::engine::live::{Listener, listen};
+use citytap_analyzer::engine::{Report, Setup, replay};
+use citytap_analyzer::live::News;
+use citytap_analyzer::store::{City, Contents, Growing, Run};
+use citytap_sensor::capture::{CaptureError, CaptureInfo, CaptureSource, Merge, Packet};
+use citytap_sensor::time::{SECOND, Timestamp};
+use citytap_tests::cases::{cases, root};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -176,4 +182,108 @@ fn its_help_has_examples_and_says_what_sinks_there_are() {
     for spec in citytap_analyzer::sinks::SINKS {
         assert!(text.contains(&format!("{}:", spec.name)), "{} is not in the help", spec.name);
     }
+}
+
+/// A capture as if it came from an interface: at its end it is silent for a while.
+struct AsLive {
+    inner: Merge,
+    last: Timestamp,
+    /// Seconds of silence that are left, once the capture is over.
+    silence: u64,
+    idle: Option<Timestamp>,
+}
+
+impl CaptureSource for AsLive {
+    fn next(&mut self) -> Result<Option<Packet<'_>>, CaptureError> {
+        self.idle = None;
+        let packet = self.inner.next()?;
+        match &packet {
+            Some(packet) => self.last = packet.stamp,
+            None if self.silence > 0 => {
+                self.silence -= 1;
+                self.last = self.last.plus(SECOND);
+                self.idle = Some(self.last);
+            }
+            None => {}
+        }
+        Ok(packet)
+    }
+
+    fn peek(&mut self) -> Result<Option<Timestamp>, CaptureError> {
+        self.inner.peek()
+    }
+
+    fn describe(&self) -> Vec<CaptureInfo> {
+        self.inner.describe()
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.inner.bytes_read()
+    }
+
+    fn size(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn idle(&self) -> Option<Timestamp> {
+        self.idle
+    }
+}
+
+/// Writes the store at each judgement, and keeps what was told.
+struct Watching {
+    store: Growing,
+    news: News,
+    judgements: usize,
+    told: Vec<String>,
+}
+
+impl Listener for Watching {
+    fn judged(&mut self, report: &Report, now: Timestamp, _: bool) {
+        self.judgements += 1;
+        self.told.extend(self.news.of(report, now).into_iter().map(|message| message.key));
+        let added = self.store.write(report, Run::new(report, &[], &[], "city", false)).expect("the store takes it");
+        assert_eq!(added.run, 1, "it is one run however often it is written");
+    }
+}
+
+#[test]
+fn a_run_that_is_judged_and_written_as_it_goes_ends_as_a_replay_does() {
+    let capture = cases().into_iter().find(|case| case.name == "city/six_hours").expect("the city").capture;
+    let open = || Merge::open(std::slice::from_ref(&capture), Default::default());
+    let setup = Setup { seed: 0x5eed, ..Setup::default() };
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("growing");
+    let _ = fs::remove_dir_all(&folder);
+    let store = Growing::begin(Growing::open(&folder.join("live"), None, "city").expect("a store"));
+    let mut watching = Watching { store, news: News::new("city", "tap", None), judgements: 0, told: Vec::new() };
+    let mut source = AsLive { inner: open(), last: Timestamp(0), silence: 3, idle: None };
+    let live = listen(&mut source, &setup, 1_800 * SECOND, &mut watching).expect("the capture is well").expect("a report");
+    assert!(watching.judgements > 8, "{} judgements", watching.judgements);
+
+    let replayed = replay(&mut open(), &Setup::default()).expect("the capture is well");
+    let findings = |report: &Report| serde_json::to_value(&report.judgement.findings).expect("JSON");
+    let devices = |report: &Report| serde_json::to_value(report.inventory.devices().collect::<Vec<_>>()).expect("JSON");
+    assert_eq!(findings(&live), findings(&replayed));
+    assert_eq!(devices(&live), devices(&replayed));
+    assert_eq!(live.coverage.counters, replayed.coverage.counters);
+
+    let told: BTreeSet<&String> = watching.told.iter().collect();
+    assert_eq!(told.len(), watching.told.len(), "nothing changed, so nothing is told twice");
+    let missing = live.judgement.findings.iter().filter(|finding| !told.contains(&finding.id.to_string())).count();
+    assert_eq!(missing, 0, "every finding was told");
+
+    let mut city = City::open_or_make(&folder.join("replayed"), None, "city").expect("a store");
+    city.add(&replayed, Run::new(&replayed, &[], &[], "city", false)).expect("the store takes it");
+    let kept = City::open(&folder.join("live")).expect("the store");
+    let parts = |contents: &Contents| (contents.devices.clone(), contents.findings.clone(), contents.checks.clone());
+    assert!(parts(kept.contents()) == parts(city.contents()), "the store that grew says something else");
+    assert_eq!(kept.damaged().1, 0);
+
+    // Started again on the same store, nothing is news but what is new.
+    let mut news = News::new("city", "tap", Some(kept.contents()));
+    assert!(news.of(&live, Timestamp(0)).is_empty());
 }

@@ -7,8 +7,8 @@ use super::{DONE, Failure, UNREADABLE, USAGE};
 use crate::config::{Config, Flags, SITE};
 use crate::engine::{Setup, live};
 use crate::live::privileges::{Account, drop_to};
-use crate::live::{Keeper, News, Orders, Watched, now, places, tell};
-use crate::screen;
+use crate::live::{Keeper, News, Notices, Orders, Watched, now, places, tell};
+use crate::screen::{self, counted};
 use crate::sinks::courier::Courier;
 use crate::sinks::spool::{IN_MEMORY, LIMIT, Spool};
 use crate::sinks::{self, Sink};
@@ -35,7 +35,7 @@ pub struct RunLive {
     /// Interface to listen on; several are joined by time. `any` is all of this machine's.
     #[arg(long, required = true, value_name = "NAME")]
     interface: Vec<String>,
-    /// Keep what is found in this store; it is made if need be. It is written each minute and at the end.
+    /// Keep what is found in this store; it is made if need be. It is written every half minute and at the end.
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     /// Where to tell what is new: jsonl:FILE, jsonl:-, syslog:udp://HOST, syslog:tcp://HOST.
@@ -121,10 +121,11 @@ impl RunLive {
         let (setup, store) = self.setup(config, Setup { threads: self.threads, rules, policy, ..Setup::default() })?;
         let couriers = self.couriers(sinks, spool.as_deref(), &account)?;
         self.say_what_it_does(&account, spool.is_some());
-        let mut source = Watched::new(source, orders.clone());
+        let notices = Notices::default();
+        let mut source = Watched::new(source, orders.clone(), notices.clone());
         let site = setup.config.site.value.clone();
         let news = News::new(&site, &sensor(), store.as_ref().map(Growing::before));
-        let mut keeper = Keeper::new(couriers, news, store, site, source.captures(), orders);
+        let mut keeper = Keeper::new(couriers, news, store, site, source.captures(), orders, notices);
         let report = live::listen(&mut source, &setup, self.judge_every * SECOND, &mut keeper);
         let (_, failures) = keeper.finish();
         if let Ok(Some(report)) = &report {
@@ -168,6 +169,13 @@ impl RunLive {
         spool: Option<&Path>,
         account: &Account,
     ) -> Result<Vec<Courier>, Failure> {
+        for (folder, waiting) in spool.map(|folder| sinks::forgotten(folder, &self.sink)).unwrap_or_default() {
+            let messages = counted(waiting, "message waits", "messages wait");
+            tell(&format!(
+                "{messages} in {} for a sink that is not named any more: name it again, or remove the folder",
+                folder.display()
+            ));
+        }
         let mut couriers = Vec::new();
         for (target, mut sink) in sinks {
             sink.ready().map_err(|wrong| {

@@ -1,6 +1,6 @@
 //! Takes each judgement of a run that goes on: tells what is news, and keeps the store.
 
-use super::source::Orders;
+use super::source::{Notices, Orders};
 use super::{News, tell};
 use crate::engine::Report;
 use crate::engine::live::Listener;
@@ -12,10 +12,14 @@ use citytap_sensor::counters::Counter;
 use citytap_sensor::time::{Nanos, SECOND, Timestamp};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How often the store is written, in packet time: what a power cut costs.
-pub const STORE_EVERY: Nanos = 60 * SECOND;
+/// How often the store is written, in packet time: what a power cut costs, and with a judgement's interval less than the minute in which a device is
+/// to be listed.
+pub const STORE_EVERY: Nanos = 30 * SECOND;
+
+/// Writing may take this part of the time at most: a large store is written less often.
+const SHARE: Nanos = 10;
 
 /// How often it is tried at the end, while somebody reads the store. Each try waits a second and a half by itself.
 const LAST_TRIES: u32 = 8;
@@ -40,6 +44,8 @@ pub struct Keeper {
     pub captures: Arc<Mutex<Vec<CaptureInfo>>>,
     /// Orders from outside.
     pub orders: Orders,
+    /// What happened to the tap itself.
+    pub notices: Notices,
     next_write: Option<Timestamp>,
     /// What the store last refused, which is told once.
     refused: Option<String>,
@@ -55,8 +61,9 @@ impl Keeper {
         site: String,
         captures: Arc<Mutex<Vec<CaptureInfo>>>,
         orders: Orders,
+        notices: Notices,
     ) -> Self {
-        Self { couriers, news, store, site, captures, orders, next_write: None, refused: None, added: None }
+        Self { couriers, news, store, site, captures, orders, notices, next_write: None, refused: None, added: None }
     }
 
     /// Delivers what can be delivered now, and tells how each sink stands.
@@ -79,12 +86,15 @@ impl Keeper {
             return;
         }
         let captures = self.captures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let began = Instant::now();
         let mut tries = if last { LAST_TRIES } else { 1 };
         let refused = loop {
             let run = Run::new(report, &captures, &[], &self.site, false);
             match store.write(report, run) {
                 Ok(added) => {
-                    (self.added, self.next_write) = (Some(added), Some(now.plus(STORE_EVERY)));
+                    let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
+                    let pause = STORE_EVERY.max(took.saturating_mul(SHARE));
+                    (self.added, self.next_write) = (Some(added), Some(now.plus(pause)));
                     break None;
                 }
                 Err(StoreError::InUse(_)) if tries > 1 => tries -= 1,
@@ -98,7 +108,7 @@ impl Keeper {
         };
         match (&refused, &self.refused) {
             (Some(why), before) if Some(why) != before.as_ref() => {
-                tell(&format!("the store is not written: {why}; it is tried again each minute"))
+                tell(&format!("the store is not written: {why}; it is tried again"))
             }
             (None, Some(_)) => tell("the store is written again"),
             _ => {}
@@ -128,7 +138,8 @@ impl Keeper {
 
 impl Listener for Keeper {
     fn judged(&mut self, report: &Report, now: Timestamp, last: bool) {
-        let messages = self.news.of(report, now);
+        let mut messages = self.news.of(report, now);
+        messages.extend(self.notices.take().iter().map(|(severity, text)| self.news.of_the_sensor(*severity, text, now)));
         for courier in &self.couriers {
             courier.push(messages.clone());
         }

@@ -10,7 +10,7 @@ mod source;
 
 pub use keeper::{Failures, Keeper};
 pub use news::News;
-pub use source::{Orders, Watched};
+pub use source::{Notices, Orders, Watched};
 
 use citytap_sensor::time::Timestamp;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -11,6 +11,7 @@ use crate::store::Contents;
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::time::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 
 /// Findings that are remembered as told: two for each device of the largest inventory. Further ones are not told but counted, since they would be told
@@ -63,6 +64,28 @@ impl News {
     /// Findings that were not told at the last judgement because too many were.
     pub fn untold(&self) -> u64 {
         self.untold
+    }
+
+    /// What happened to the sensor itself, as a message.
+    pub fn of_the_sensor(&self, severity: Severity, text: &str, now: Timestamp) -> Message {
+        let json = json!({
+            "schema_version": SCHEMA_VERSION,
+            "kind": "sensor",
+            "site": self.site,
+            "sensor": self.sensor,
+            "time": now,
+            "severity": severity,
+            "message": text,
+        });
+        Message {
+            key: format!("sensor-{:08x}", crc32fast::hash(text.as_bytes())),
+            kind: "sensor".into(),
+            time: now,
+            severity,
+            text: text.into(),
+            labels: [("sensor", &self.sensor), ("site", &self.site)].map(|(name, value)| (name.to_owned(), value.clone())).into(),
+            json: json.to_string(),
+        }
     }
 
     fn message(&self, report: &Report, finding: &Finding, state: &'static str, now: Timestamp) -> Message {

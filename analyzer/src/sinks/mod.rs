@@ -19,7 +19,8 @@ use crate::inventory::when;
 use crate::nearest::nearest;
 use citytap_sensor::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// Something to deliver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +109,25 @@ pub fn open(target: &str) -> Result<Box<dyn Sink>, String> {
 pub fn folder_name(target: &str) -> String {
     let name = target.split_once(':').map_or(target, |(name, _)| name);
     format!("{name}-{:08x}", crc32fast::hash(target.as_bytes()))
+}
+
+/// Spools in a folder in which messages wait for targets that are not among `targets`, with how many.
+pub fn forgotten(folder: &Path, targets: &[String]) -> Vec<(PathBuf, u64)> {
+    let wanted: BTreeSet<String> = targets.iter().map(|target| folder_name(target)).collect();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_wanted = entry.file_name().to_str().is_some_and(|name| wanted.contains(name));
+        if is_wanted || !entry.path().is_dir() {
+            continue;
+        }
+        if let Ok(spool) = spool::Spool::open(&entry.path(), spool::LIMIT)
+            && spool.amounts().waiting > 0
+        {
+            found.push((entry.path(), spool.amounts().waiting));
+        }
+    }
+    found.sort();
+    found
 }
 
 /// `text` without control characters: what was seen on the wire is hostile, and ends on terminals and in logs.

@@ -332,6 +332,16 @@ fn memory_is_bounded_and_what_is_shed_during_a_delivery_is_not_taken_for_deliver
 }
 
 #[test]
+fn messages_for_a_sink_that_is_not_named_any_more_are_not_forgotten() {
+    let folder = folder();
+    let [old, new] = ["jsonl:old", "jsonl:new"].map(str::to_owned);
+    let own = folder.path().join(super::folder_name(&old));
+    Spool::open(&own, 1 << 20).expect("a spool").push(messages(0..3));
+    Spool::open(&folder.path().join(super::folder_name(&new)), 1 << 20).expect("a spool").push(messages(0..3));
+    assert_eq!(super::forgotten(folder.path(), &[new]), [(own, 3)]);
+}
+
+#[test]
 fn a_spool_belongs_to_one_process() {
     let folder = folder();
     let _spool = Spool::open(folder.path(), 1 << 20).expect("a spool");

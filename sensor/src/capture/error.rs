@@ -117,6 +117,9 @@ pub enum Fault {
     /// A network interface from which nothing can be read any more.
     #[error("cannot be listened to any more ({0})")]
     Interface(String),
+    /// The clock that live packets are stamped with went back: packet time would stand still until it is past again.
+    #[error("was set back by {0} seconds")]
+    ClockSetBack(u64),
 }
 
 impl Fault {
@@ -147,14 +150,15 @@ impl Fault {
             Fault::ZstdWindow => "Unpack it first with: zstd -d --long=31 FILE",
             Fault::Nested => "Unpack it once by hand and read the result.",
             Fault::Interface(_) => "It was unplugged or removed: bring it back, then start again.",
+            Fault::ClockSetBack(_) => "Start again, so that times are right; what was found is kept.",
             Fault::TooManyCaptures => "Join captures first (mergecap -w out.pcapng FILES) or read them in several runs.",
         }
     }
 
     /// Whether an offset says something about it.
     fn has_place(&self) -> bool {
-        use Fault::{Empty, Foreign, Interface, Nested, Open, TooManyCaptures};
-        !matches!(self, Open(_) | Empty | Foreign { .. } | Nested | TooManyCaptures | Interface(_))
+        use Fault::{ClockSetBack, Empty, Foreign, Interface, Nested, Open, TooManyCaptures};
+        !matches!(self, Open(_) | Empty | Foreign { .. } | Nested | TooManyCaptures | Interface(_) | ClockSetBack(_))
     }
 }
 

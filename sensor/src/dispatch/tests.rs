@@ -144,6 +144,13 @@ fn on_a_silent_wire_time_goes_on_and_flows_end() {
 }
 
 #[test]
+fn a_time_that_is_behind_the_last_packet_is_no_packet_out_of_order() {
+    let steps = vec![Step::Packet(START + 2), Step::Idle(START + 1), Step::Idle(START + 2), Step::Packet(START + 2)];
+    let (_, outcome) = run_all(steps, true, 1, Duration::ZERO);
+    assert_eq!(outcome.counters.get(Counter::TimeBackward), 0);
+}
+
+#[test]
 fn time_passes_before_the_first_packet() {
     let (epochs, outcome) = run_all((0..5).map(|second| Step::Idle(START + second)).collect(), true, 1, Duration::ZERO);
     assert_eq!((epochs.len(), outcome.span), (5, None));
