@@ -1,4 +1,8 @@
-//! Joins the stages of a replay: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
+//! Joins the stages of a run: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
+//!
+//! [`replay`] reads captures to their end and reports once; [`live::listen`] does the same to what passes now, and reports as it goes.
+
+pub mod live;
 
 use crate::config::{Config, Summary};
 use crate::detectors::{self, DETECTORS, Detector};
@@ -7,7 +11,7 @@ use crate::findings::judge::{Finding, Judgement, Jury};
 use crate::hot::digest::DigestKey;
 use crate::hot::owned::{FlowSummary, Interest, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes, in_order};
-use crate::inventory::{DeviceId, Inventory};
+use crate::inventory::{DeviceId, Inventory, InventoryConfig};
 use crate::keys::Keys;
 use crate::policy::Policy;
 use crate::rules::stage::Stage;
@@ -15,8 +19,9 @@ use crate::rules::{self, RuleFile, RuleSet};
 use crate::signatures;
 use citytap_sensor::capture::CaptureSource;
 use citytap_sensor::counters::Counters;
-use citytap_sensor::dispatch::{self, EpochEnd};
+use citytap_sensor::dispatch::{self, EpochEnd, Outcome};
 use citytap_sensor::flow::Transport;
+use citytap_sensor::pipeline::SensorConfig;
 use citytap_sensor::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +40,8 @@ pub struct Setup {
     pub rules: Arc<RuleSet>,
     /// What a person changed about checks.
     pub policy: Policy,
+    /// Key of the hash tables: 0 in replay, random live. Nothing that is told depends on it.
+    pub seed: u64,
 }
 
 /// One thread, what is shipped, and the rules that come with the program.
@@ -46,7 +53,14 @@ impl Default for Setup {
             digest_key: None,
             rules: rules::embedded().clone(),
             policy: Policy::default(),
+            seed: 0,
         }
+    }
+}
+
+impl Setup {
+    fn sensor(&self) -> SensorConfig {
+        SensorConfig { seed: self.seed, ..self.config.sensor() }
     }
 }
 
@@ -102,6 +116,14 @@ impl Coverage {
         ENCRYPTED.iter().filter_map(|name| self.flows.get(name)).sum()
     }
 
+    /// Takes what the dispatcher and the shards counted.
+    fn stands(&mut self, outcome: Outcome) {
+        self.counters = outcome.counters;
+        self.span = outcome.span;
+        let by_number = outcome.undecoded_link_types.into_iter().map(|(link_type, packets)| (link_type.0, packets));
+        self.undecoded_link_types = by_number.collect();
+    }
+
     fn flow(&mut self, flow: &FlowSummary) {
         if !flow.closed {
             return;
@@ -120,28 +142,17 @@ impl Coverage {
 pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, citytap_sensor::capture::CaptureError> {
     let started = Instant::now();
     let mut cold = Cold::new(setup);
-    let sensor = setup.config.sensor();
-    let of_keys = Keys::interests();
-    let stages: Vec<&[Interest]> = std::iter::once(&*of_keys).chain(DETECTORS.iter().map(|spec| spec.interests)).collect();
-    let wishes = Wishes::new(sensor.decoders, &stages, signatures::look_up).unwrap_or_else(|error| {
-        // The interests are ours and tested against the decoders.
-        debug_assert!(false, "{error}");
-        Wishes::nothing(signatures::look_up)
-    });
-    let wishes = Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()));
+    let wishes = wishes(setup);
     let make = |_| Hot::new(wishes.clone());
     let mut in_cold = Duration::ZERO;
-    let outcome = dispatch::run(source, sensor, &setup.config.network_map(), setup.threads, make, |epoch| {
+    let outcome = dispatch::run(source, setup.sensor(), &setup.config.network_map(), setup.threads, make, |epoch| {
         let began = Instant::now();
         cold.epoch(epoch);
         in_cold += began.elapsed();
         true
     })?;
     let whole = started.elapsed();
-    cold.coverage.counters = outcome.counters;
-    cold.coverage.span = outcome.span;
-    cold.coverage.undecoded_link_types =
-        outcome.undecoded_link_types.into_iter().map(|(link_type, packets)| (link_type.0, packets)).collect();
+    cold.coverage.stands(outcome);
     let audit = cold.in_audit;
     let mut report = cold.report();
     report.stages.splice(
@@ -153,6 +164,18 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
         ],
     );
     Ok(report)
+}
+
+/// What the cold half wants of the shards.
+fn wishes(setup: &Setup) -> Arc<Wishes> {
+    let of_keys = Keys::interests();
+    let stages: Vec<&[Interest]> = std::iter::once(&*of_keys).chain(DETECTORS.iter().map(|spec| spec.interests)).collect();
+    let wishes = Wishes::new(setup.sensor().decoders, &stages, signatures::look_up).unwrap_or_else(|error| {
+        // The interests are ours and tested against the decoders.
+        debug_assert!(false, "{error}");
+        Wishes::nothing(signatures::look_up)
+    });
+    Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()))
 }
 
 /// The cold half: takes epochs whole.
@@ -173,7 +196,7 @@ impl Cold {
         let config = &setup.config;
         Self {
             rules: Stage::new(setup.rules.clone(), &setup.policy),
-            inventory: Inventory::new(config.inventory()),
+            inventory: Inventory::new(InventoryConfig { hash_seed: setup.seed, ..config.inventory() }),
             keys: Keys::new(config.keys.clone(), config.budget()),
             detectors: detectors::all(&setup.policy),
             policy: setup.policy.clone(),
@@ -235,7 +258,8 @@ impl Cold {
         self.inventory.apply(fact, seen);
     }
 
-    fn report(mut self) -> Report {
+    /// How things stand. The inventory and the coverage go with the report; a run that goes on [takes them back](Self::resume).
+    fn report(&mut self) -> Report {
         let began = Instant::now();
         self.inventory.classes();
         let classed = Instant::now();
@@ -272,14 +296,19 @@ impl Cold {
         let actions = actions(judgement.findings.iter().map(Finding::part));
         let stages = vec![("classes", classed - began), ("checks", judged - classed), ("actions", judged.elapsed())];
         Report {
-            inventory: self.inventory,
+            inventory: std::mem::replace(&mut self.inventory, Inventory::new(InventoryConfig::new(""))),
             judgement,
             actions,
-            coverage: self.coverage,
-            configuration: self.configuration,
+            coverage: std::mem::take(&mut self.coverage),
+            configuration: self.configuration.clone(),
             rule_files: self.rules.files().to_vec(),
             stages,
         }
+    }
+
+    /// Goes on after a report.
+    fn resume(&mut self, report: Report) {
+        (self.inventory, self.coverage) = (report.inventory, report.coverage);
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`policy`] is what a person changed about checks: thresholds, severities.
 //! - [`signatures`] is the data: credentials, keys, vendors, fingerprints, classes.
 //! - [`store`] is what outlives the process.
+//! - [`live`] is a run that listens and goes on; [`sinks`] deliver what it finds.
 //! - [`findings`] judges: checks with three answers, findings with evidence, actions.
 
 pub mod checks;
@@ -20,9 +21,11 @@ pub mod findings;
 pub mod hot;
 pub mod inventory;
 pub mod keys;
+pub mod live;
 mod nearest;
 pub mod policy;
 pub mod rules;
 pub mod screen;
 pub mod signatures;
+pub mod sinks;
 pub mod store;

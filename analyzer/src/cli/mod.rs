@@ -13,6 +13,7 @@ mod out;
 mod progress;
 mod replay;
 mod rules;
+mod run;
 mod schema;
 
 use crate::findings::Severity;
@@ -44,6 +45,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Replay(replay::Replay),
+    Run(run::RunLive),
     Decode(decode::Decode),
     Devices(devices::Devices),
     Findings(findings::Findings),
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Replay(command) => command.run(),
+        Command::Run(command) => command.run(),
         Command::Decode(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::Findings(command) => command.run(),

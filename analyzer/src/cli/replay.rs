@@ -106,7 +106,7 @@ impl Replay {
         // Standard input cannot be read a second time, so its digest is made while it is read.
         let digest = self.captures.iter().any(|capture| capture.as_os_str() == "-");
         let mut source = Progress::new(Merge::open(&self.captures, ReadOptions { digest, ..ReadOptions::default() }));
-        let setup = Setup { threads: self.threads, config, digest_key, rules, policy };
+        let setup = Setup { threads: self.threads, config, digest_key, rules, policy, ..Setup::default() };
         let report = engine::replay(&mut source, &setup);
         let source = source.into_inner();
         let report = report?;

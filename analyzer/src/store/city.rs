@@ -20,7 +20,7 @@ pub const MAX_BYTES: u64 = 8 << 30;
 /// Damaged records that are named; further ones are counted.
 pub const DAMAGED_NAMED: usize = 20;
 
-const ABOUT: &[u8] = b"about";
+pub(super) const ABOUT: &[u8] = b"about";
 const KEY: &[u8] = b"digest_key";
 
 /// What a store is.
@@ -49,14 +49,14 @@ pub struct DamagedRecord {
 
 /// A store that is open.
 pub struct City {
-    path: PathBuf,
-    store: Box<dyn Store>,
-    about: About,
-    contents: Contents,
+    pub(super) path: PathBuf,
+    pub(super) store: Box<dyn Store>,
+    pub(super) about: About,
+    pub(super) contents: Contents,
     damaged: Vec<DamagedRecord>,
     damaged_count: u64,
     recovered: Recovered,
-    limit: u64,
+    pub(super) limit: u64,
 }
 
 impl City {
@@ -73,10 +73,16 @@ impl City {
     /// # Errors
     /// Why not, and what to do.
     pub fn open_or_make(path: &Path, site: Option<&str>, default_site: &str) -> Result<Self, StoreError> {
-        let city = Self::read(path, Box::new(OnDisk::open_or_make(path)?), Some(site.unwrap_or(default_site)), MAX_BYTES)?;
+        let city = Self::open_any_or_make(path, site, default_site)?;
         if city.about.owner != "replay" {
             return Err(StoreError::Appliance(path.into()));
         }
+        Ok(city)
+    }
+
+    /// Opens a store to add to it whoever writes it, or makes one.
+    pub(super) fn open_any_or_make(path: &Path, site: Option<&str>, default_site: &str) -> Result<Self, StoreError> {
+        let city = Self::read(path, Box::new(OnDisk::open_or_make(path)?), Some(site.unwrap_or(default_site)), MAX_BYTES)?;
         match site {
             Some(wanted) if wanted != city.about.site => {
                 Err(StoreError::Site { path: path.into(), is: city.about.site, wanted: wanted.into() })
@@ -219,7 +225,7 @@ fn make_key(store: &mut dyn Store) -> Result<DigestKey, StoreError> {
     Ok(key)
 }
 
-fn writes(contents: &Contents, run: u32, changed: &Changed) -> Vec<Write> {
+pub(super) fn writes(contents: &Contents, run: u32, changed: &Changed) -> Vec<Write> {
     fn write<T: Serialize>(tree: Tree, key: Vec<u8>, value: Option<&T>) -> Write {
         let value = value.map(|value| seal(tree, &key, value));
         Write { tree, key, value }
