@@ -3,11 +3,14 @@
 use crate::config::{Config, Summary};
 use crate::detectors::{self, Detector};
 use crate::findings::actions::{Action, Directory, actions, name_device};
+use crate::findings::alerts::{Alerts, Policy};
 use crate::findings::judge::{Finding, Judgement, Jury};
+use crate::findings::risk::{Context, Gravest, Risk};
 use crate::hot::digest::DigestKey;
 use crate::hot::owned::{FlowSummary, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes, in_order};
-use crate::inventory::{DeviceId, Inventory};
+use crate::inventory::exposure::Exposure;
+use crate::inventory::{Device, DeviceId, Inventory};
 use crate::keys::Keys;
 use crate::rules::stage::Stage;
 use crate::rules::{self, RuleFile, RuleSet};
@@ -49,6 +52,12 @@ pub struct Report {
     pub judgement: Judgement,
     /// What to do, the most urgent first.
     pub actions: Vec<Action>,
+    /// What a person is told, once.
+    pub alerts: Alerts,
+    /// What is told at once.
+    pub policy: Policy,
+    /// What each device is exposed to, in the order of ids.
+    pub exposures: Vec<(DeviceId, Exposure)>,
     /// What was seen and what was not.
     pub coverage: Coverage,
     /// What the run went by.
@@ -57,6 +66,24 @@ pub struct Report {
     pub rule_files: Vec<RuleFile>,
     /// Wall time of each stage, for the benchmark; it stands in no output.
     pub stages: Vec<(&'static str, Duration)>,
+}
+
+impl Report {
+    /// The devices with their risks, in the order of ids.
+    pub fn devices(&self) -> impl Iterator<Item = (Device, Risk)> + '_ {
+        let gravest = Gravest::new(self.judgement.findings.iter().map(Finding::part));
+        self.inventory.devices().map(move |device| {
+            let risk = gravest.risk(device.id, context(&self.exposures, device.id));
+            (device, risk)
+        })
+    }
+}
+
+/// What of a device weighs beside its findings: what a person says of it stands in a store alone.
+fn context(exposures: &[(DeviceId, Exposure)], device: DeviceId) -> Context {
+    let at = exposures.binary_search_by_key(&device, |(id, _)| *id);
+    let exposure = at.ok().and_then(|at| exposures.get(at)).map(|(_, exposure)| *exposure);
+    Context { exposure: exposure.unwrap_or_default(), criticality: None }
 }
 
 /// What was seen, dropped, one-way, encrypted, undecoded.
@@ -152,6 +179,7 @@ struct Cold {
     rules: Stage,
     coverage: Coverage,
     configuration: Summary,
+    policy: Policy,
     /// Wall time of the key audit, for the benchmark.
     in_audit: Duration,
 }
@@ -166,6 +194,7 @@ impl Cold {
             detectors: detectors::all(),
             coverage: Coverage::default(),
             configuration: config.summary(),
+            policy: config.alerts(),
             in_audit: Duration::ZERO,
         }
     }
@@ -224,6 +253,7 @@ impl Cold {
         self.rules.verdicts(&|name| inventory.device_of(name).is_some(), &mut |verdict| jury.take(verdict));
         let (mut judgement, homeless) = jury.judge();
         self.rules.clear(self.inventory.spoken(), &mut judgement);
+        judgement.deliver(&self.policy);
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
@@ -241,12 +271,22 @@ impl Cold {
         let judged = Instant::now();
         self.inventory.classes();
         let classed = Instant::now();
-        let actions = actions(judgement.findings.iter().map(Finding::part));
-        let stages = vec![("checks", judged - began), ("classes", classed - judged), ("actions", classed.elapsed())];
+        let exposures: Vec<_> = self.inventory.exposures().collect();
+        let actions = actions(judgement.findings.iter().map(Finding::part), &|device| context(&exposures, device));
+        let mut alerts = Alerts::new(&self.inventory.config().site, self.policy.clone());
+        let now = self.coverage.span.map_or_else(Timestamp::default, |(_, last)| last);
+        alerts.update(judgement.findings.iter().map(Finding::standing), now);
+        if alerts.shed() > 0 {
+            self.coverage.shed.insert("findings_without_an_alert".into(), alerts.shed());
+        }
+        let stages = vec![("checks", judged - began), ("classes", classed - judged), ("risk, actions, alerts", classed.elapsed())];
         Report {
             inventory: self.inventory,
             judgement,
             actions,
+            alerts,
+            policy: self.policy,
+            exposures,
             coverage: self.coverage,
             configuration: self.configuration,
             rule_files: self.rules.files().to_vec(),

@@ -6,6 +6,7 @@
 //! - [`inventory`] makes devices of facts.
 //! - [`signatures`] is the data: credentials, keys, vendors, fingerprints, classes.
 //! - [`store`] is what outlives the process.
+//! - [`register`] is what the city says it has, compared with what was seen.
 //! - [`findings`] judges: checks with three answers, findings with evidence, actions.
 
 pub mod checks;
@@ -20,6 +21,7 @@ pub mod hot;
 pub mod inventory;
 pub mod keys;
 mod nearest;
+pub mod register;
 pub mod rules;
 pub mod screen;
 pub mod signatures;

@@ -3,8 +3,10 @@
 
 use crate::checks;
 use crate::findings::CheckSpec;
+use crate::findings::risk::{POINTS, VERDICTS};
 use crate::rules::CONTEXT;
 use crate::screen::text::wrapped;
+use crate::signatures::clauses;
 use citytap_sensor::observation::record::{FieldSpec, FieldType, RecordKind};
 use citytap_sensor::observation::{AnomalyCode, IdentityKind};
 use citytap_sensor::protocols::{Bound, DECODERS, DecoderSpec};
@@ -20,6 +22,7 @@ pub fn json(protocols: &[String]) -> Value {
     if let (true, Some(schema)) = (protocols.is_empty(), schema.as_object_mut()) {
         schema.insert("context".into(), CONTEXT.iter().map(|(_, field)| self::field(field)).collect());
         schema.insert("checks".into(), checks::all().map(check).collect());
+        schema.insert("risk".into(), risk());
     }
     schema
 }
@@ -41,7 +44,13 @@ pub fn text(protocols: &[String]) -> String {
                 text.push_str(&wrapped(first, line));
             }
             text.push_str(&wrapped("      see    ", &check.references.join("; ")));
+            clauses::of(check.id).lines().iter().for_each(|clause| text.push_str(&wrapped("      clause ", clause)));
         }
+        text.push_str("RISK: from 0 to 100, the sum of\n");
+        for points in POINTS.iter() {
+            text.push_str(&wrapped(&format!("  {:<16}  {:>+4}  ", points.term, points.points), &points.when));
+        }
+        text.push_str(&wrapped("  ", VERDICTS));
     }
     text
 }
@@ -127,6 +136,10 @@ fn bound(bound: &Bound) -> Value {
     json!({ "name": bound.name, "value": bound.value, "reason": bound.reason })
 }
 
+fn risk() -> Value {
+    json!({ "points": *POINTS, "verdicts": VERDICTS })
+}
+
 fn check(check: &CheckSpec) -> Value {
     json!({
         "id": check.id,
@@ -135,5 +148,6 @@ fn check(check: &CheckSpec) -> Value {
         "remedy": check.remedy,
         "why": check.why,
         "references": check.references,
+        "clauses": clauses::of(check.id),
     })
 }
