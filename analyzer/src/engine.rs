@@ -7,11 +7,14 @@ pub mod live;
 use crate::config::{Config, Summary};
 use crate::detectors::{self, DETECTORS, Detector};
 use crate::findings::actions::{Action, Directory, actions, name_device};
+use crate::findings::alerts::{Alerts, Policy as AlertPolicy};
 use crate::findings::judge::{Finding, Judgement, Jury};
+use crate::findings::risk::{Context, Gravest, Risk};
 use crate::hot::digest::DigestKey;
 use crate::hot::owned::{FlowSummary, Interest, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes, in_order};
-use crate::inventory::{DeviceId, Inventory, InventoryConfig};
+use crate::inventory::exposure::Exposure;
+use crate::inventory::{Device, DeviceId, Inventory, InventoryConfig};
 use crate::keys::Keys;
 use crate::policy::Policy;
 use crate::rules::stage::Stage;
@@ -72,6 +75,12 @@ pub struct Report {
     pub judgement: Judgement,
     /// What to do, the most urgent first.
     pub actions: Vec<Action>,
+    /// What a person is told, once.
+    pub alerts: Alerts,
+    /// What is told at once.
+    pub policy: AlertPolicy,
+    /// What each device is exposed to, in the order of ids.
+    pub exposures: Vec<(DeviceId, Exposure)>,
     /// What was seen and what was not.
     pub coverage: Coverage,
     /// What the run went by.
@@ -80,6 +89,24 @@ pub struct Report {
     pub rule_files: Vec<RuleFile>,
     /// Wall time of each stage, for the benchmark; it stands in no output.
     pub stages: Vec<(&'static str, Duration)>,
+}
+
+impl Report {
+    /// The devices with their risks, in the order of ids.
+    pub fn devices(&self) -> impl Iterator<Item = (Device, Risk)> + '_ {
+        let gravest = Gravest::new(self.judgement.findings.iter().map(Finding::part));
+        self.inventory.devices().map(move |device| {
+            let risk = gravest.risk(device.id, context(&self.exposures, device.id));
+            (device, risk)
+        })
+    }
+}
+
+/// What of a device weighs beside its findings: what a person says of it stands in a store alone.
+fn context(exposures: &[(DeviceId, Exposure)], device: DeviceId) -> Context {
+    let at = exposures.binary_search_by_key(&device, |(id, _)| *id);
+    let exposure = at.ok().and_then(|at| exposures.get(at)).map(|(_, exposure)| *exposure);
+    Context { exposure: exposure.unwrap_or_default(), criticality: None }
 }
 
 /// What was seen, dropped, one-way, encrypted, undecoded.
@@ -187,6 +214,7 @@ struct Cold {
     rules: Stage,
     coverage: Coverage,
     configuration: Summary,
+    alert_policy: AlertPolicy,
     /// Wall time of the key audit, for the benchmark.
     in_audit: Duration,
 }
@@ -202,6 +230,7 @@ impl Cold {
             policy: setup.policy.clone(),
             coverage: Coverage::default(),
             configuration: config.summary(),
+            alert_policy: config.alerts(),
             in_audit: Duration::ZERO,
         }
     }
@@ -278,6 +307,7 @@ impl Cold {
             self.coverage.shed.extend(said.shed.into_iter().map(|(name, count)| (format!("{name}_over_findings"), count)));
         }
         self.rules.clear(self.inventory.spoken(), &mut judgement);
+        judgement.deliver(&self.alert_policy);
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
@@ -293,12 +323,23 @@ impl Cold {
             }
         }
         let judged = Instant::now();
-        let actions = actions(judgement.findings.iter().map(Finding::part));
-        let stages = vec![("classes", classed - began), ("checks", judged - classed), ("actions", judged.elapsed())];
+        let exposures: Vec<_> = self.inventory.exposures().collect();
+        let actions = actions(judgement.findings.iter().map(Finding::part), &|device| context(&exposures, device));
+        let mut alerts = Alerts::new(&self.inventory.config().site, self.alert_policy.clone());
+        let now = self.coverage.span.map_or_else(Timestamp::default, |(_, last)| last);
+        alerts.update(judgement.findings.iter().map(Finding::standing), now);
+        if alerts.shed() > 0 {
+            self.coverage.shed.insert("findings_without_an_alert".into(), alerts.shed());
+        }
+        let stages =
+            vec![("classes", classed - began), ("checks", judged - classed), ("risk, actions, alerts", judged.elapsed())];
         Report {
             inventory: std::mem::replace(&mut self.inventory, Inventory::new(InventoryConfig::new(""))),
             judgement,
             actions,
+            alerts,
+            policy: self.alert_policy.clone(),
+            exposures,
             coverage: std::mem::take(&mut self.coverage),
             configuration: self.configuration.clone(),
             rule_files: self.rules.files().to_vec(),

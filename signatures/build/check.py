@@ -368,6 +368,21 @@ def score(data, device):
     return (best if total >= data["scoring"]["publish_at"] else "unclassed"), total
 
 
+def clauses():
+    path, rows = table("clauses/classes.tsv", ["class", "relation", "standard", "clauses"])
+    unique(path, rows, lambda r: (r["class"], r["relation"], r["standard"]))
+    for n, r in rows:
+        if r["relation"] not in ("contradicts", "supports") or not all(r["clauses"].split("; ")):
+            problem(path, f"line {n}: no relation or an empty clause")
+    known = {r["class"] for _, r in rows} | {"none"}
+    path, rows = table("clauses/checks.tsv", ["check", "classes"])
+    unique(path, rows, lambda r: r["check"])
+    for n, r in rows:
+        for name in r["classes"].split("; "):
+            if name not in known:
+                problem(path, f"line {n}: no class is called {name}")
+
+
 def texts():
     for path in sorted(HERE.rglob("*")):
         if path.is_file() and path.suffix in (".md", ".tsv", ".toml", ".py", ".txt"):
@@ -387,6 +402,7 @@ def main():
     path, data, ids = class_ids()
     fingerprints(ids, aliases)
     classes(path, data, ids, objects)
+    clauses()
     for name, count, size in COUNTS:
         print(f"{count:7} {size:9,} B  {name}")
     for p in PROBLEMS:

@@ -2,6 +2,8 @@
 //! 3 a file could not be read or written.
 
 mod actions;
+mod alerts;
+mod checks;
 mod completions;
 mod config;
 mod decode;
@@ -11,6 +13,7 @@ mod export;
 mod findings;
 mod out;
 mod progress;
+mod register;
 mod replay;
 mod rules;
 mod run;
@@ -50,6 +53,9 @@ enum Command {
     Devices(devices::Devices),
     Findings(findings::Findings),
     Actions(actions::Actions),
+    Alerts(alerts::Alerts),
+    Checks(checks::Checks),
+    Register(register::Register),
     Export(export::Export),
     Diff(diff::Diff),
     Rules(rules::Rules),
@@ -69,6 +75,9 @@ pub fn main() -> ExitCode {
         Command::Devices(command) => command.run(),
         Command::Findings(command) => command.run(),
         Command::Actions(command) => command.run(),
+        Command::Alerts(command) => command.run(),
+        Command::Checks(command) => command.run(),
+        Command::Register(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Rules(command) => command.run(),

@@ -199,6 +199,32 @@ pub const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "alerts",
+        many: false,
+        doc: "What a person is told of at once; everything else waits for the digest of its day.",
+        options: &[
+            Opt {
+                name: "min_severity",
+                takes: Takes::Words("one of \"info\", \"low\", \"medium\", \"high\", \"critical\""),
+                example: "\"medium\"",
+                doc: "Findings below it wait for the digest.",
+            },
+            Opt {
+                name: "suppress",
+                takes: Takes::Words("a time as \"30m\", \"1h\" or \"2d\", at most \"30d\""),
+                example: "\"1h\"",
+                doc: "An alert that goes on is not told again for so long. A graver finding and one that comes back are told at once.",
+            },
+            Opt {
+                name: "digest",
+                takes: Takes::Words("a list of checks"),
+                example: "[\"device-gone\", \"device-new\"]",
+                doc: "Checks whose findings wait for the digest, whatever their severity; this list takes the place of the default. \
+                      `citytap schema` lists the checks.",
+            },
+        ],
+    },
+    Section {
         name: "payloads",
         many: false,
         doc: "What devices say in confidence.",
@@ -211,6 +237,33 @@ pub const SECTIONS: &[Section] = &[
         }],
     },
 ];
+
+/// Longest time for which alerts are not told again, in seconds: 30 days.
+const LONGEST_SUPPRESS: u64 = 30 * 24 * 3600;
+
+/// Seconds of a time as `90s`, `30m`, `1h` or `2d`; `None` where it is none, or too long.
+pub fn seconds(text: &str) -> Option<u64> {
+    let unit = text.chars().next_back()?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 24 * 3_600,
+        _ => return None,
+    };
+    let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    number.checked_mul(factor).filter(|seconds| *seconds <= LONGEST_SUPPRESS)
+}
+
+/// Seconds as [`seconds`] reads them, in the greatest unit that leaves none over.
+pub fn time_text(seconds: u64) -> String {
+    match seconds {
+        s if s % (24 * 3_600) == 0 && s > 0 => format!("{}d", s / (24 * 3_600)),
+        s if s % 3_600 == 0 && s > 0 => format!("{}h", s / 3_600),
+        s if s % 60 == 0 && s > 0 => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
 
 /// Longest name of a site or network, in characters.
 const NAME: usize = 64;

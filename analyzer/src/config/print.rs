@@ -1,7 +1,7 @@
 //! A configuration as TOML: with words for people and the layer of each value, or bare, for its digest.
 
 use super::networks::{Network, listed};
-use super::options::{Opt, SECTIONS, Section};
+use super::options::{Opt, SECTIONS, Section, time_text};
 use super::{Config, Layer};
 use crate::inventory::Prefix;
 use crate::policy::Change;
@@ -87,6 +87,12 @@ impl Config {
             ("keys", "file") => (self.key_file.value.as_deref().map(quoted), &self.key_file.layer),
             ("audit", "trials_per_device") => (number(&self.trials_per_device), &self.trials_per_device.layer),
             ("audit", "trials_per_day") => (number(&self.trials_per_day), &self.trials_per_day.layer),
+            ("alerts", "min_severity") => (Some(quoted(self.min_severity.value.name())), &self.min_severity.layer),
+            ("alerts", "suppress") => (Some(quoted(&time_text(self.suppress.value))), &self.suppress.layer),
+            ("alerts", "digest") => {
+                let ids: Vec<String> = self.digest.value.iter().map(|id| quoted(id)).collect();
+                (Some(format!("[{}]", ids.join(", "))), &self.digest.layer)
+            }
             ("payloads", "decrypt") => (Some(self.decrypt.value.to_string()), &self.decrypt.layer),
             _ => return None,
         })

@@ -194,6 +194,9 @@ fn the_digest_changes_with_every_setting_and_with_no_layer_or_key_value() {
         "[audit]\ntrials_per_device = 1",
         "[audit]\ntrials_per_day = 1",
         "[payloads]\ndecrypt = true",
+        "[alerts]\nmin_severity = \"high\"",
+        "[alerts]\nsuppress = \"30m\"",
+        "[alerts]\ndigest = []",
     ] {
         let digest = digest(&load(text));
         assert!(!seen.contains(&digest), "{text}");
@@ -251,4 +254,36 @@ fn what_looks_like_a_key_is_never_quoted() {
 fn in_pairs() -> String {
     let pairs: Vec<String> = KEY.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
     pairs.join(":")
+}
+
+#[test]
+fn what_is_told_at_once_is_said_in_words() {
+    let config = load(
+        "[alerts]\nmin_severity = \"high\"\nsuppress = \"90m\"\ndigest = [\"device-new\", \"mqtt-sys-read\", \"my-own-rule\"]",
+    );
+    let policy = config.alerts();
+    assert_eq!((policy.min_severity, policy.suppress), (crate::findings::Severity::High, 90 * 60 * 1_000_000_000));
+    assert_eq!(policy.digest, ["device-new", "mqtt-sys-read", "my-own-rule"]);
+    assert!(config.to_toml().contains("suppress = \"90m\""));
+    let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
+    assert!(warning.contains(":4: no check of ours is called 'my-own-rule'"), "{warning}");
+    let near = load("[alerts]\ndigest = [\"mqtt-sys-raed\"]").warnings.concat();
+    assert!(near.contains("Did you mean 'mqtt-sys-read'?"), "{near}");
+}
+
+#[test]
+fn what_is_told_at_once_cannot_be_said_in_other_words() {
+    for (text, wanted) in [
+        ("[alerts]\nmin_severity = \"severe\"", "min_severity is one of"),
+        ("[alerts]\nsuppress = 60", "suppress is a time as"),
+        ("[alerts]\nsuppress = \"31d\"", "suppress is a time as"),
+        ("[alerts]\nsuppress = \"an hour\"", "suppress is a time as"),
+        ("[alerts]\ndigest = \"device-new\"", "digest is a list of checks"),
+        ("[alerts]\nsupress = \"1h\"", "Did you mean 'suppress'?"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), "citytap.toml", text);
+        let problems = Config::load(Some(&path), &Flags::default()).err().unwrap_or_default();
+        assert!(problems.iter().any(|problem| problem.line == Some(2) && problem.text.contains(wanted)), "{text}: {problems:?}");
+    }
 }

@@ -49,6 +49,7 @@ mod changes;
 mod classing;
 mod counters;
 mod device;
+pub mod exposure;
 mod groups;
 pub mod merge;
 mod prefixes;

@@ -9,6 +9,8 @@
 //! that failed would be empty, and its digest in the manifest says which one was used.
 
 pub mod classes;
+pub mod clauses;
+pub mod columns;
 pub mod conclusions;
 pub mod credentials;
 pub mod fingerprints;
@@ -60,6 +62,8 @@ pub(crate) struct File {
 
 packs! {
     CLASSES = "classes.toml",
+    CLAUSE_CHECKS = "clauses/checks.tsv",
+    CLAUSE_CLASSES = "clauses/classes.tsv",
     MQTT_CREDENTIALS = "credentials/mqtt.tsv",
     FINGERPRINTS_GATEWAY = "fingerprints/gateway.toml",
     FINGERPRINTS_LORAWAN = "fingerprints/lorawan.toml",
@@ -70,6 +74,7 @@ packs! {
     LORAWAN_KEYS = "keys/lorawan.tsv",
     LORAWAN_GENERATOR = "keys/lorawan_generator.toml",
     TLS_SPKI = "keys/tls_spki.tsv",
+    REGISTER_COLUMNS = "register/columns.tsv",
     LORAWAN_VENDORS = "vendors/lorawan.tsv",
     LWM2M_OBJECTS = "vendors/lwm2m_objects.tsv",
     VENDOR_NAMES = "vendors/modbus.tsv",
@@ -123,6 +128,8 @@ pub fn check() -> Result<(), Vec<PackError>> {
     errors.extend(vendors::check().err());
     errors.extend(credentials::check().err());
     errors.extend(keys::check().err());
+    errors.extend(clauses::check().err());
+    errors.extend(columns::check().err());
     let classes = classes::check();
     errors.extend(fingerprints::check(classes.as_deref().unwrap_or_default()).err().into_iter().flatten());
     errors.extend(classes.err().into_iter().flatten());
@@ -162,7 +169,7 @@ mod tests {
     #[test]
     fn the_folder_holds_no_pack_that_is_not_embedded() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../signatures");
-        for folder in ["", "credentials", "fingerprints", "keys", "vendors"] {
+        for folder in ["", "clauses", "credentials", "fingerprints", "keys", "register", "vendors"] {
             for entry in std::fs::read_dir(root.join(folder)).expect("is there") {
                 let entry = entry.expect("is readable");
                 let name = entry.file_name().into_string().expect("is text");
