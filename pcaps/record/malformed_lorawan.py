@@ -81,25 +81,25 @@ def malformed_frames(lab):
 
 @case("lorawan", LORA_PACKET, "LoRaTap headers by the script", timestamps="made by the script")
 def malformed_loratap(lab):
-    """A capture of link type 270 whose headers are cut, of a version that nobody knows, or of version 1 without the gateway's fields."""
+    """A capture of link type 270 whose headers are cut, of version 1 without the gateway's fields, or of a version that nobody knows; from two gateways in turn."""
     device = meter()
     records = bytearray(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 270))
     short = struct.pack(">IBB", 868100000, 1, 7) + struct.pack(">BBBb", 70, 255, 255, 36) + b"\x34"
-    long = short + bytes.fromhex("7076ff0056060027") + struct.pack(">IBBHBBH", 5_000_000, 0x08, 5, 0, 0, 0, 0)
-    for turn in range(3):
+    long = lambda turn: short + bytes.fromhex(f"7076ff00560600{turn:02x}") + struct.pack(">IBBHBBH", 5_000_000, 0x08, 5, 0, 0, 0, 0)
+    for turn in range(4):
         frame = bytes.fromhex(device.uplink(1, f"{turn:02x}"))
-        for data in (struct.pack(">BBH", 1, 0, 4 + len(long)) + long + frame, struct.pack(">BBH", 3, 0, 4 + len(long)) + long + frame,
-                     struct.pack(">BBH", 1, 0, 4 + len(short)) + short + frame, struct.pack(">BBH", 1, 0, 200) + long):
+        head = lambda version, length: struct.pack(">BBH", version, 0, 4 + length)
+        for data in (head(3, 31) + long(turn % 2) + frame, head(1, 31) + long(turn % 2) + frame, head(1, 200) + long(0), head(1, len(short)) + short + frame):
             records += struct.pack("<IIII", 1777874400 + turn, 0, len(data), len(data)) + data
     lab.folder.mkdir(parents=True, exist_ok=True)
     (lab.folder / "capture.pcap").write_bytes(records)
-    return {"link_type": 270, "whole": 3, "of_unknown_version": 3, "without_extension": 3, "cut": 3}
+    return {"link_type": 270, "gateways": ["7076ff0056060000", "7076ff0056060001"], "whole": 4, "of_unknown_version": 4, "without_extension": 4, "cut": 4}
 
 
 @case("lorawan", LORA_PACKET, version("websockets"), "message layout after the Basics Station LNS protocol description", "the damage is done by the script")
 def malformed_station_messages(lab):
-    """A Basics Station sends its network server messages of a type that there is not, cut JSON, and uplinks without the fields that make a frame; the server sends a schedule of two
-    hundred frames."""
+    """A Basics Station sends its network server messages of a type that there is not, cut JSON, and uplinks without the fields that make a frame; the server sends a schedule of 130
+    frames."""
     lab.host("lns", NS + "/16", mac="00:15:5d:40:00:02")
     lab.host("station", "10.40.1.9/16", mac="58:a0:cb:80:39:ab")
     device = meter()
@@ -109,7 +109,8 @@ def malformed_station_messages(lab):
     messages += [json.dumps(uplink)[:-9 - turn] for turn, uplink in enumerate(uplinks)]
     messages += [json.dumps({key: value for key, value in uplink.items() if key not in ("DevAddr", "MIC")}) for uplink in uplinks]
     messages += [json.dumps({"msgtype": f"made-up-{turn}", "value": turn}) for turn in range(3)]
-    schedule = [{"DR": 5, "Freq": 869525000, "pdu": "60", "xtime": 49539595901075459 + turn} for turn in range(200)]
+    frame = device.downlink(1, "00")
+    schedule = [{"DR": 5, "Freq": 869525000, "pdu": frame, "xtime": 49539595901075459 + turn} for turn in range(130)]
 
     def lns():
         import websockets
@@ -145,7 +146,7 @@ def malformed_station_messages(lab):
     time.sleep(1)
     with lab.capture():
         lab.run("station", station)
-    return {"network_server": NS, "station": "58a0cbfffe8039ab", "uplinks": 3, "cut": 3, "without_fields": 3, "of_unknown_type": 3, "frames_in_schedule": 200}
+    return {"network_server": NS, "station": "58a0cbfffe8039ab", "uplinks": 3, "cut": 3, "without_fields": 3, "of_unknown_type": 3, "frames_in_schedule": 130}
 
 
 if __name__ == "__main__":

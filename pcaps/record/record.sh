@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 cache=${CITYTAP_RECORD_CACHE:-$HOME/.cache/citytap-record}
 export CITYTAP_RECORD_CACHE="$cache"
 packages="iproute2 ethtool procps tcpdump tshark python3-venv openssl zstd
-    mosquitto ejabberd libcoap3-bin dnsmasq-base udhcpc radvd iputils-ping"
+    mosquitto ejabberd libcoap3-bin dnsmasq-base udhcpc isc-dhcp-client radvd iputils-ping"
 
 missing=
 for package in $packages; do
