@@ -203,8 +203,7 @@ def malformed_dhcp(lab):
 
 
 def lease6(lab):
-    lab.host("server", "2001:db8:10::1", mac="00:15:5d:10:00:01")
-    lab.host("meter-9", mac="a4:cf:12:11:22:35")
+    """A DHCPv6 server, and a client that asks it."""
     dnsmasq(lab, "--dhcp-range=2001:db8:10::100,2001:db8:10::1ff,64,1h")
     leases, script = lab.work / "client.leases", lab.work / "hook.sh"
     script.write_text("#!/bin/sh\nexit 0\n")
@@ -217,6 +216,9 @@ def lease6(lab):
 @case("net", debian("dnsmasq-base"), debian("isc-dhcp-client"), ipv6=True)
 def dhcpv6_lease(lab):
     """A meter takes an IPv6 address by DHCPv6: solicit, advertise, request, reply, with its name."""
+    lab.host("server", "2001:db8:10::1", mac="00:15:5d:10:00:01")
+    lab.host("meter-9", mac="a4:cf:12:11:22:35")
+    time.sleep(2)  # until its link-local address is known to be its own
     with lab.capture():
         client = lease6(lab)
         time.sleep(5)
