@@ -1,6 +1,5 @@
 """Malformed CoAP, LwM2M and DTLS: sockets send what no library would, to real servers."""
 
-import asyncio
 import base64
 import socket
 import threading

@@ -47,7 +47,6 @@ def with_properties(*properties):
 
 
 HELLO = Encoder("odd-3").connect()
-HELLO_5 = connect(5, 2, b"\0", s("odd-5"))
 
 DAMAGED_CONNECTS = [
     connect(9, 2, s("odd-9")),
