@@ -18,7 +18,7 @@ use citytap_tests::cases::{Case, cases, root, shared, walk};
 use rsigma_eval::{
     CompiledRule, CorrelationConfig, CorrelationEngine, Engine, JsonEvent, ResultBody, compile_rule, evaluate_rule,
 };
-use rsigma_parser::LogSource;
+use rsigma_parser::{Detection, LogSource, SigmaValue};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -69,6 +69,33 @@ fn every_rule_fires_where_it_says_and_is_silent_where_it_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_anomaly_code_is_named_by_a_rule() {
+    let mut named = BTreeSet::new();
+    for file in rules::files() {
+        let parsed = rsigma_parser::parse_sigma_yaml(file.text).unwrap_or_else(|error| panic!("{}: {error}", file.name));
+        let detections = parsed.rules.iter().flat_map(|rule| rule.detection.named.values());
+        detections.for_each(|detection| anomalies_asked_for(detection, &mut named));
+    }
+    let codes = DECODERS.iter().flat_map(|spec| spec.anomalies).map(|code| code.name);
+    let forgotten: Vec<&str> = codes.filter(|code| !named.contains(*code)).collect();
+    assert!(forgotten.is_empty(), "no rule of rules/ names {forgotten:?}");
+}
+
+fn anomalies_asked_for(detection: &Detection, named: &mut BTreeSet<String>) {
+    match detection {
+        Detection::AllOf(items) => {
+            let asked = items.iter().filter(|item| item.field.name.as_deref() == Some("anomaly")).flat_map(|item| &item.values);
+            named.extend(asked.filter_map(|value| match value {
+                SigmaValue::String(text) => Some(text.original.clone()),
+                _ => None,
+            }));
+        }
+        Detection::AnyOf(parts) | Detection::And(parts) => parts.iter().for_each(|part| anomalies_asked_for(part, named)),
+        _ => {}
+    }
 }
 
 #[test]
