@@ -1,7 +1,7 @@
 //! Joins the stages of a replay: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
 
 use crate::config::{Config, Summary};
-use crate::detectors::{self, DETECTORS, Detector};
+use crate::detectors::{self, DETECTORS, Detector, Making};
 use crate::findings::actions::{Action, Directory, actions, name_device};
 use crate::findings::judge::{Finding, Judgement, Jury};
 use crate::hot::digest::DigestKey;
@@ -128,7 +128,7 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
         debug_assert!(false, "{error}");
         Wishes::nothing(signatures::look_up)
     });
-    let wishes = Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()));
+    let wishes = Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()).of_site(setup.config.ours()));
     let make = |_| Hot::new(wishes.clone());
     let mut in_cold = Duration::ZERO;
     let outcome = dispatch::run(source, sensor, &setup.config.network_map(), setup.threads, make, |epoch| {
@@ -175,7 +175,11 @@ impl Cold {
             rules: Stage::new(setup.rules.clone(), &setup.policy),
             inventory: Inventory::new(config.inventory()),
             keys: Keys::new(config.keys.clone(), config.budget()),
-            detectors: detectors::all(&setup.policy),
+            detectors: detectors::all(&Making {
+                policy: &setup.policy,
+                zones: &Arc::new(config.zones()),
+                ours: &Arc::new(config.ours()),
+            }),
             policy: setup.policy.clone(),
             coverage: Coverage::default(),
             configuration: config.summary(),
