@@ -5,7 +5,7 @@
 pub mod live;
 
 use crate::config::{Config, Summary};
-use crate::detectors::{self, DETECTORS, Detector};
+use crate::detectors::{self, DETECTORS, Detector, Making};
 use crate::findings::actions::{Action, Directory, actions, name_device};
 use crate::findings::alerts::{Alerts, Policy as AlertPolicy};
 use crate::findings::judge::{Finding, Judgement, Jury};
@@ -202,7 +202,7 @@ fn wishes(setup: &Setup) -> Arc<Wishes> {
         debug_assert!(false, "{error}");
         Wishes::nothing(signatures::look_up)
     });
-    Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()))
+    Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()).of_site(setup.config.ours()))
 }
 
 /// The cold half: takes epochs whole.
@@ -226,7 +226,11 @@ impl Cold {
             rules: Stage::new(setup.rules.clone(), &setup.policy),
             inventory: Inventory::new(InventoryConfig { hash_seed: setup.seed, ..config.inventory() }),
             keys: Keys::new(config.keys.clone(), config.budget()),
-            detectors: detectors::all(&setup.policy),
+            detectors: detectors::all(&Making {
+                policy: &setup.policy,
+                zones: &Arc::new(config.zones()),
+                ours: &Arc::new(config.ours()),
+            }),
             policy: setup.policy.clone(),
             coverage: Coverage::default(),
             configuration: config.summary(),

@@ -3,6 +3,7 @@
 
 use citytap_analyzer::engine::{self, Setup};
 use citytap_analyzer::hot::owned::Seen;
+use citytap_analyzer::inventory::Ours;
 use citytap_analyzer::policy::Policy;
 use citytap_analyzer::rules::stage::Stage;
 use citytap_analyzer::rules::{self, File, Matched, Meta, RuleSet};
@@ -147,7 +148,7 @@ struct Watch {
 impl Observer for Watch {
     fn observe(&mut self, observation: &Observation<'_>) {
         let mut matched = BTreeSet::new();
-        self.set.observe(observation, &mut |found| {
+        self.set.observe(observation, &ours(), &mut |found| {
             matched.insert(self.set.rules()[usize::from(found.rule)].meta.name.clone());
         });
         self.seen.push((observation.protocol, event(observation), matched));
@@ -160,6 +161,11 @@ impl HotStage for Watch {
     fn drain(&mut self) -> Option<Self::Batch> {
         (!self.seen.is_empty()).then(|| std::mem::take(&mut self.seen))
     }
+}
+
+/// Addresses of the site, so that there are others too.
+fn ours() -> Ours {
+    Ours::new(&["10.0.0.0/8".parse().expect("a prefix")])
 }
 
 /// An observation as nested JSON, under the names that rules use.
@@ -186,6 +192,12 @@ fn event(observation: &Observation<'_>) -> Value {
     });
     if let Some(vlan) = flow.vlan {
         event["flow"]["vlan"] = json!(vlan);
+    }
+    let ours = ours();
+    for (name, address) in [("client_is_own", flow.client.ip), ("server_is_own", flow.server.ip)] {
+        if let Some(own) = ours.is_own(address) {
+            event["flow"][name] = json!(own);
+        }
     }
     let anomalies: Vec<&str> = observation.anomalies.iter().map(|anomaly| anomaly.code.name).collect();
     if !anomalies.is_empty() {
@@ -277,7 +289,7 @@ struct Log {
 impl Observer for Log {
     fn observe(&mut self, observation: &Observation<'_>) {
         let mut matched = Vec::new();
-        self.set.observe(observation, &mut |found| matched.push(found));
+        self.set.observe(observation, &ours(), &mut |found| matched.push(found));
         if !matched.is_empty() {
             // Theirs counts in whole seconds.
             let time = Timestamp(observation.time.0 / SECOND * SECOND);

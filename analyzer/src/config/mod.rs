@@ -20,8 +20,9 @@ pub use networks::Network;
 use crate::detectors;
 use crate::findings::Severity;
 use crate::findings::alerts::Policy as AlertPolicy;
-use crate::inventory::{Bounds, InventoryConfig, Prefix};
+use crate::inventory::{Bounds, InventoryConfig, Ours, Prefix};
 use crate::keys::{Budget, KeyConfig};
+use crate::policy::zones::{Zone, Zones};
 use crate::policy::{self, Change, Policy};
 use crate::rules::RuleSet;
 use citytap_sensor::flow::NetworkId;
@@ -121,6 +122,8 @@ pub struct Config {
     pub prefixes: Set<Vec<Prefix>>,
     /// Address spaces besides 0, to which all else belongs.
     pub networks: Vec<Set<Network>>,
+    /// Parts of the site that are kept apart.
+    pub zones: Vec<Set<Zone>>,
     /// What a person wants otherwise of checks and rules, by their ids.
     pub checks: Vec<Set<(String, Change)>>,
     /// Most flows kept at a time.
@@ -168,6 +171,7 @@ impl Default for Config {
             site: Set::shipped(SITE.into()),
             prefixes: Set::shipped(Vec::new()),
             networks: Vec::new(),
+            zones: Vec::new(),
             checks: Vec::new(),
             flows: Set::shipped((FLOWS * SHARDS) as u64),
             devices: Set::shipped(bounds.identities as u64 / NAMES_OF_A_DEVICE),
@@ -232,6 +236,16 @@ impl Config {
     /// Which packets belong to which address space.
     pub fn network_map(&self) -> NetworkMap {
         networks::map(self.networks.iter().map(|network| &network.value))
+    }
+
+    /// The parts of the site.
+    pub fn zones(&self) -> Zones {
+        Zones::new(self.zones.iter().map(|zone| zone.value.clone()))
+    }
+
+    /// The networks of addresses that are the site's own.
+    pub fn ours(&self) -> Ours {
+        Ours::new(&self.prefixes.value)
     }
 
     /// What it changes about checks, looked up among those of the program and the rules.

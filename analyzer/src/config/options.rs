@@ -126,6 +126,35 @@ pub const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "zone",
+        many: true,
+        doc: "A part of the site that is to be kept apart: street lights, control rooms, offices. Once there is an entry, whoever uses \
+              something of another zone without being allowed to is a finding. An end of a conversation belongs to the zone whose prefix \
+              fits it best; addresses of no zone are not judged, and a zone with the prefix 0.0.0.0/0 takes all the rest.",
+        options: &[
+            Opt { name: "name", takes: Takes::Name, example: "\"street lights\"", doc: "Stands in findings. It has no slash." },
+            Opt {
+                name: "prefixes",
+                takes: Takes::Words("a list of networks of addresses"),
+                example: "[\"10.20.0.0/16\"]",
+                doc: "Addresses in it.",
+            },
+            Opt {
+                name: "vlan",
+                takes: Takes::Numbers("a VLAN identifier", 1..=4_094),
+                example: "100",
+                doc: "Outermost 802.1Q tag of the conversation. Beside prefixes both must agree; alone it takes all addresses seen there that \
+                      no zone names.",
+            },
+            Opt {
+                name: "talks_to",
+                takes: Takes::Words("a list of names of zones, each with a slash and a protocol or port behind it where that alone is allowed"),
+                example: "[\"control/mqtt\", \"control/udp/123\"]",
+                doc: "The zones whose servers it may use. Answers need no entry. Within a zone everything is allowed.",
+            },
+        ],
+    },
+    Section {
         name: "check",
         many: true,
         doc: "What you want otherwise of a check or rule. Besides the names below, the numbers that it goes by can be set: at_least and \

@@ -1,5 +1,7 @@
 //! Reads a configuration file and collects all that is wrong in it.
 
+mod zones;
+
 use super::networks::{self, Network};
 use super::options::{Opt, SECTIONS, Section, seconds, site_name};
 use super::{Config, Layer, Problem, Set, folder_of};
@@ -87,6 +89,7 @@ impl Reader<'_> {
             }
         }
         self.contradictions();
+        self.contradicting_zones();
     }
 
     fn unknown_section(&mut self, name: &Name<'_>, value: &Field<'_>) {
@@ -111,6 +114,7 @@ impl Reader<'_> {
             DeValue::Array(entries) if section.many => {
                 for entry in entries.iter() {
                     match entry.get_ref() {
+                        DeValue::Table(table) if section.name == "zone" => self.zone(section, &entry.span(), table),
                         DeValue::Table(table) if section.name == "check" => self.check(section, &entry.span(), table),
                         DeValue::Table(table) => self.network(section, &entry.span(), table),
                         _ => self.wrong(&entry.span(), format!("each entry is written as a section {}", heading(section))),

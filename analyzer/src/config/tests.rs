@@ -120,6 +120,15 @@ fn networks_that_claim_one_packet_are_refused() {
 }
 
 #[test]
+fn zones_are_no_more_than_there_is_room_for() {
+    let zones = |count: usize| -> String {
+        (0..count).map(|at| format!("[[zone]]\nname = \"z{at}\"\nprefixes = [\"10.{}.{}.0/24\"]\n", at / 256, at % 256)).collect()
+    };
+    assert_eq!(load(&zones(256)).zones().of("10.0.7.1".parse().unwrap(), None).map(|zone| zone.name.as_str()), Some("z7"));
+    assert!(refused(&zones(257))[0].contains("no more than 256 zones"));
+}
+
+#[test]
 fn networks_make_no_more_entries_than_there_is_room_for() {
     let list = |count: u64| format!("{:?}", (1..=count).collect::<Vec<_>>());
     let most = format!("[[network]]\nid = 1\nvlan = {}\ntunnel = {}\n", list(128), list(128));
@@ -143,7 +152,9 @@ fn what_is_printed_reads_again_and_says_the_same() {
     file(folder.path(), "keys.toml", &keys);
     let text = "[site]\nname = \"port \\\"A\\\"\"\nprefixes = [\"10.20.0.0/16\", \"fd12::/32\"]\n[keys]\nfile = \"keys.toml\"\n\
         [payloads]\ndecrypt = true\n[audit]\ntrials_per_device = 5\n[memory]\nprovisional = 9\n\
-        [[network]]\nid = 2\nname = \"lamps\"\nvlan = [101, 100]\ntunnel = 7\ninterface = \"eth1\"\n";
+        [[network]]\nid = 2\nname = \"lamps\"\nvlan = [101, 100]\ntunnel = 7\ninterface = \"eth1\"\n\
+        [[zone]]\nname = \"lamps\"\nvlan = [5, 4]\ntalks_to = [\"office\", \"plant/modbus\", \"plant/tcp/22\", \"plant/udp\"]\n\
+        [[zone]]\nname = \"office\"\nprefixes = [\"10.1.0.0/16\", \"fd00::/16\"]\n[[zone]]\nname = \"plant\"\nvlan = 9\n";
     let path = file(folder.path(), "citytap.toml", text);
     let config = Config::load(Some(&path), &Flags::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
     let printed = config.to_toml();
@@ -165,6 +176,8 @@ fn every_option_is_read_printed_and_has_an_example_that_is_right() {
         text.push_str(&if section.many { format!("[[{}]]\n", section.name) } else { format!("[{}]\n", section.name) });
         section.options.iter().for_each(|option| text.push_str(&format!("{} = {}\n", option.name, option.example)));
     }
+    // What the example of a zone may talk to.
+    text.push_str("[[zone]]\nname = \"control\"\nprefixes = [\"10.30.0.0/16\"]\n");
     let path = file(folder.path(), "citytap.toml", &text);
     let config = Config::load(Some(&path), &Flags::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
     let printed = config.to_toml();
@@ -185,6 +198,11 @@ fn the_digest_changes_with_every_setting_and_with_no_layer_or_key_value() {
         "[site]\nname = \"x\"",
         "[site]\nprefixes = [\"10.0.0.0/8\"]",
         "[[network]]\nid = 1\nvlan = 1",
+        "[[zone]]\nname = \"a\"\nvlan = 1",
+        "[[zone]]\nname = \"a\"\nprefixes = [\"10.0.0.0/8\"]",
+        "[[zone]]\nname = \"a\"\nvlan = 1\n[[zone]]\nname = \"b\"\nvlan = 2",
+        "[[zone]]\nname = \"a\"\nvlan = 1\ntalks_to = [\"b\"]\n[[zone]]\nname = \"b\"\nvlan = 2",
+        "[[zone]]\nname = \"a\"\nvlan = 1\ntalks_to = [\"b/tcp/22\"]\n[[zone]]\nname = \"b\"\nvlan = 2",
         "[[check]]\nid = \"a\"\noff = true",
         "[[check]]\nid = \"a\"\nseverity = \"low\"",
         "[[check]]\nid = \"a\"\nat_least = 7",

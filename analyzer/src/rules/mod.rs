@@ -41,6 +41,7 @@ pub use values::Values;
 
 use crate::findings::{CheckSpec, Severity};
 use crate::hot::owned::{IdentityKey, Seen, ValueKey};
+use crate::inventory::Ours;
 use citytap_sensor::flow::{Direction, Endpoint, FlowInfo, NetworkId, Transport};
 use citytap_sensor::observation::{
     Anomalies, Confidence, Fact, Identity, IdentityKind, IdentityScope, Observation, Record, RecordKind, Value,
@@ -401,8 +402,8 @@ impl RuleSet {
         slow.into_iter().filter_map(|rule| Some(&self.rules.get(usize::from(rule))?.meta))
     }
 
-    /// Shows the matches of a message.
-    pub fn observe(&self, observation: &Observation<'_>, act: &mut dyn FnMut(Matched)) {
+    /// Shows the matches of a message. `ours` are the addresses of the site.
+    pub fn observe(&self, observation: &Observation<'_>, ours: &Ours, act: &mut dyn FnMut(Matched)) {
         if self.rules.is_empty() {
             return;
         }
@@ -412,6 +413,7 @@ impl RuleSet {
             flow: observation.flow,
             direction: observation.direction,
             anomalies: observation.anomalies,
+            ours,
         };
         for (number, slot) in self.index.candidates(&view, observation.protocol) {
             let Some(rule) = self.rules.get(usize::from(number)) else { continue };

@@ -35,6 +35,10 @@ pub enum Context {
     Transport,
     /// Its VLAN.
     Vlan,
+    /// Whether who asks has an address of the site.
+    ClientIsOwn,
+    /// Whether who answers has an address of the site.
+    ServerIsOwn,
 }
 
 /// The context's fields as the schema tells them, in the order of [`Context`].
@@ -54,7 +58,14 @@ pub static CONTEXT: &[(Context, FieldSpec)] = &[
     (Context::ReceiverIp, field("flow.receiver_ip", FieldType::Address, "Address that the message went to.")),
     (Context::Transport, field("flow.transport", FieldType::Text, "`tcp`, `udp`, `icmpv6`, `link` or `lora_tap`.")),
     (Context::Vlan, field("flow.vlan", FieldType::Integer, "Outermost VLAN identifier.")),
+    (Context::ClientIsOwn, field("flow.client_is_own", FieldType::Bool, OWN_CLIENT)),
+    (Context::ServerIsOwn, field("flow.server_is_own", FieldType::Bool, OWN_SERVER)),
 ];
+
+const OWN_CLIENT: &str = "Whether the side that asks has an address of the site: one of its prefixes, or where none are configured a private one. Left \
+                          out for groups, and for public addresses where none are configured.";
+
+const OWN_SERVER: &str = "Whether the side that answers has an address of the site, as flow.client_is_own.";
 
 const fn field(name: &'static str, ty: FieldType, doc: &'static str) -> FieldSpec {
     FieldSpec { name, doc, ty }
