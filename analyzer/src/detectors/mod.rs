@@ -2,6 +2,8 @@
 //! line in [`DETECTORS`].
 
 pub mod credentials;
+pub mod lorawan_radio;
+pub mod lorawan_sessions;
 
 use crate::findings::{CheckSpec, Verdict};
 use crate::hot::owned::{Event, FlowSummary, Interest, OwnedFact, Seen};
@@ -25,7 +27,7 @@ pub struct DetectorSpec {
 }
 
 /// All detectors.
-pub const DETECTORS: &[&DetectorSpec] = &[&credentials::SPEC];
+pub const DETECTORS: &[&DetectorSpec] = &[&credentials::SPEC, &lorawan_sessions::SPEC];
 
 /// Watches what leaves the shards, in the order in which it was seen, and answers checks.
 pub trait Detector: Send {
