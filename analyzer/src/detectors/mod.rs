@@ -2,6 +2,10 @@
 //! line in [`DETECTORS`].
 
 pub mod credentials;
+pub mod gateways;
+pub mod lorawan_downlinks;
+pub mod lorawan_joins;
+pub mod lorawan_places;
 pub mod lorawan_radio;
 pub mod lorawan_sessions;
 
@@ -27,7 +31,14 @@ pub struct DetectorSpec {
 }
 
 /// All detectors.
-pub const DETECTORS: &[&DetectorSpec] = &[&credentials::SPEC, &lorawan_sessions::SPEC];
+pub const DETECTORS: &[&DetectorSpec] = &[
+    &credentials::SPEC,
+    &gateways::SPEC,
+    &lorawan_downlinks::SPEC,
+    &lorawan_joins::SPEC,
+    &lorawan_places::SPEC,
+    &lorawan_sessions::SPEC,
+];
 
 /// Watches what leaves the shards, in the order in which it was seen, and answers checks.
 pub trait Detector: Send {
