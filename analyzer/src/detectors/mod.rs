@@ -6,7 +6,13 @@ pub mod certificates;
 pub mod clocks;
 pub mod configuration;
 pub mod credentials;
+pub mod gateways;
 pub mod joining;
+pub mod lorawan_downlinks;
+pub mod lorawan_joins;
+pub mod lorawan_places;
+pub mod lorawan_radio;
+pub mod lorawan_sessions;
 pub mod mqtt_state;
 pub mod twins;
 mod watched;
@@ -67,6 +73,11 @@ pub const DETECTORS: &[&DetectorSpec] = &[
     &amplification::SPEC,
     &mqtt_state::SPEC,
     &joining::SPEC,
+    &gateways::SPEC,
+    &lorawan_downlinks::SPEC,
+    &lorawan_joins::SPEC,
+    &lorawan_places::SPEC,
+    &lorawan_sessions::SPEC,
 ];
 
 /// Watches what leaves the shards, in the order in which it was seen, and answers checks.
