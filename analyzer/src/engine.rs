@@ -220,6 +220,7 @@ impl Cold {
         let mut jury = Jury::new(&self.inventory);
         self.detectors.iter().for_each(|detector| detector.verdicts(&mut |verdict| jury.take(verdict)));
         self.keys.verdicts(&mut |verdict| jury.take(verdict));
+        detectors::advisories::verdicts(&self.inventory, &mut |verdict| jury.take(verdict));
         let inventory = &self.inventory;
         self.rules.verdicts(&|name| inventory.device_of(name).is_some(), &mut |verdict| jury.take(verdict));
         let (mut judgement, homeless) = jury.judge();

@@ -2,6 +2,7 @@
 //! 3 a file could not be read or written.
 
 mod actions;
+mod advisories;
 mod completions;
 mod config;
 mod decode;
@@ -51,6 +52,7 @@ enum Command {
     Export(export::Export),
     Diff(diff::Diff),
     Rules(rules::Rules),
+    Advisories(advisories::Advisories),
     Schema(schema::Schema),
     Config(config::Config),
     Completions(completions::Completions),
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Export(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Rules(command) => command.run(),
+        Command::Advisories(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Completions(command) => command.run(),

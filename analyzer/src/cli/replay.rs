@@ -79,6 +79,7 @@ impl Replay {
             Ok(config) => config,
             Err(code) => return Ok(code),
         };
+        super::advisories::warn_if_old();
         let rules = self.own_rules.load()?;
         let mut city = match &self.store {
             Some(path) => Some(open(path, &config)?),

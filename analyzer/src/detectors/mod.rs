@@ -1,5 +1,6 @@
 //! Detectors: judgements that follow from facts and cannot be said in a rule. One folder each, and a line in [`all`].
 
+pub mod advisories;
 pub mod credentials;
 
 use crate::findings::{CheckSpec, Verdict};
@@ -25,5 +26,5 @@ pub fn all() -> Vec<Box<dyn Detector>> {
 
 /// The checks that code asks rather than rules, those of keys first.
 pub fn checks() -> impl Iterator<Item = &'static CheckSpec> {
-    Keys::checks().chain(credentials::CHECKS.iter().copied())
+    Keys::checks().chain(credentials::CHECKS.iter().copied()).chain(advisories::CHECKS.iter().copied())
 }

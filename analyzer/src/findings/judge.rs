@@ -59,7 +59,7 @@ impl Serialize for FindingId {
 }
 
 /// Arguments that grow while a finding stays the same.
-const COUNTS: &[&str] = &["clients", "_count"];
+const COUNTS: &[&str] = &["clients", "_count", "_pack"];
 
 /// A check's answer that matters, about one device.
 #[derive(Clone, Debug)]

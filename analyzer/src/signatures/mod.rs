@@ -1,13 +1,14 @@
 //! The data packs: known secrets, vendors, product fingerprints, device classes. They are embedded when the program is built and read when they
 //! are first needed; nothing is read from disk.
 //!
-//! What turns into what: rows of `signatures/` become lookups ([`vendors`], [`credentials`], [`keys`]), rules ([`fingerprints`]) and points
-//! ([`classes`]); [`conclusions`] applies them to a device, and an [`outline`](mod@outline) tells
+//! What turns into what: rows of `signatures/` become lookups ([`vendors`], [`credentials`], [`keys`], [`advisories`]), rules ([`fingerprints`]) and
+//! points ([`classes`]); [`conclusions`] applies them to a device, and an [`outline`](mod@outline) tells
 //! devices of one class apart from others without doing so. This module, unlike the inventory, knows what the protocols call things.
 //!
 //! A pack that cannot be read is an [`PackError`] with file and line. The embedded packs are read whole in a test; at run time a pack
 //! that failed would be empty, and its digest in the manifest says which one was used.
 
+pub mod advisories;
 pub mod classes;
 pub mod conclusions;
 pub mod credentials;
@@ -59,6 +60,8 @@ pub(crate) struct File {
 }
 
 packs! {
+    END_OF_LIFE = "advisories/end_of_life.tsv",
+    ADVISORIES = "advisories/pack.tsv.gz",
     CLASSES = "classes.toml",
     MQTT_CREDENTIALS = "credentials/mqtt.tsv",
     FINGERPRINTS_GATEWAY = "fingerprints/gateway.toml",
@@ -120,6 +123,8 @@ pub fn check() -> Result<(), Vec<PackError>> {
             .all(|file| file.bytes.is_empty())
             .then(|| OUI.error(1, "is empty")),
     );
+    errors.extend(advisories::pack::check().err());
+    errors.extend(advisories::end_of_life::check().err());
     errors.extend(vendors::check().err());
     errors.extend(credentials::check().err());
     errors.extend(keys::check().err());
