@@ -401,10 +401,10 @@ def main():
     data = Path(sys.argv[1])
     lines = ["# Pairs of what a device says and a row of the advisories, with whether the one concerns the other. Made by build/advisory_labels.py, which says how; for tests.",
              "# source; licence: CISA OT advisories (github cisagov/CSAF 6960219f), works of the United States Government; labels: citytap",
-             "kind\tmaker\tnames\tversion\tproduct\tversions\tadvisory\tlabel"]
+             "kind\tmaker\tnames\tversion\tproduct\tpart_numbers\tversions\tadvisory\tlabel"]
     counts, seen = {}, set()
     for kind, maker, names, version, row, label in pairs(data):
-        line = "\t".join((kind, maker, names, version, row[1], row[3], row[4], label))
+        line = "\t".join((kind, maker, names, version, row[1], row[2], row[3], row[4], label))
         if line not in seen:
             seen.add(line)
             lines.append(line)

@@ -1,26 +1,55 @@
 //! `citytap advisories`: what is known of products' published weaknesses.
 
 use super::out::{nearest, print, print_json};
-use super::{DONE, Failure, USAGE};
+use super::{DONE, FAILED, Failure, UNREADABLE, USAGE};
 use crate::screen::counted;
 use crate::screen::text::{Columns, wrapped};
 use crate::signatures::advisories::model::squash;
 use crate::signatures::advisories::pack::{Maker, Product, Row};
+use crate::signatures::advisories::own::{self, OwnError};
 use crate::signatures::advisories::{Cve, Pack, end_of_life};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// List makers and products with published weaknesses, and show what is known of one.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  citytap advisories list\n  citytap advisories list --vendor Moxa\n  citytap advisories show \"Modicon M221\"\n  \
-    citytap advisories show CVE-2023-28366 --format json"
+    citytap advisories show CVE-2023-28366 --format json\n  citytap advisories import acme-2026-1.json --advisories own && \
+    citytap replay monday.pcap --advisories own"
 )]
 pub struct Advisories {
     #[command(subcommand)]
     what: What,
+    #[command(flatten)]
+    own: OwnAdvisories,
+}
+
+/// Advisories of a person's own, beside those that come with the program.
+#[derive(clap::Args)]
+pub struct OwnAdvisories {
+    /// A folder with advisories of your own, as `citytap advisories import` fills it; they are used beside those that come with the program.
+    #[arg(long = "advisories", value_name = "DIR", global = true)]
+    folder: Option<PathBuf>,
+}
+
+impl OwnAdvisories {
+    /// Takes the folder's advisories into use, and says on a terminal when all of them are old.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn load(&self) -> Result<(), Failure> {
+        if let Some(folder) = &self.folder
+            && Pack::use_also(folder)? == 0
+        {
+            eprintln!("citytap: {} holds no advisories; `citytap advisories import FILE --advisories {0}` puts some there.", folder.display());
+        }
+        warn_if_old();
+        Ok(())
+    }
 }
 
 #[derive(clap::Subcommand)]
@@ -46,19 +75,51 @@ enum What {
         #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = ["table", "json"])]
         format: String,
     },
+    /// Put advisories of your own into the folder that --advisories names: CSAF 2.0 documents, or tables with the columns vendor, product,
+    /// versions, cve and, where known, models, cvss, cwe, fixed, published, source.
+    Import {
+        /// Files: .json in CSAF 2.0, .csv or .tsv. One imported again takes the place of what it brought before.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 impl Advisories {
     /// Runs the command.
     pub fn run(self) -> Result<u8, Failure> {
-        warn_if_old();
-        let pack = Pack::shipped();
+        if let What::Import { files } = &self.what {
+            return import(files, self.own.folder.as_deref());
+        }
+        self.own.load()?;
+        let pack = Pack::current();
         match self.what {
+            What::Import { .. } => Ok(DONE),
             What::List { vendor: None, format } => makers(pack, format == "json"),
             What::List { vendor: Some(name), format } => products(pack, &name, format == "json"),
             What::Show { what, vendor, format } => show(pack, &what, vendor.as_deref(), format == "json"),
         }
     }
+}
+
+fn import(files: &[PathBuf], folder: Option<&Path>) -> Result<u8, Failure> {
+    let Some(folder) = folder else {
+        eprintln!("citytap: say into which folder with --advisories DIR; `citytap replay --advisories DIR` then uses it.");
+        return Ok(USAGE);
+    };
+    let mut code = DONE;
+    for file in files {
+        match own::import(file, folder) {
+            Ok(told) => {
+                let rows = counted(told.rows, "row", "rows");
+                print(&format!("{}: {rows} about {}, in {}\n", file.display(), counted(told.products, "product", "products"), told.file.display()))?;
+            }
+            Err(error) => {
+                eprintln!("citytap: {error}");
+                code = if matches!(error, OwnError::Io { .. }) { UNREADABLE } else { FAILED };
+            }
+        }
+    }
+    Ok(code)
 }
 
 /// Days after which advisories are old: most makers publish once a month.
@@ -67,10 +128,10 @@ const OLD: u64 = 30;
 /// Says on a terminal, and nowhere else, that the advisories are old. What is judged does not depend on it.
 pub fn warn_if_old() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400);
-    let date = &Pack::shipped().date;
+    let date = &Pack::current().date;
     let Some(age) = days(date).and_then(|day| now.checked_sub(day)).filter(|age| *age > OLD) else { return };
     if std::io::stderr().is_terminal() {
-        eprintln!("citytap: the advisories are of {date}, {age} days old: what was published since is not found. A newer version brings newer ones.");
+        eprintln!("citytap: the advisories are of {date}, {age} days old: what was published since is not found. A newer version of this program brings newer ones, and `citytap advisories import` takes those of makers.");
     }
 }
 

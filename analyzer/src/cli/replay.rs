@@ -1,5 +1,6 @@
 //! `citytap replay`: captures in, an inventory with findings out.
 
+use super::advisories::OwnAdvisories;
 use super::config::Configured;
 use super::out::{print, tell_damage};
 use super::progress::Progress;
@@ -57,6 +58,8 @@ pub struct Replay {
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
     #[command(flatten)]
+    own_advisories: OwnAdvisories,
+    #[command(flatten)]
     own_rules: OwnRules,
     #[command(flatten)]
     configured: Configured,
@@ -79,7 +82,7 @@ impl Replay {
             Ok(config) => config,
             Err(code) => return Ok(code),
         };
-        super::advisories::warn_if_old();
+        self.own_advisories.load()?;
         let rules = self.own_rules.load()?;
         let mut city = match &self.store {
             Some(path) => Some(open(path, &config)?),

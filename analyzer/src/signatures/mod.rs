@@ -100,14 +100,16 @@ pub fn lorawan_generator() -> &'static str {
     LORAWAN_GENERATOR.text()
 }
 
-/// All embedded packs with their digests, sorted by name.
+/// All embedded packs with their digests, sorted by name; last what a person brought beside them.
 pub fn packs() -> Vec<Pack> {
+    let own = advisories::Pack::own_files().iter();
+    let own = own.map(|(name, sha256)| Pack { name, version: "own", sha256: sha256.clone() });
     let pack = |file: &File| Pack {
         name: file.name,
         version: env!("CARGO_PKG_VERSION"),
         sha256: Sha256::digest(file.bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
     };
-    FILES.iter().map(pack).collect()
+    FILES.iter().map(pack).chain(own).collect()
 }
 
 /// Reads every pack whole.

@@ -39,7 +39,7 @@ type Remembered = HashMap<Claim, (Answer, Option<end_of_life::Known>), FixedStat
 
 /// Answers the questions about all devices that say what they are.
 pub fn verdicts(inventory: &Inventory, take: &mut dyn FnMut(Verdict)) {
-    let pack = Pack::shipped();
+    let pack = Pack::current();
     let mut remembered = Remembered::default();
     for (subject, device) in inventory.described() {
         judge(&device, &subject, pack, &mut remembered, take);

@@ -105,7 +105,7 @@ fn without_a_version_or_a_maker_it_could_not_be_tested() {
     let (outcome, reason) = city.answer();
     assert!(outcome == Outcome::Untested && reason.starts_with("no version was seen"), "{reason}");
     let mut city = City::new();
-    city.device(5, &modbus("", "MGate MB3280", "4.0"));
+    city.device(5, &modbus("", "X-100 meter", "4.0"));
     assert_eq!(city.answer(), (Outcome::Untested, "who made it is not known".into()));
     let mut city = City::new();
     city.device(5, &modbus("Nobody Knows", "X1", "4.0"));

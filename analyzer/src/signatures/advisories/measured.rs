@@ -10,6 +10,7 @@ struct Pair {
     kind: String,
     claim: Claim,
     product: String,
+    numbers: String,
     versions: String,
     advisory: String,
     label: String,
@@ -48,7 +49,7 @@ fn pairs(pack: &Pack) -> Vec<Pair> {
     let rows = text.lines().filter(|line| !line.starts_with('#')).skip(1);
     rows.map(|row| {
         let cells: Vec<&str> = row.split('\t').collect();
-        let [kind, maker, names, version, product, versions, advisory, label] = cells.as_slice() else { panic!("eight cells: {row}") };
+        let [kind, maker, names, version, product, numbers, versions, advisory, label] = cells.as_slice() else { panic!("nine cells: {row}") };
         let by_prefix = maker.strip_prefix("prefix:");
         let names: Vec<&str> = names.split('|').collect();
         let version = Some(*version).filter(|version| !version.is_empty());
@@ -56,6 +57,7 @@ fn pairs(pack: &Pack) -> Vec<Pair> {
             kind: (*kind).into(),
             claim: Claim::new(pack, by_prefix.unwrap_or(maker), by_prefix.is_none(), &names, version),
             product: (*product).into(),
+            numbers: (*numbers).into(),
             versions: (*versions).into(),
             advisory: (*advisory).into(),
             label: (*label).into(),
@@ -68,7 +70,8 @@ fn pairs(pack: &Pack) -> Vec<Pair> {
 fn told(pack: &Pack, pair: &Pair) -> &'static str {
     let mut answer = "none";
     pack.each(&pair.claim, &mut |product, row, holds| {
-        if (&*product.name, &*row.versions, &*row.advisory) != (&*pair.product, &*pair.versions, &*pair.advisory) {
+        let row = [&*product.name, &*product.numbers, &*row.versions, &*row.advisory];
+        if row != [&*pair.product, &*pair.numbers, &*pair.versions, &*pair.advisory] {
             return;
         }
         answer = match holds {

@@ -7,9 +7,11 @@
 //! What it leaves out: nothing is ever concluded from a prefix of an address alone, nothing found to be so by a version that was not understood,
 //! and whether a weak function is turned on is not known here.
 
+mod csaf;
 pub mod end_of_life;
 pub mod makers;
 pub mod model;
+pub mod own;
 pub mod pack;
 pub mod range;
 pub mod version;

@@ -20,7 +20,7 @@ const FILLERS: &[&str] = &[
     "series", "family", "firmware", "software", "all", "references", "version", "versions", "model", "models", "product", "products", "the",
     "and", "with", "controller", "controllers", "plc", "plcs", "cpu", "cpus", "router", "routers", "gateway", "gateways", "switch",
     "switches", "camera", "cameras", "device", "devices", "module", "modules", "unit", "units", "industrial", "programmable", "logic", "for",
-    "of", "a", "core",
+    "of", "core",
 ];
 
 /// Words of tools for a product, which are not the product.
@@ -358,11 +358,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '"' | '|' | ':' | '®' | '™')).filter(|word| !word.is_empty())
 }
 
-/// The words that tell a product, squashed: no fillers, not the maker's name.
+/// The words that tell a product, squashed: no fillers, and not the maker's name, unless the product is called like its maker.
 fn own_words<'w>(words: impl Iterator<Item = &'w str>, maker: &str) -> Vec<String> {
     let maker: Vec<String> = maker.split(|c: char| !c.is_alphanumeric()).map(squash).collect();
-    let words = words.map(squash).filter(|word| !word.is_empty() && !maker.contains(word) && !FILLERS.contains(&word.as_str()));
-    words.collect()
+    let all: Vec<String> = words.map(squash).filter(|word| !word.is_empty() && !FILLERS.contains(&word.as_str())).collect();
+    let own: Vec<String> = all.iter().filter(|word| !maker.contains(word)).cloned().collect();
+    if own.is_empty() && all.concat() == maker.concat() { all } else { own }
 }
 
 /// Neighbouring words as one.

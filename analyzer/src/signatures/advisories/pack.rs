@@ -3,11 +3,13 @@
 
 use super::makers;
 use super::model::{Index, Model, squash};
+use super::own::{self, OwnError};
 use super::super::{ADVISORIES, PackError};
 use flate2::read::GzDecoder;
 use std::collections::HashMap;
 use std::io::Read;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{LazyLock, OnceLock};
 
 /// All that is known of makers' products.
@@ -84,15 +86,66 @@ struct Wire {
     product: Box<str>,
 }
 
-/// A product has so many CVEs of one advisory at most: more is a damaged file.
-const CVES_OF_A_ROW: usize = 1 << 12;
+/// CVEs of one row: a document names some hundreds for one product; more is a damaged file.
+pub(super) const MANY: usize = 1 << 12;
 
 static EMBEDDED: LazyLock<Pack> = LazyLock::new(|| embedded().unwrap_or_default());
+
+/// The pack with what a person brought beside it, where that was asked for.
+static OWN: OnceLock<(Pack, Vec<(String, String)>)> = OnceLock::new();
 
 impl Pack {
     /// The pack that comes with the program.
     pub fn shipped() -> &'static Pack {
         &EMBEDDED
+    }
+
+    /// The pack that this process goes by.
+    pub fn current() -> &'static Pack {
+        OWN.get().map_or_else(Self::shipped, |(pack, _)| pack)
+    }
+
+    /// From now on, what a folder holds is used beside the pack. Answers how many files it holds.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is none that an import wrote.
+    pub fn use_also(folder: &Path) -> Result<usize, OwnError> {
+        let own = own::with_folder(&unpacked().unwrap_or_default(), folder)?;
+        let files = own.1.len();
+        // A second folder is never asked for.
+        drop(OWN.set(own));
+        Ok(files)
+    }
+
+    /// The files of the folder that is used beside the pack, with their SHA-256.
+    pub fn own_files() -> &'static [(String, String)] {
+        OWN.get().map_or(&[], |(_, files)| files)
+    }
+
+    /// Takes in all of another pack. A maker that both know is found in both.
+    pub(super) fn join(&mut self, other: Pack) {
+        let shift = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let (cves, makers, products, rows) = (shift(self.cves.len()), shift(self.makers.len()), self.products.len(), self.rows.len());
+        let moved = |range: Range<usize>, by: usize| range.start + by..range.end + by;
+        self.date = std::mem::take(&mut self.date).max(other.date);
+        self.sources.extend(other.sources);
+        self.cves.extend(other.cves);
+        self.makers.extend(other.makers.into_iter().map(|maker| Maker { products: moved(maker.products, products), ..maker }));
+        self.products.extend(other.products.into_iter().map(|product| Product { rows: moved(product.rows, rows), ..product }));
+        self.rows.extend(other.rows.into_iter().map(|row| Row { cves: row.cves.iter().map(|place| place + cves).collect(), ..row }));
+        // A name that stands for another maker here stands for it there: `MOXA Inc.` in a person's file is Moxa.
+        for (key, own) in other.keys {
+            let here: Vec<u32> = self.keys.get(&key).cloned().unwrap_or_default();
+            let alike: Vec<String> =
+                self.keys.iter().filter(|(_, makers)| makers.iter().any(|maker| here.contains(maker))).map(|(key, _)| key.clone()).collect();
+            for key in alike.into_iter().chain([key]) {
+                let entry = self.keys.entry(key).or_default();
+                entry.extend(own.iter().map(|maker| maker + makers).filter(|maker| !here.contains(maker)));
+                entry.sort_unstable();
+                entry.dedup();
+            }
+        }
+        self.wire.extend(other.wire);
     }
 
     /// Reads the lines of a pack.
@@ -206,10 +259,14 @@ impl Pack {
     }
 }
 
-fn embedded() -> Result<Pack, PackError> {
+fn unpacked() -> Result<String, PackError> {
     let mut text = String::new();
     GzDecoder::new(ADVISORIES.bytes).read_to_string(&mut text).map_err(|error| ADVISORIES.error(1, error.to_string()))?;
-    Pack::parse(&text).map_err(|(line, what)| ADVISORIES.error(line, what))
+    Ok(text)
+}
+
+fn embedded() -> Result<Pack, PackError> {
+    Pack::parse(&unpacked()?).map_err(|(line, what)| ADVISORIES.error(line, what))
 }
 
 /// Reads the embedded pack whole.
@@ -239,6 +296,12 @@ fn optional<T: std::str::FromStr>(cell: &str, what: &str) -> Result<Option<T>, S
     cell.parse().map(Some).map_err(|_| format!("`{cell}` is no {what}"))
 }
 
+/// Sorted places as steps.
+pub(super) fn steps(places: &[u32]) -> String {
+    let steps = places.iter().scan(0, |before, &place| Some(place - std::mem::replace(before, place)));
+    steps.map(|step: u32| step.to_string()).collect::<Vec<_>>().join(",")
+}
+
 /// `3,1,2` are the places 3, 4 and 6.
 fn places(steps: &str, known: usize) -> Result<Box<[u32]>, String> {
     let mut at = 0_u32;
@@ -247,7 +310,7 @@ fn places(steps: &str, known: usize) -> Result<Box<[u32]>, String> {
         let step: u32 = step.parse().map_err(|_| format!("`{step}` is no number"))?;
         at = at.checked_add(step).filter(|at| (*at as usize) < known).ok_or_else(|| format!("{steps} points at no CVE"))?;
         found.push(at);
-        if found.len() > CVES_OF_A_ROW {
+        if found.len() > MANY {
             return Err("too many CVEs in one row".into());
         }
     }

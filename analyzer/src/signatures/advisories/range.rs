@@ -199,6 +199,10 @@ fn signs(chunk: &str, bounds: &mut Vec<Bound>) -> Option<()> {
         let after = after.trim_start();
         let end = after.find(['<', '>', '=']).unwrap_or(after.len());
         let (version, next) = after.split_at(end);
+        // `NMC2 <= 6.9.8`: what stands before a sign is a name.
+        if rest == after && !next.is_empty() {
+            return None;
+        }
         bounds.push(bound(sign, version.trim())?);
         rest = next;
     }

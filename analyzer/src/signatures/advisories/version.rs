@@ -365,7 +365,6 @@ mod tests {
             ("2.0.0-beta3", "2.0.0-rc1"),
             ("5.4.0 build 160414", "5.4.0 Build 160530"),
             ("2016 R1", "2016 R2"),
-            ("13.2.0(tasmota)", "13.3.0"),
             ("A11_U04", "A11_U05"),
             ("02.20.126.11-37", "02.20.126.11-41"),
             ("1.14.0-gcb84623", "1.14.1"),
@@ -376,6 +375,7 @@ mod tests {
         }
         assert_eq!(relation("V03.10.08", "3.10.8"), Relation::Equal);
         assert_eq!(relation("2.0.0", "2"), Relation::Equal);
+        assert_eq!(relation("13.2.0(tasmota)", "13.3.0"), Relation::Less);
     }
 
     #[test]
