@@ -5,8 +5,8 @@ use super::{DONE, FAILED, Failure, UNREADABLE, USAGE};
 use crate::screen::counted;
 use crate::screen::text::{Columns, wrapped};
 use crate::signatures::advisories::model::squash;
-use crate::signatures::advisories::pack::{Maker, Product, Row};
 use crate::signatures::advisories::own::{self, OwnError};
+use crate::signatures::advisories::pack::{Maker, Product, Row};
 use crate::signatures::advisories::{Cve, Pack, end_of_life};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -45,7 +45,10 @@ impl OwnAdvisories {
         if let Some(folder) = &self.folder
             && Pack::use_also(folder)? == 0
         {
-            eprintln!("citytap: {} holds no advisories; `citytap advisories import FILE --advisories {0}` puts some there.", folder.display());
+            eprintln!(
+                "citytap: {} holds no advisories; `citytap advisories import FILE --advisories {0}` puts some there.",
+                folder.display()
+            );
         }
         warn_if_old();
         Ok(())
@@ -111,7 +114,12 @@ fn import(files: &[PathBuf], folder: Option<&Path>) -> Result<u8, Failure> {
         match own::import(file, folder) {
             Ok(told) => {
                 let rows = counted(told.rows, "row", "rows");
-                print(&format!("{}: {rows} about {}, in {}\n", file.display(), counted(told.products, "product", "products"), told.file.display()))?;
+                print(&format!(
+                    "{}: {rows} about {}, in {}\n",
+                    file.display(),
+                    counted(told.products, "product", "products"),
+                    told.file.display()
+                ))?;
             }
             Err(error) => {
                 eprintln!("citytap: {error}");
@@ -131,7 +139,10 @@ pub fn warn_if_old() {
     let date = &Pack::current().date;
     let Some(age) = days(date).and_then(|day| now.checked_sub(day)).filter(|age| *age > OLD) else { return };
     if std::io::stderr().is_terminal() {
-        eprintln!("citytap: the advisories are of {date}, {age} days old: what was published since is not found. A newer version of this program brings newer ones, and `citytap advisories import` takes those of makers.");
+        eprintln!(
+            "citytap: the advisories are {age} days old ({}): what was published since is not found. A newer version of this program brings newer ones, and `citytap advisories import` takes those of makers.",
+            Pack::current().stand()
+        );
     }
 }
 
@@ -148,10 +159,15 @@ fn days(date: &str) -> Option<u64> {
 fn makers(pack: &Pack, json: bool) -> Result<u8, Failure> {
     let ends = end_of_life::all().len();
     if json {
-        let makers: Vec<_> =
-            pack.makers.iter().map(|maker| json!({ "vendor": &*maker.name, "products": maker.products.len(), "cves": cves(pack, maker).len() })).collect();
+        let makers: Vec<_> = pack
+            .makers
+            .iter()
+            .map(|maker| json!({ "vendor": &*maker.name, "products": maker.products.len(), "cves": cves(pack, maker).len() }))
+            .collect();
         let sources = &pack.sources;
-        print_json(&json!({ "date": pack.date, "sources": sources, "cves": pack.cves.len(), "rows": pack.rows.len(), "ends_of_life": ends, "vendors": makers }))?;
+        print_json(
+            &json!({ "date": pack.date, "sources": sources, "cves": pack.cves.len(), "rows": pack.rows.len(), "ends_of_life": ends, "vendors": makers }),
+        )?;
         return Ok(DONE);
     }
     let mut columns = Columns::new(&["VENDOR", "PRODUCTS", "CVES", "EXPLOITED"]);
@@ -184,7 +200,8 @@ fn makers(pack: &Pack, json: bool) -> Result<u8, Failure> {
 /// The CVEs of a maker's products.
 fn cves<'p>(pack: &'p Pack, maker: &Maker) -> Vec<&'p Cve> {
     let products = pack.products.get(maker.products.clone()).unwrap_or_default();
-    let places: BTreeSet<u32> = products.iter().flat_map(|product| pack.rows_of(product)).flat_map(|row| row.cves.iter().copied()).collect();
+    let places: BTreeSet<u32> =
+        products.iter().flat_map(|product| pack.rows_of(product)).flat_map(|row| row.cves.iter().copied()).collect();
     places.into_iter().filter_map(|place| pack.cves.get(place as usize)).collect()
 }
 
@@ -197,9 +214,7 @@ fn unknown_vendor(pack: &Pack, typed: &str) -> u8 {
 
 fn products(pack: &Pack, name: &str, json: bool) -> Result<u8, Failure> {
     let makers: Vec<&Maker> = pack.makers_named(name).collect();
-    if makers.is_empty() {
-        return Ok(unknown_vendor(pack, name));
-    }
+    let Some(maker) = makers.first() else { return Ok(unknown_vendor(pack, name)) };
     let products = makers.iter().flat_map(|maker| pack.products.get(maker.products.clone()).unwrap_or_default());
     let mut columns = Columns::new(&["PRODUCT", "PART NUMBERS", "CVES", "WORST"]);
     let mut listed = Vec::new();
@@ -214,7 +229,13 @@ fn products(pack: &Pack, name: &str, json: bool) -> Result<u8, Failure> {
         print_json(&listed)?;
         return Ok(DONE);
     }
-    print(&format!("{}{} of {}; advisories of {}\n", columns.to_text(), counted(listed.len(), "product", "products"), makers[0].name, pack.date))?;
+    print(&format!(
+        "{}{} of {}; {}\n",
+        columns.to_text(),
+        counted(listed.len(), "product", "products"),
+        maker.name,
+        pack.stand()
+    ))?;
     Ok(DONE)
 }
 
@@ -236,17 +257,29 @@ fn show(pack: &Pack, what: &str, vendor: Option<&str>, json: bool) -> Result<u8,
     for maker in pack.makers.iter().filter(|maker| only.as_ref().is_none_or(|only| only.contains(&&*maker.name))) {
         for product in pack.products.get(maker.products.clone()).unwrap_or_default() {
             let named = cve.is_none() && (squash(&product.name).contains(&wanted) || squash(&product.numbers).contains(&wanted));
-            let rows = pack.rows_of(product).iter().filter(|row| named || cve.is_some_and(|cve| row.cves.iter().any(|place| *place as usize == cve)));
+            let rows = pack
+                .rows_of(product)
+                .iter()
+                .filter(|row| named || cve.is_some_and(|cve| row.cves.iter().any(|place| *place as usize == cve)));
             found.extend(rows.map(|row| Told { maker, product, row }));
         }
     }
     if found.is_empty() || wanted.is_empty() {
         let names = pack.products.iter().map(|product| &*product.name);
-        let meant = nearest(what, names.chain(pack.cves.iter().map(|cve| &*cve.id))).map(|word| format!(" Did you mean '{word}'?")).unwrap_or_default();
-        eprintln!("citytap: no advisory of {} names '{what}'.{meant} `citytap advisories list --vendor NAME` lists the products of a vendor.", pack.date);
+        let meant = nearest(what, names.chain(pack.cves.iter().map(|cve| &*cve.id)))
+            .map(|word| format!(" Did you mean '{word}'?"))
+            .unwrap_or_default();
+        eprintln!(
+            "citytap: no advisory of {} names '{what}'.{meant} `citytap advisories list --vendor NAME` lists the products of a vendor.",
+            pack.date
+        );
         return Ok(USAGE);
     }
-    if json { print_json(&found.iter().map(|told| told.json(pack)).collect::<Vec<_>>())? } else { print(&page(pack, cve, &found))? }
+    if json {
+        print_json(&found.iter().map(|told| told.json(pack)).collect::<Vec<_>>())?
+    } else {
+        print(&page(pack, cve, &found))?
+    }
     Ok(DONE)
 }
 
@@ -269,7 +302,7 @@ fn page(pack: &Pack, cve: Option<usize>, found: &[Told<'_>]) -> String {
         ]);
     }
     text.push_str(&columns.to_text());
-    text.push_str(&format!("{}; advisories of {}\n", counted(found.len(), "row", "rows"), pack.date));
+    text.push_str(&format!("{}; {}\n", counted(found.len(), "row", "rows"), pack.stand()));
     text
 }
 
@@ -286,7 +319,9 @@ impl Told<'_> {
 fn describe(cve: &Cve) -> String {
     let score = cve.score.map(|score| format!("CVSS {}.{}", score / 10, score % 10));
     let cwe = cve.cwe.map(|cwe| format!("CWE-{cwe}"));
-    let used = cve.exploited.as_ref().map(|since| format!("used in attacks{}, listed by CISA since {since}", if cve.ransomware { " and by ransomware" } else { "" }));
+    let used = cve.exploited.as_ref().map(|since| {
+        format!("used in attacks{}, listed by CISA since {since}", if cve.ransomware { " and by ransomware" } else { "" })
+    });
     let notes: Vec<String> = [score, cwe, used].into_iter().flatten().collect();
     format!("{}  {}", cve.id, notes.join(", "))
 }

@@ -1,9 +1,9 @@
 //! The devices of which something is said that may tell their model, with the name that founds each.
 
+use super::Inventory;
 use super::device::Device;
 use super::groups::{Group, Groups};
 use super::table::What;
-use super::Inventory;
 use crate::hot::owned::IdentityKey;
 use citytap_sensor::observation::{Attribute, Strength};
 
@@ -12,7 +12,8 @@ impl Inventory {
     /// say no such thing, and putting a device together has its price.
     pub fn described(&self) -> impl Iterator<Item = (IdentityKey, Device)> + '_ {
         let groups = self.groups();
-        let listed = groups.listed().iter().filter(move |&&group| !groups.provisional(group) && self.may_tell_model(groups, group));
+        let listed =
+            groups.listed().iter().filter(move |&&group| !groups.provisional(group) && self.may_tell_model(groups, group));
         listed.map(move |&group| (self.table.node(groups.founding(group)).key.clone(), self.assemble(groups, group)))
     }
 

@@ -9,7 +9,7 @@ pub const ALL: &[&CheckSpec] = &[&KNOWN_VULNERABILITY, &END_OF_LIFE];
 pub static KNOWN_VULNERABILITY: CheckSpec = CheckSpec {
     id: "known-vulnerability",
     title: "published weaknesses of its version",
-    finding: "{product} {version} {has} {weaknesses}; the worst is {worst}. To do: {fix}. (By advisories of {_pack}: {_cves}.)",
+    finding: "{product} {version} {has} {weaknesses}; the worst is {worst}. To do: {fix}. ({_cves}; {_pack}.)",
     action: "{devices} are {product} {version}, which {has} {weaknesses}, the worst {worst}; {fix}",
     remedy: "Install the version named here or a later one. Where none is named, ask the maker. Until then let only those devices reach it \
              that need it. The version is what the device says of itself: if it was mended without a new number, accept the finding with \

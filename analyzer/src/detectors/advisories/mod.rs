@@ -46,23 +46,17 @@ pub fn verdicts(inventory: &Inventory, take: &mut dyn FnMut(Verdict)) {
     }
 }
 
-fn judge(
-    device: &Device,
-    subject: &IdentityKey,
-    pack: &Pack,
-    remembered: &mut Remembered,
-    take: &mut dyn FnMut(Verdict),
-) {
+fn judge(device: &Device, subject: &IdentityKey, pack: &Pack, remembered: &mut Remembered, take: &mut dyn FnMut(Verdict)) {
     let mut say = |check, answer| take(Verdict { check, subject: subject.clone(), answer });
     match claims(device, pack) {
         Says::Nothing => {}
         Says::NoMaker => say(&checks::KNOWN_VULNERABILITY, Answer::Untested("who made it is not known".into())),
         Says::Claims(all) => {
             for stated in &all {
-                let (answer, known) = match remembered.get(&stated.claim) {
+                let (answer, end) = match remembered.get(&stated.claim) {
                     Some(judged) => judged.clone(),
                     None => {
-                        let answer = weaknesses(stated, &pack.judge(&stated.claim), &pack.date);
+                        let answer = weaknesses(stated, &pack.judge(&stated.claim), &pack.stand());
                         let judged = (answer, end_of_life::of(&stated.claim));
                         if remembered.len() < REMEMBERED {
                             remembered.insert(stated.claim.clone(), judged.clone());
@@ -71,43 +65,43 @@ fn judge(
                     }
                 };
                 say(&checks::KNOWN_VULNERABILITY, seen_at(answer, stated.by));
-                let seen = device.last_seen.to_string();
-                say(&checks::END_OF_LIFE, end(known, stated.by, seen.get(..DAY).unwrap_or_default()));
+                if let Some(known) = end {
+                    let seen = device.last_seen.to_string();
+                    say(&checks::END_OF_LIFE, ended(known, stated.by, seen.get(..DAY).unwrap_or_default()));
+                }
             }
         }
     }
 }
 
-/// The answer about one claim; where it was seen is filled in later, since devices of one kind share the rest.
-fn weaknesses(stated: &Stated<'_>, judged: &Judged<'_>, date: &str) -> Answer {
+/// The answer about one claim; where it was seen is filled in later, since devices of one kind share the rest. `stand` says how far the
+/// advisories reach.
+fn weaknesses(stated: &Stated<'_>, judged: &Judged<'_>, stand: &str) -> Answer {
     let product = &stated.product;
-    let Some(maker) = judged.maker else {
-        return Answer::Untested(format!("no advisory is known about {}; advisories of {date}", stated.claim.maker).into());
-    };
+    if judged.maker.is_none() {
+        return Answer::Untested(format!("no advisory of ours is about its maker ({stand})").into());
+    }
+    if judged.tested == 0 {
+        return Answer::Untested(format!("no advisory of ours names this product of its maker ({stand})").into());
+    }
     let affected: Vec<&Weakness<'_>> = judged.weaknesses.iter().filter(|one| one.concern == Concern::Affected).collect();
     let possible = judged.weaknesses.len() - affected.len();
     if !affected.is_empty() {
-        return found(stated, &affected, possible, date);
+        return found(stated, &affected, possible, stand);
     }
     if possible > 0 {
-        return found(stated, &judged.weaknesses.iter().collect::<Vec<_>>(), 0, date);
+        return found(stated, &judged.weaknesses.iter().collect::<Vec<_>>(), 0, stand);
     }
     if judged.waiting > 0 {
         let count = counted(judged.waiting, "weakness of some versions is", "weaknesses of some versions are");
-        return Answer::Untested(format!("no version was seen: {count} published for {product}; advisories of {date}").into());
+        return Answer::Untested(format!("no version was seen: {count} published for {product} ({stand})").into());
     }
-    let tested = match judged.tested {
-        0 => format!("none of {} about {maker} names {product}; advisories of {date}", counted(judged.of_maker, "advisory", "advisories")),
-        tested => format!(
-            "tested against {} for {product} {}; advisories of {date}",
-            counted(tested, "advisory", "advisories"),
-            stated.claim.version.as_deref().unwrap_or_default()
-        ),
-    };
-    Answer::Clear(tested.into())
+    let tested = counted(judged.tested, "advisory", "advisories");
+    let version = stated.claim.version.as_deref().unwrap_or_default();
+    Answer::Clear(format!("tested against {tested} for {product} {version} ({stand})").into())
 }
 
-fn found(stated: &Stated<'_>, weaknesses: &[&Weakness<'_>], more: usize, date: &str) -> Answer {
+fn found(stated: &Stated<'_>, weaknesses: &[&Weakness<'_>], more: usize, stand: &str) -> Answer {
     let mut sorted = weaknesses.to_vec();
     sorted.sort_by_key(|one| (Reverse(one.cve.exploited.is_some()), Reverse(one.cve.score), &one.cve.id));
     let Some(worst) = sorted.first() else { return Answer::Clear("".into()) };
@@ -115,7 +109,7 @@ fn found(stated: &Stated<'_>, weaknesses: &[&Weakness<'_>], more: usize, date: &
     let count = counted(sorted.len(), "published weakness", "published weaknesses");
     let arguments: Vec<Argument> = vec![
         ("_cves", named(&sorted, more).into()),
-        ("_pack", date.to_owned().into()),
+        ("_pack", stand.to_owned().into()),
         ("fix", remedy(stated, &sorted).into()),
         ("has", Cow::Borrowed(if is_affected { "has" } else { "may have" })),
         ("product", stated.product.clone().into()),
@@ -133,7 +127,13 @@ fn severity(weakness: &Weakness<'_>) -> Severity {
     let exploited = weakness.cve.exploited.is_some();
     let severe = weakness.cve.score.is_none_or(|score| score >= 70);
     match (weakness.concern, weakness.cve.score) {
-        (Concern::Affected, _) if exploited => if severe { Severity::Critical } else { Severity::High },
+        (Concern::Affected, _) if exploited => {
+            if severe {
+                Severity::Critical
+            } else {
+                Severity::High
+            }
+        }
         (Concern::Affected, Some(90..)) => Severity::Critical,
         (Concern::Affected, Some(70..)) => Severity::High,
         (Concern::Affected, Some(40..) | None) => Severity::Medium,
@@ -182,10 +182,7 @@ fn remedy(stated: &Stated<'_>, sorted: &[&Weakness<'_>]) -> String {
     }
 }
 
-fn end(known: Option<end_of_life::Known>, by: &AttributeSeen, today: &str) -> Answer {
-    let Some(known) = known else {
-        return Answer::Untested("our list names no end of support for it".into());
-    };
+fn ended(known: end_of_life::Known, by: &AttributeSeen, today: &str) -> Answer {
     let product = match known.end.versions {
         "vers:all/*" => format!("{} {}", known.end.vendor, known.end.product),
         versions => format!("{} {} ({versions})", known.end.vendor, known.end.product),
@@ -222,4 +219,3 @@ fn seen_at(mut answer: Answer, by: &AttributeSeen) -> Answer {
     }
     answer
 }
-

@@ -111,7 +111,8 @@ fn walk(branch: &Value, above: &Product, deep: usize, products: &mut BTreeMap<St
 
 /// The base score for a product, in tenths: CVSS 3 before 2.
 fn score(weakness: &Value, product: &str) -> Option<u8> {
-    let scores = list(&weakness["scores"]).iter().filter(|score| list(&score["products"]).iter().any(|id| id.as_str() == Some(product)));
+    let scores =
+        list(&weakness["scores"]).iter().filter(|score| list(&score["products"]).iter().any(|id| id.as_str() == Some(product)));
     let base = scores.filter_map(|score| ["cvss_v3", "cvss_v2"].iter().find_map(|version| score[*version]["baseScore"].as_f64()));
     base.filter(|base| (0.0..=10.0).contains(base)).map(|base| (base * 10.0).round() as u8).max()
 }
@@ -135,8 +136,14 @@ mod tests {
     fn affected_products_become_rows_and_fixed_ones_do_not() {
         let rows = rows(DOCUMENT.as_bytes()).expect("is read");
         let [row] = rows.as_slice() else { panic!("{rows:?}") };
-        assert_eq!((row.vendor.as_str(), row.product.as_str(), row.models.as_str(), row.versions.as_str()), ("Acme", "Box 100", "B100-1", "vers:all/<2.0"));
-        assert_eq!((row.cve.as_str(), row.score, row.cwe, row.published.as_str(), row.source.as_str()), ("CVE-2026-1111", Some(98), Some(79), "2026-09-02", "ACME-2026-1"));
+        assert_eq!(
+            (row.vendor.as_str(), row.product.as_str(), row.models.as_str(), row.versions.as_str()),
+            ("Acme", "Box 100", "B100-1", "vers:all/<2.0")
+        );
+        assert_eq!(
+            (row.cve.as_str(), row.score, row.cwe, row.published.as_str(), row.source.as_str()),
+            ("CVE-2026-1111", Some(98), Some(79), "2026-09-02", "ACME-2026-1")
+        );
     }
 
     #[test]
@@ -151,7 +158,8 @@ mod tests {
     #[test]
     fn branches_without_end_are_not_followed_without_end() {
         let deep = format!("{}{}", r#"{"category":"product_family","branches":["#.repeat(40), "]}".repeat(40));
-        let text = DOCUMENT.replace(r#""branches": [ { "category": "vendor""#, &format!(r#""branches": [ {deep}, {{ "category": "vendor""#));
+        let text = DOCUMENT
+            .replace(r#""branches": [ { "category": "vendor""#, &format!(r#""branches": [ {deep}, {{ "category": "vendor""#));
         assert_eq!(rows(text.as_bytes()).expect("is read").len(), 1);
     }
 }

@@ -62,13 +62,16 @@ fn rows() -> Result<Vec<End>, PackError> {
     rows.into_iter()
         .map(|row| {
             let [vendor, product, versions, date, source] = row.cells;
-            let is_date = date.len() == 10 && date.bytes().enumerate().all(|(at, c)| if at == 4 || at == 7 { c == b'-' } else { c.is_ascii_digit() });
+            let is_date = date.len() == 10
+                && date.bytes().enumerate().all(|(at, c)| if at == 4 || at == 7 { c == b'-' } else { c.is_ascii_digit() });
             let range = Range::parse(versions);
             if !is_date {
                 return Err(END_OF_LIFE.error(row.line, format!("`{date}` is no date; write 2024-06-30")));
             }
             if range == Range::Unread {
-                return Err(END_OF_LIFE.error(row.line, format!("`{versions}` is not understood; write `< 2.0`, `5.x` or `vers:all/*`")));
+                return Err(
+                    END_OF_LIFE.error(row.line, format!("`{versions}` is not understood; write `< 2.0`, `5.x` or `vers:all/*`"))
+                );
             }
             Ok(End { vendor, product, versions, date, source, model: Model::parse(product, "", vendor), range })
         })

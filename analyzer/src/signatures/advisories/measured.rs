@@ -49,7 +49,9 @@ fn pairs(pack: &Pack) -> Vec<Pair> {
     let rows = text.lines().filter(|line| !line.starts_with('#')).skip(1);
     rows.map(|row| {
         let cells: Vec<&str> = row.split('\t').collect();
-        let [kind, maker, names, version, product, numbers, versions, advisory, label] = cells.as_slice() else { panic!("nine cells: {row}") };
+        let [kind, maker, names, version, product, numbers, versions, advisory, label] = cells.as_slice() else {
+            panic!("nine cells: {row}")
+        };
         let by_prefix = maker.strip_prefix("prefix:");
         let names: Vec<&str> = names.split('|').collect();
         let version = Some(*version).filter(|version| !version.is_empty());
@@ -100,7 +102,10 @@ fn nothing_is_called_affected_that_is_not_and_little_is_missed() {
         if told != pair.label {
             let shown = examples.entry((&pair.label, told)).or_default();
             let claim = &pair.claim;
-            shown.push(format!("{}: {} {:?} {:?} and {} {} ({})", pair.kind, claim.maker, claim.names, claim.version, pair.product, pair.versions, pair.advisory));
+            shown.push(format!(
+                "{}: {} {:?} {:?} and {} {} ({})",
+                pair.kind, claim.maker, claim.names, claim.version, pair.product, pair.versions, pair.advisory
+            ));
         }
     }
     println!("{} pairs", pairs.len());

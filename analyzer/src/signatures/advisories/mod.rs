@@ -146,7 +146,7 @@ impl Pack {
         version: Option<&Option<Version>>,
         found: &mut BTreeMap<&'p str, Weakness<'p>>,
     ) {
-        let by_range = || Some(Range::parse(&row.versions).mended_in(version?.as_ref()?)?.to_owned());
+        let by_range = || as_published(&row.versions, Range::parse(&row.versions).mended_in(version?.as_ref()?)?);
         let mended_in = row.fixed.as_deref().map(str::to_owned).or_else(by_range);
         for cve in self.cves_of(row) {
             let new = Weakness { cve, concern, advisory: &row.advisory, mended_in: mended_in.clone() };
@@ -198,6 +198,12 @@ fn concern(product: &Product, row: &Row, fit: Fit, version: Option<&Option<Versi
             Among::No => Holds::No,
         },
     }
+}
+
+/// A bound, which was read in lower case, as it was published.
+fn as_published(versions: &str, bound: &str) -> Option<String> {
+    let at = versions.to_lowercase().replace('_', " ").find(bound)?;
+    versions.get(at..at + bound.len()).map(|text| text.replace('_', " "))
 }
 
 /// Versions of these are not those of the firmware: serial numbers, the start-up firmware of a computer.

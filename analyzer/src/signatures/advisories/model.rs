@@ -17,22 +17,94 @@ pub enum Fit {
 
 /// Words that say nothing about which product it is.
 const FILLERS: &[&str] = &[
-    "series", "family", "firmware", "software", "all", "references", "version", "versions", "model", "models", "product", "products", "the",
-    "and", "with", "controller", "controllers", "plc", "plcs", "cpu", "cpus", "router", "routers", "gateway", "gateways", "switch",
-    "switches", "camera", "cameras", "device", "devices", "module", "modules", "unit", "units", "industrial", "programmable", "logic", "for",
-    "of", "core",
+    "series",
+    "family",
+    "firmware",
+    "software",
+    "all",
+    "references",
+    "version",
+    "versions",
+    "model",
+    "models",
+    "product",
+    "products",
+    "the",
+    "and",
+    "with",
+    "controller",
+    "controllers",
+    "plc",
+    "plcs",
+    "cpu",
+    "cpus",
+    "router",
+    "routers",
+    "gateway",
+    "gateways",
+    "switch",
+    "switches",
+    "camera",
+    "cameras",
+    "device",
+    "devices",
+    "module",
+    "modules",
+    "unit",
+    "units",
+    "industrial",
+    "programmable",
+    "logic",
+    "for",
+    "of",
+    "core",
 ];
 
 /// Words of tools for a product, which are not the product.
 const TOOLS: &[&str] = &[
-    "dtm", "studio", "configurator", "configuration", "utility", "editor", "designer", "programming", "android", "ios", "windows",
-    "simulator", "workbench", "viewer", "app", "tool", "sdk", "library", "driver",
+    "dtm",
+    "studio",
+    "configurator",
+    "configuration",
+    "utility",
+    "editor",
+    "designer",
+    "programming",
+    "android",
+    "ios",
+    "windows",
+    "simulator",
+    "workbench",
+    "viewer",
+    "app",
+    "tool",
+    "sdk",
+    "library",
+    "driver",
 ];
 
 /// Words of parts of a product: what is said of them is true of devices that have them.
 const PARTS: &[&str] = &[
-    "server", "image", "bios", "ftp", "vnc", "web", "webserver", "engine", "loader", "component", "containing", "using", "without",
-    "when", "if", "only", "option", "card", "interface", "safety",
+    "server",
+    "image",
+    "bios",
+    "ftp",
+    "vnc",
+    "web",
+    "webserver",
+    "engine",
+    "loader",
+    "component",
+    "containing",
+    "using",
+    "without",
+    "when",
+    "if",
+    "only",
+    "option",
+    "card",
+    "interface",
+    "safety",
 ];
 
 /// Words of one device text; longer ones are prose.
@@ -96,7 +168,8 @@ impl Model {
             model.bracket(&bracket, &mut text);
         }
         let raw: Vec<&str> = words(&text).collect();
-        model.generation = raw.windows(2).any(|two| matches!(two, [a, b] if a.eq_ignore_ascii_case("series") && is_generation(b)));
+        model.generation =
+            raw.windows(2).any(|two| matches!(two, [a, b] if a.eq_ignore_ascii_case("series") && is_generation(b)));
         let series = raw.iter().any(|word| word.eq_ignore_ascii_case("series"));
         let (raw, scope) = without_scope(&raw);
         model.scope = scope;
@@ -112,7 +185,10 @@ impl Model {
         if says_nothing.iter().any(|start| lower.starts_with(start)) {
             return;
         }
-        let listed = lower.strip_prefix("part numbers ").or_else(|| lower.strip_prefix("part number ")).or_else(|| lower.strip_prefix("part n"));
+        let listed = lower
+            .strip_prefix("part numbers ")
+            .or_else(|| lower.strip_prefix("part number "))
+            .or_else(|| lower.strip_prefix("part n"));
         let one = !bracket.contains(' ') && is_part_number(&squash(bracket));
         match listed {
             Some(list) => {
@@ -189,7 +265,10 @@ impl Model {
         const SHARED: usize = 3;
         let alike = |number: &String| {
             let start = number.get(..SHARED).unwrap_or(number);
-            names.shingles.iter().any(|shingle| shingle.len() >= number.len().min(6) && shingle.starts_with(start) && is_part_number(shingle))
+            names
+                .shingles
+                .iter()
+                .any(|shingle| shingle.len() >= number.len().min(6) && shingle.starts_with(start) && is_part_number(shingle))
         };
         self.numbers.iter().chain(&self.starts).any(alike)
     }
@@ -314,12 +393,14 @@ impl Pattern {
         }
         // `2500 series` are 2512 and 2542 as well.
         let zeros = pattern.iter().rev().take_while(|c| **c == Some('0')).count();
-        if open == 0 && series && zeros >= 2 && pattern.len() > zeros && pattern.iter().flatten().any(|c| ('1'..='9').contains(c)) {
+        if open == 0 && series && zeros >= 2 && pattern.len() > zeros && pattern.iter().flatten().any(|c| ('1'..='9').contains(c))
+        {
             let kept = pattern.len() - zeros;
             pattern.iter_mut().skip(kept).for_each(|c| *c = None);
             open = zeros;
         }
-        (open > 0 && (boxed || pattern.iter().flatten().any(char::is_ascii_digit))).then(|| Self { word: squash(word), chars: pattern })
+        (open > 0 && (boxed || pattern.iter().flatten().any(char::is_ascii_digit)))
+            .then(|| Self { word: squash(word), chars: pattern })
     }
 
     /// A device may say more than the pattern, not less.
@@ -355,7 +436,8 @@ fn is_generation(word: &str) -> bool {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '"' | '|' | ':' | '®' | '™')).filter(|word| !word.is_empty())
+    text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '(' | ')' | '"' | '|' | ':' | '®' | '™'))
+        .filter(|word| !word.is_empty())
 }
 
 /// The words that tell a product, squashed: no fillers, and not the maker's name, unless the product is called like its maker.
@@ -418,7 +500,12 @@ mod tests {
     fn the_same_part_number_or_name_is_exact() {
         for (maker, product, numbers, device) in [
             ("Siemens", "SCALANCE W721-1 RJ45 (6GK5721-1FC00-0AA0)", "", &["6GK5 721-1FC00-0AA0"][..]),
-            ("Siemens", "SIMATIC S7-1200 CPU 1214C (6ES7214-1AG40-0XB0)", "6ES7214-1AG40-0XB0", &["SIMATIC S7", "6ES7 214-1AG40-0XB0"]),
+            (
+                "Siemens",
+                "SIMATIC S7-1200 CPU 1214C (6ES7214-1AG40-0XB0)",
+                "6ES7214-1AG40-0XB0",
+                &["SIMATIC S7", "6ES7 214-1AG40-0XB0"],
+            ),
             ("Moxa", "EDS-510A series", "", &["EDS-510A"]),
             ("Moxa", "Moxa AWK-3131A", "", &["AWK 3131A"]),
             ("Schneider Electric", "Modicon M340 CPU (part numbers BMXP34*)", "", &["Modicon M340", "BMX P34 2020"]),

@@ -102,7 +102,11 @@ pub fn import(file: &Path, folder: &Path) -> Result<Imported, OwnError> {
         table(&bytes).map_err(|(line, what)| OwnError::Content { path: file.into(), line, what })?
     };
     if rows.is_empty() {
-        return Err(OwnError::Content { path: file.into(), line: 1, what: "names no affected product; nothing was imported".into() });
+        return Err(OwnError::Content {
+            path: file.into(),
+            line: 1,
+            what: "names no affected product; nothing was imported".into(),
+        });
     }
     let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -173,14 +177,19 @@ fn table(bytes: &[u8]) -> Result<Vec<Own>, (usize, String)> {
         .from_reader(bytes);
     let mut records = reader.records();
     let line = |record: &csv::StringRecord| record.position().map_or(1, |position| usize::try_from(position.line()).unwrap_or(1));
-    let unread = |error: csv::Error| (error.position().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1)), format!("cannot be read: {error}"));
-    let head = records.next().ok_or((1, format!("is empty; it must begin with the columns {}", COLUMNS.join(", "))))?.map_err(unread)?;
+    let unread = |error: csv::Error| {
+        (error.position().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1)), format!("cannot be read: {error}"))
+    };
+    let head =
+        records.next().ok_or((1, format!("is empty; it must begin with the columns {}", COLUMNS.join(", "))))?.map_err(unread)?;
     let mut order = Vec::new();
     for cell in &head {
         let known = COLUMNS.iter().position(|column| column.eq_ignore_ascii_case(cell.trim()));
         order.push(known.ok_or_else(|| (line(&head), unknown_column(cell)))?);
     }
-    if let Some(missing) = ["vendor", "product", "versions", "cve"].iter().find(|name| !order.iter().any(|at| COLUMNS.get(*at) == Some(*name))) {
+    if let Some(missing) =
+        ["vendor", "product", "versions", "cve"].iter().find(|name| !order.iter().any(|at| COLUMNS.get(*at) == Some(*name)))
+    {
         return Err((line(&head), format!("the column `{missing}` is missing; columns are {}", COLUMNS.join(", "))));
     }
     let mut rows = Vec::new();
@@ -213,7 +222,9 @@ fn set(row: &mut Own, column: &str, cell: &str) -> Result<(), String> {
         "cve" => row.cve = cell.to_uppercase(),
         "cvss" => row.score = score(cell)?,
         "cwe" if cell.is_empty() => {}
-        "cwe" => row.cwe = Some(cell.trim_start_matches("CWE-").parse().map_err(|_| format!("`{cell}` is no CWE; write CWE-79"))?),
+        "cwe" => {
+            row.cwe = Some(cell.trim_start_matches("CWE-").parse().map_err(|_| format!("`{cell}` is no CWE; write CWE-79"))?)
+        }
         "fixed" => row.fixed = cell.into(),
         "published" => row.published = cell.into(),
         _ => row.source = cell.into(),
@@ -238,7 +249,10 @@ impl Own {
     pub(super) fn check(&self) -> Result<(), String> {
         for (name, text) in [("vendor", &self.vendor), ("product", &self.product), ("versions", &self.versions)] {
             if text.is_empty() {
-                return Err(format!("`{name}` is empty{}", if name == "versions" { "; for all versions write vers:all/*" } else { "" }));
+                return Err(format!(
+                    "`{name}` is empty{}",
+                    if name == "versions" { "; for all versions write vers:all/*" } else { "" }
+                ));
             }
         }
         let id = self.cve.strip_prefix("CVE-").unwrap_or_default();
@@ -252,38 +266,48 @@ impl Own {
 /// The rows as lines of a pack.
 fn lines(rows: &[Own], from: &str) -> String {
     let mut cves: BTreeMap<&str, (Option<u8>, Option<u32>)> = BTreeMap::new();
-    let mut tree: BTreeMap<&str, BTreeMap<(&str, &str), BTreeMap<(&str, &str, &str), Vec<&str>>>> = BTreeMap::new();
     for row in rows {
         let known = cves.entry(&row.cve).or_default();
         known.0 = known.0.max(row.score);
         known.1 = known.1.or(row.cwe);
-        let products = tree.entry(&row.vendor).or_default();
-        let versions = products.entry((&row.product, &row.models)).or_default();
-        versions.entry((&row.versions, &row.fixed, &row.source)).or_default().push(&row.cve);
     }
     let date = rows.iter().map(|row| row.published.as_str()).max().unwrap_or_default();
-    let mut text = format!("# Advisories of your own, made by `citytap advisories import`.\n# date: {date}\n# from: {}\n", from.replace('\n', " "));
-    let cell = |text: &str| text.replace(['\t', '\n', '\r'], " ");
-    let tenths = |score: Option<u8>| score.map(|score| score.to_string()).unwrap_or_default();
+    let from = cell(from);
+    let mut text = format!("# Advisories of your own, made by `citytap advisories import`.\n# date: {date}\n# from: {from}\n");
+    let told = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
     for (cve, (score, cwe)) in &cves {
-        let _ = writeln!(text, "C\t{cve}\t{}\t{}\t\t", tenths(*score), cwe.map(|cwe| cwe.to_string()).unwrap_or_default());
+        let _ = writeln!(text, "C\t{cve}\t{}\t{}\t\t", told(score.map(u32::from)), told(*cwe));
     }
     let places: BTreeMap<&str, u32> = cves.keys().copied().zip(0..).collect();
-    for (vendor, products) in &tree {
-        let _ = writeln!(text, "V\t{}\t{}", cell(vendor), makers::key(vendor));
-        for ((product, models), versions) in products {
-            let _ = writeln!(text, "P\t{}\t{}", cell(product), cell(models));
-            for ((versions, fixed, source), cves) in versions {
-                let mut at: Vec<u32> = cves.iter().filter_map(|cve| places.get(cve).copied()).collect();
-                at.sort_unstable();
-                at.dedup();
-                for part in at.chunks(MANY) {
-                    let _ = writeln!(text, "R\t{}\t{}\t{}\t{}", cell(versions), cell(fixed), cell(source), pack::steps(part));
-                }
+    let product = |row: &Own| [row.vendor.clone(), row.product.clone(), row.models.clone()];
+    let versions = |row: &Own| [row.versions.clone(), row.fixed.clone(), row.source.clone()];
+    let mut sorted: Vec<&Own> = rows.iter().collect();
+    sorted.sort_by_cached_key(|row| (product(row), versions(row)));
+    let mut vendor = None;
+    for of_product in sorted.chunk_by(|a, b| product(a) == product(b)) {
+        for of_versions in of_product.chunk_by(|a, b| versions(a) == versions(b)) {
+            let Some(row) = of_versions.first() else { continue };
+            if vendor.replace(&row.vendor) != Some(&row.vendor) {
+                let _ = writeln!(text, "V\t{}\t{}", cell(&row.vendor), makers::key(&row.vendor));
+            }
+            if of_product.first() == Some(row) {
+                let _ = writeln!(text, "P\t{}\t{}", cell(&row.product), cell(&row.models));
+            }
+            let mut at: Vec<u32> = of_versions.iter().filter_map(|row| places.get(row.cve.as_str()).copied()).collect();
+            at.sort_unstable();
+            at.dedup();
+            for part in at.chunks(MANY) {
+                let [versions, fixed, source] = [&row.versions, &row.fixed, &row.source].map(|text| cell(text));
+                let _ = writeln!(text, "R\t{versions}\t{fixed}\t{source}\t{}", pack::steps(part));
             }
         }
     }
     text
+}
+
+/// A text that keeps to its cell.
+fn cell(text: &str) -> String {
+    text.replace(['\t', '\n', '\r'], " ")
 }
 
 #[cfg(test)]
@@ -309,7 +333,9 @@ mod tests {
         assert_eq!((told.rows, told.products), (2, 2));
         let (pack, digests) = with_folder("# date: 2026-01-01\nV\tMoxa\t\n", &folder.path().join("own")).expect("is read");
         assert_eq!((pack.date.as_str(), digests.len()), ("2026-10-01", 1));
-        let judged = |maker, name, version| pack.judge(&Claim::new(&pack, maker, true, &[name], Some(version))).weaknesses.first().map(|one| one.concern);
+        let judged = |maker, name, version| {
+            pack.judge(&Claim::new(&pack, maker, true, &[name], Some(version))).weaknesses.first().map(|one| one.concern)
+        };
         assert_eq!(judged("Acme", "Box-100", "1.9"), Some(Concern::Affected));
         assert_eq!(judged("Acme", "Box-100", "2.0"), None);
         assert_eq!(judged("MOXA Inc.", "NPort X9", "1.1"), Some(Concern::Affected));

@@ -1,10 +1,10 @@
 //! The pack as it is embedded: lines of `signatures/advisories/pack.tsv.gz` become makers, products and rows. `signatures/build/advisories.py`
 //! says what the lines are. It is unpacked when the first device with a model is judged.
 
+use super::super::{ADVISORIES, PackError};
 use super::makers;
 use super::model::{Index, Model, squash};
 use super::own::{self, OwnError};
-use super::super::{ADVISORIES, PackError};
 use flate2::read::GzDecoder;
 use std::collections::HashMap;
 use std::io::Read;
@@ -125,19 +125,25 @@ impl Pack {
     /// Takes in all of another pack. A maker that both know is found in both.
     pub(super) fn join(&mut self, other: Pack) {
         let shift = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        let (cves, makers, products, rows) = (shift(self.cves.len()), shift(self.makers.len()), self.products.len(), self.rows.len());
+        let (cves, makers, products, rows) =
+            (shift(self.cves.len()), shift(self.makers.len()), self.products.len(), self.rows.len());
         let moved = |range: Range<usize>, by: usize| range.start + by..range.end + by;
         self.date = std::mem::take(&mut self.date).max(other.date);
         self.sources.extend(other.sources);
         self.cves.extend(other.cves);
         self.makers.extend(other.makers.into_iter().map(|maker| Maker { products: moved(maker.products, products), ..maker }));
         self.products.extend(other.products.into_iter().map(|product| Product { rows: moved(product.rows, rows), ..product }));
-        self.rows.extend(other.rows.into_iter().map(|row| Row { cves: row.cves.iter().map(|place| place + cves).collect(), ..row }));
+        self.rows
+            .extend(other.rows.into_iter().map(|row| Row { cves: row.cves.iter().map(|place| place + cves).collect(), ..row }));
         // A name that stands for another maker here stands for it there: `MOXA Inc.` in a person's file is Moxa.
         for (key, own) in other.keys {
             let here: Vec<u32> = self.keys.get(&key).cloned().unwrap_or_default();
-            let alike: Vec<String> =
-                self.keys.iter().filter(|(_, makers)| makers.iter().any(|maker| here.contains(maker))).map(|(key, _)| key.clone()).collect();
+            let alike: Vec<String> = self
+                .keys
+                .iter()
+                .filter(|(_, makers)| makers.iter().any(|maker| here.contains(maker)))
+                .map(|(key, _)| key.clone())
+                .collect();
             for key in alike.into_iter().chain([key]) {
                 let entry = self.keys.entry(key).or_default();
                 entry.extend(own.iter().map(|maker| maker + makers).filter(|maker| !here.contains(maker)));
@@ -146,6 +152,18 @@ impl Pack {
             }
         }
         self.wire.extend(other.wire);
+    }
+
+    /// How far it reaches, in words: its date, and that of CISA's OT advisories where they end before it.
+    pub fn stand(&self) -> String {
+        let of_csaf = self.sources.iter().find_map(|source| {
+            let mut parts = source.split(' ');
+            (parts.next()? == "csaf_ot.tsv.gz").then(|| parts.next()).flatten()
+        });
+        match of_csaf.filter(|date| *date < self.date.as_str()) {
+            Some(date) => format!("pack of {}, CISA's OT advisories up to {date}", self.date),
+            None => format!("pack of {}", self.date),
+        }
     }
 
     /// Reads the lines of a pack.
@@ -320,6 +338,8 @@ fn places(steps: &str, known: usize) -> Result<Box<[u32]>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::{Digest, Sha256};
+    use std::path::PathBuf;
 
     const SMALL: &str = "# date: 2026-01-02\nC\tCVE-2020-1\t98\t79\t\t\nC\tCVE-2020-2\t\t\t2021-01-01\tr\nW\tboxos\tany\tAcme\tBox\nV\tAcme\tacmeinternational\n\
         P\tBox 100\t\nR\t< 2.0\t\tICSA-20-1\t0,1\n";
@@ -337,7 +357,8 @@ mod tests {
 
     #[test]
     fn a_damaged_pack_is_refused_with_the_line() {
-        for (line, text) in [(1, "X\tsomething"), (1, "P\tBox\t"), (2, "V\tAcme\t\nR\t1\t\tA\t0"), (1, "C\tCVE-1\tninety\t\t\t")] {
+        for (line, text) in [(1, "X\tsomething"), (1, "P\tBox\t"), (2, "V\tAcme\t\nR\t1\t\tA\t0"), (1, "C\tCVE-1\tninety\t\t\t")]
+        {
             assert_eq!(Pack::parse(text).err().map(|(at, _)| at), Some(line), "{text}");
         }
         let beyond = SMALL.replace("\t0,1\n", "\t0,2\n");
@@ -352,5 +373,31 @@ mod tests {
             assert_eq!(found.len(), usize::from(name != "Group Schneider Electric SE"), "{name}: {found:?}");
         }
         assert!(pack.rows.len() > 15_000 && pack.cves.len() > 7_000);
+    }
+
+    fn signatures() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../signatures")
+    }
+
+    #[test]
+    fn the_pack_was_made_from_the_tables_that_lie_beside_it() {
+        for name in ["city.tsv", "products.tsv", "vendors.tsv"] {
+            let bytes = std::fs::read(signatures().join("advisories").join(name)).expect("is there");
+            let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let source = Pack::shipped().sources.iter().find(|source| source.starts_with(name)).expect("is named");
+            assert!(source.ends_with(&digest), "{name} has changed: run signatures/build/advisories.py");
+        }
+    }
+
+    /// Where what the pack is made from lies beside the checkout, as the captures do.
+    #[test]
+    fn the_script_makes_the_same_pack_again() {
+        let data = signatures().join("../../shared/data");
+        if !data.join("csaf_ot.tsv.gz").is_file() {
+            return;
+        }
+        let script = signatures().join("build/advisories.py");
+        let output = std::process::Command::new("python3").arg(script).arg(data).arg("--check").output().expect("python3 runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 }

@@ -121,7 +121,9 @@ impl Bound {
         }
         match (self.sign, version.relation(&self.version)) {
             (_, Relation::Unknown | Relation::Coarser) => Among::Open,
-            (Sign::Before, Relation::Less) | (Sign::UpTo, Relation::Less | Relation::Equal) | (Sign::Is, Relation::Equal) => Among::Yes,
+            (Sign::Before, Relation::Less) | (Sign::UpTo, Relation::Less | Relation::Equal) | (Sign::Is, Relation::Equal) => {
+                Among::Yes
+            }
             (Sign::From, Relation::Equal | Relation::Greater | Relation::Within) | (Sign::After, Relation::Greater) => Among::Yes,
             // Whether `2.0` in `up to 2.0` means 2.0.5 too is not said.
             (Sign::UpTo | Sign::Is | Sign::After, Relation::Within) => Among::Open,
@@ -137,7 +139,9 @@ impl Bound {
             (Sign::Is | Sign::UpTo | Sign::From, true, _) => Among::Yes,
             (Sign::Before | Sign::After, true, _) => Among::Open,
             (Sign::Is, false, Relation::Less | Relation::Greater) => Among::No,
-            (Sign::UpTo | Sign::Before, false, Relation::Less) | (Sign::From | Sign::After, false, Relation::Greater) => Among::Yes,
+            (Sign::UpTo | Sign::Before, false, Relation::Less) | (Sign::From | Sign::After, false, Relation::Greater) => {
+                Among::Yes
+            }
             (_, false, Relation::Less | Relation::Greater) => Among::No,
             _ => Among::Open,
         }
@@ -162,7 +166,16 @@ fn intervals(text: &str) -> Option<Vec<Interval>> {
 
 /// English for bounds, as signs.
 fn in_signs(text: &str) -> String {
-    for end in [" and prior versions", " and earlier versions", " and prior", " and earlier", " and below", " and older", " or earlier", " or below"] {
+    for end in [
+        " and prior versions",
+        " and earlier versions",
+        " and prior",
+        " and earlier",
+        " and below",
+        " and older",
+        " or earlier",
+        " or below",
+    ] {
         if let Some(version) = text.strip_suffix(end) {
             return format!("<= {}", version.trim_start_matches("<="));
         }
@@ -219,7 +232,8 @@ fn bound(sign: Sign, text: &str) -> Option<Bound> {
     let text = text.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')).unwrap_or(text).trim();
     let stem = text.trim_end_matches([' ', '.']).trim_end_matches(['x', '*']);
     let open = stem.len() < text.len() && stem.ends_with('.');
-    let version = Version::parse(if open { stem.trim_end_matches('.').trim_end_matches(".x") } else { text.trim_end_matches('.') })?;
+    let version =
+        Version::parse(if open { stem.trim_end_matches('.').trim_end_matches(".x") } else { text.trim_end_matches('.') })?;
     Some(Bound { sign, version, open, text: text.to_owned() })
 }
 
@@ -326,7 +340,8 @@ mod tests {
 
     #[test]
     fn the_version_without_the_weakness_is_the_end_of_the_interval() {
-        let mended = |version, range: &str| Range::parse(range).mended_in(&Version::parse(version).expect("a version")).map(str::to_owned);
+        let mended =
+            |version, range: &str| Range::parse(range).mended_in(&Version::parse(version).expect("a version")).map(str::to_owned);
         assert_eq!(mended("2.0.11", "< 2.0.16"), Some("2.0.16".into()));
         assert_eq!(mended("3.1", ">= 2.0 < 2.1 | >= 3.0 < 3.2"), Some("3.2".into()));
         assert_eq!(mended("1.4", "<= 1.5"), None);

@@ -207,7 +207,8 @@ impl Part {
             let numeric = self.number < other.number;
             // 1.07 and 1.1: as numbers 7 is more than 1, as fractions less. Makers do both; a leading zero makes it open.
             let leading = [self, other].iter().any(|part| part.digits.len() > 1 && part.digits.starts_with('0'));
-            let is_open = is_fraction && leading && self.digits.len() != other.digits.len() && (self.digits < other.digits) != numeric;
+            let is_open =
+                is_fraction && leading && self.digits.len() != other.digits.len() && (self.digits < other.digits) != numeric;
             return match (is_open, numeric) {
                 (true, _) => Relation::Unknown,
                 (false, true) => Relation::Less,
@@ -405,7 +406,17 @@ mod tests {
 
     #[test]
     fn what_is_no_version_is_not_taken_for_one() {
-        for text in ["", "MHPSS", "1p1r26", "15.2(6)E0a", "750-82xx/xxx-xxx", "The first 5 digits", "8.1x", "1.000.HW00.21", "1763-L16AWA"] {
+        for text in [
+            "",
+            "MHPSS",
+            "1p1r26",
+            "15.2(6)E0a",
+            "750-82xx/xxx-xxx",
+            "The first 5 digits",
+            "8.1x",
+            "1.000.HW00.21",
+            "1763-L16AWA",
+        ] {
             assert_eq!(Version::parse(text), None, "{text}");
         }
         assert_eq!(Version::parse(&"1.".repeat(100)), None);
