@@ -2,6 +2,7 @@
 //! 3 a file could not be read or written.
 
 mod actions;
+mod advisories;
 mod alerts;
 mod checks;
 mod completions;
@@ -59,6 +60,7 @@ enum Command {
     Export(export::Export),
     Diff(diff::Diff),
     Rules(rules::Rules),
+    Advisories(advisories::Advisories),
     Schema(schema::Schema),
     Config(config::Config),
     Completions(completions::Completions),
@@ -81,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Export(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Rules(command) => command.run(),
+        Command::Advisories(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Completions(command) => command.run(),

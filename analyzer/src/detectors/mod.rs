@@ -1,6 +1,7 @@
 //! Detectors: judgements that cannot be said in a rule, such as baselines, counters that wrap, ratios, absence, geometry. One folder each, and a
 //! line in [`DETECTORS`].
 
+pub mod advisories;
 pub mod amplification;
 pub mod certificates;
 pub mod clocks;
@@ -78,6 +79,7 @@ pub const DETECTORS: &[&DetectorSpec] = &[
     &lorawan_joins::SPEC,
     &lorawan_places::SPEC,
     &lorawan_sessions::SPEC,
+    &advisories::SPEC,
 ];
 
 /// Watches what leaves the shards, in the order in which it was seen, and answers checks.

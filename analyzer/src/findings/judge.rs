@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for FindingId {
 }
 
 /// Arguments that grow while a finding stays the same.
-pub(super) const COUNTS: &[&str] = &["clients", "_count", "_examples"];
+pub(super) const COUNTS: &[&str] = &["clients", "_count", "_examples", "_pack"];
 
 /// A check's answer that matters, about one device.
 #[derive(Clone, Debug)]

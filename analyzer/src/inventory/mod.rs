@@ -48,6 +48,7 @@ mod assemble;
 mod changes;
 mod classing;
 mod counters;
+mod described;
 mod device;
 pub mod exposure;
 mod groups;

@@ -1,13 +1,14 @@
 //! The data packs: known secrets, vendors, product fingerprints, device classes. They are embedded when the program is built and read when they
 //! are first needed; nothing is read from disk.
 //!
-//! What turns into what: rows of `signatures/` become lookups ([`vendors`], [`credentials`], [`keys`]), rules ([`fingerprints`]) and points
-//! ([`classes`]); [`conclusions`] applies them to a device, and an [`outline`](mod@outline) tells
+//! What turns into what: rows of `signatures/` become lookups ([`vendors`], [`credentials`], [`keys`], [`advisories`]), rules ([`fingerprints`]) and
+//! points ([`classes`]); [`conclusions`] applies them to a device, and an [`outline`](mod@outline) tells
 //! devices of one class apart from others without doing so. This module, unlike the inventory, knows what the protocols call things.
 //!
 //! A pack that cannot be read is an [`PackError`] with file and line. The embedded packs are read whole in a test; at run time a pack
 //! that failed would be empty, and its digest in the manifest says which one was used.
 
+pub mod advisories;
 pub mod classes;
 pub mod clauses;
 pub mod columns;
@@ -61,6 +62,8 @@ pub(crate) struct File {
 }
 
 packs! {
+    END_OF_LIFE = "advisories/end_of_life.tsv",
+    ADVISORIES = "advisories/pack.tsv.gz",
     CLASSES = "classes.toml",
     CLAUSE_CHECKS = "clauses/checks.tsv",
     CLAUSE_CLASSES = "clauses/classes.tsv",
@@ -102,14 +105,16 @@ pub fn lorawan_generator() -> &'static str {
     LORAWAN_GENERATOR.text()
 }
 
-/// All embedded packs with their digests, sorted by name.
+/// All embedded packs with their digests, sorted by name; last what a person brought beside them.
 pub fn packs() -> Vec<Pack> {
+    let own = advisories::Pack::own_files().iter();
+    let own = own.map(|(name, sha256)| Pack { name, version: "own", sha256: sha256.clone() });
     let pack = |file: &File| Pack {
         name: file.name,
         version: env!("CARGO_PKG_VERSION"),
         sha256: Sha256::digest(file.bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
     };
-    FILES.iter().map(pack).collect()
+    FILES.iter().map(pack).chain(own).collect()
 }
 
 /// Reads every pack whole.
@@ -125,6 +130,8 @@ pub fn check() -> Result<(), Vec<PackError>> {
             .all(|file| file.bytes.is_empty())
             .then(|| OUI.error(1, "is empty")),
     );
+    errors.extend(advisories::pack::check().err());
+    errors.extend(advisories::end_of_life::check().err());
     errors.extend(vendors::check().err());
     errors.extend(credentials::check().err());
     errors.extend(keys::check().err());
