@@ -184,41 +184,24 @@ fn its_help_has_examples_and_says_what_sinks_there_are() {
     }
 }
 
-/// A capture as if it came from an interface: at its end it is silent for a while.
-struct AsLive {
-    inner: Merge,
-    last: Timestamp,
-    /// Seconds of silence that are left, once the capture is over.
-    silence: u64,
-    idle: Option<Timestamp>,
-}
+/// A capture as if it came from an interface.
+struct AsLive(Merge);
 
 impl CaptureSource for AsLive {
     fn next(&mut self) -> Result<Option<Packet<'_>>, CaptureError> {
-        self.idle = None;
-        let packet = self.inner.next()?;
-        match &packet {
-            Some(packet) => self.last = packet.stamp,
-            None if self.silence > 0 => {
-                self.silence -= 1;
-                self.last = self.last.plus(SECOND);
-                self.idle = Some(self.last);
-            }
-            None => {}
-        }
-        Ok(packet)
+        self.0.next()
     }
 
     fn peek(&mut self) -> Result<Option<Timestamp>, CaptureError> {
-        self.inner.peek()
+        self.0.peek()
     }
 
     fn describe(&self) -> Vec<CaptureInfo> {
-        self.inner.describe()
+        self.0.describe()
     }
 
     fn bytes_read(&self) -> u64 {
-        self.inner.bytes_read()
+        self.0.bytes_read()
     }
 
     fn size(&self) -> Option<u64> {
@@ -227,10 +210,6 @@ impl CaptureSource for AsLive {
 
     fn is_live(&self) -> bool {
         true
-    }
-
-    fn idle(&self) -> Option<Timestamp> {
-        self.idle
     }
 }
 
@@ -260,15 +239,15 @@ fn a_run_that_is_judged_and_written_as_it_goes_ends_as_a_replay_does() {
     let _ = fs::remove_dir_all(&folder);
     let store = Growing::begin(Growing::open(&folder.join("live"), None, "city").expect("a store"));
     let mut watching = Watching { store, news: News::new("city", "tap", None), judgements: 0, told: Vec::new() };
-    let mut source = AsLive { inner: open(), last: Timestamp(0), silence: 3, idle: None };
-    let live = listen(&mut source, &setup, 1_800 * SECOND, &mut watching).expect("the capture is well").expect("a report");
+    let live =
+        listen(&mut AsLive(open()), &setup, 1_800 * SECOND, &mut watching).expect("the capture is well").expect("a report");
     assert!(watching.judgements > 8, "{} judgements", watching.judgements);
 
     let replayed = replay(&mut open(), &Setup::default()).expect("the capture is well");
     let findings = |report: &Report| serde_json::to_value(&report.judgement.findings).expect("JSON");
     let devices = |report: &Report| serde_json::to_value(report.inventory.devices().collect::<Vec<_>>()).expect("JSON");
-    assert_eq!(findings(&live), findings(&replayed));
-    assert_eq!(devices(&live), devices(&replayed));
+    assert_same(&findings(&live), &findings(&replayed), "findings");
+    assert_same(&devices(&live), &devices(&replayed), "devices");
     assert_eq!(live.coverage.counters, replayed.coverage.counters);
 
     let told: BTreeSet<&String> = watching.told.iter().collect();
