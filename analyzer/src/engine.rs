@@ -5,13 +5,16 @@
 pub mod live;
 
 use crate::config::{Config, Summary};
-use crate::detectors::{self, DETECTORS, Detector};
+use crate::detectors::{self, DETECTORS, Detector, Making};
 use crate::findings::actions::{Action, Directory, actions, name_device};
+use crate::findings::alerts::{Alerts, Policy as AlertPolicy};
 use crate::findings::judge::{Finding, Judgement, Jury};
+use crate::findings::risk::{Context, Gravest, Risk};
 use crate::hot::digest::DigestKey;
 use crate::hot::owned::{FlowSummary, Interest, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes, in_order};
-use crate::inventory::{DeviceId, Inventory, InventoryConfig};
+use crate::inventory::exposure::Exposure;
+use crate::inventory::{Device, DeviceId, Inventory, InventoryConfig};
 use crate::keys::Keys;
 use crate::policy::Policy;
 use crate::rules::stage::Stage;
@@ -72,6 +75,12 @@ pub struct Report {
     pub judgement: Judgement,
     /// What to do, the most urgent first.
     pub actions: Vec<Action>,
+    /// What a person is told, once.
+    pub alerts: Alerts,
+    /// What is told at once.
+    pub policy: AlertPolicy,
+    /// What each device is exposed to, in the order of ids.
+    pub exposures: Vec<(DeviceId, Exposure)>,
     /// What was seen and what was not.
     pub coverage: Coverage,
     /// What the run went by.
@@ -80,6 +89,24 @@ pub struct Report {
     pub rule_files: Vec<RuleFile>,
     /// Wall time of each stage, for the benchmark; it stands in no output.
     pub stages: Vec<(&'static str, Duration)>,
+}
+
+impl Report {
+    /// The devices with their risks, in the order of ids.
+    pub fn devices(&self) -> impl Iterator<Item = (Device, Risk)> + '_ {
+        let gravest = Gravest::new(self.judgement.findings.iter().map(Finding::part));
+        self.inventory.devices().map(move |device| {
+            let risk = gravest.risk(device.id, context(&self.exposures, device.id));
+            (device, risk)
+        })
+    }
+}
+
+/// What of a device weighs beside its findings: what a person says of it stands in a store alone.
+fn context(exposures: &[(DeviceId, Exposure)], device: DeviceId) -> Context {
+    let at = exposures.binary_search_by_key(&device, |(id, _)| *id);
+    let exposure = at.ok().and_then(|at| exposures.get(at)).map(|(_, exposure)| *exposure);
+    Context { exposure: exposure.unwrap_or_default(), criticality: None }
 }
 
 /// What was seen, dropped, one-way, encrypted, undecoded.
@@ -175,7 +202,7 @@ fn wishes(setup: &Setup) -> Arc<Wishes> {
         debug_assert!(false, "{error}");
         Wishes::nothing(signatures::look_up)
     });
-    Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()))
+    Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()).of_site(setup.config.ours()))
 }
 
 /// The cold half: takes epochs whole.
@@ -187,6 +214,7 @@ struct Cold {
     rules: Stage,
     coverage: Coverage,
     configuration: Summary,
+    alert_policy: AlertPolicy,
     /// Wall time of the key audit, for the benchmark.
     in_audit: Duration,
 }
@@ -198,10 +226,15 @@ impl Cold {
             rules: Stage::new(setup.rules.clone(), &setup.policy),
             inventory: Inventory::new(InventoryConfig { hash_seed: setup.seed, ..config.inventory() }),
             keys: Keys::new(config.keys.clone(), config.budget()),
-            detectors: detectors::all(&setup.policy),
+            detectors: detectors::all(&Making {
+                policy: &setup.policy,
+                zones: &Arc::new(config.zones()),
+                ours: &Arc::new(config.ours()),
+            }),
             policy: setup.policy.clone(),
             coverage: Coverage::default(),
             configuration: config.summary(),
+            alert_policy: config.alerts(),
             in_audit: Duration::ZERO,
         }
     }
@@ -248,6 +281,7 @@ impl Cold {
         }
         for derived in self.keys.take_derived() {
             *self.coverage.records.entry(derived.kind()).or_insert(0) += 1;
+            self.rules.derived(&derived);
         }
         self.detectors.iter_mut().for_each(|detector| detector.epoch(epoch.now));
     }
@@ -260,13 +294,24 @@ impl Cold {
     /// How things stand. The inventory and the coverage go with the report; a run that goes on [takes them back](Self::resume).
     fn report(&mut self) -> Report {
         let began = Instant::now();
+        self.inventory.classes();
+        let classed = Instant::now();
         let mut jury = Jury::new(&self.inventory, &self.policy);
         self.detectors.iter().for_each(|detector| detector.verdicts(&self.inventory, &mut |verdict| jury.take(verdict)));
         self.keys.verdicts(&mut |verdict| jury.take(verdict));
         let inventory = &self.inventory;
         self.rules.verdicts(&|name| inventory.device_of(name).is_some(), &mut |verdict| jury.take(verdict));
         let (mut judgement, homeless) = jury.judge();
+        let set = self.rules.set().clone();
+        if let Some(said) = rules::findings::judge(&set, &self.policy, &judgement.findings, &self.inventory) {
+            let mut jury = Jury::new(&self.inventory, &self.policy);
+            said.verdicts.into_iter().for_each(|verdict| jury.take(verdict));
+            judgement.add(jury.judge().0);
+            self.coverage.rules.extend(said.matches);
+            self.coverage.shed.extend(said.shed.into_iter().map(|(name, count)| (format!("{name}_over_findings"), count)));
+        }
         self.rules.clear(self.inventory.spoken(), &mut judgement);
+        judgement.deliver(&self.alert_policy);
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
@@ -282,14 +327,23 @@ impl Cold {
             }
         }
         let judged = Instant::now();
-        self.inventory.classes();
-        let classed = Instant::now();
-        let actions = actions(judgement.findings.iter().map(Finding::part));
-        let stages = vec![("checks", judged - began), ("classes", classed - judged), ("actions", classed.elapsed())];
+        let exposures: Vec<_> = self.inventory.exposures().collect();
+        let actions = actions(judgement.findings.iter().map(Finding::part), &|device| context(&exposures, device));
+        let mut alerts = Alerts::new(&self.inventory.config().site, self.alert_policy.clone());
+        let now = self.coverage.span.map_or_else(Timestamp::default, |(_, last)| last);
+        alerts.update(judgement.findings.iter().map(Finding::standing), now);
+        if alerts.shed() > 0 {
+            self.coverage.shed.insert("findings_without_an_alert".into(), alerts.shed());
+        }
+        let stages =
+            vec![("classes", classed - began), ("checks", judged - classed), ("risk, actions, alerts", judged.elapsed())];
         Report {
             inventory: std::mem::replace(&mut self.inventory, Inventory::new(InventoryConfig::new(""))),
             judgement,
             actions,
+            alerts,
+            policy: self.alert_policy.clone(),
+            exposures,
             coverage: std::mem::take(&mut self.coverage),
             configuration: self.configuration.clone(),
             rule_files: self.rules.files().to_vec(),

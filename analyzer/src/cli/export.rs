@@ -37,12 +37,12 @@ impl Export {
     pub fn run(self) -> Result<u8, Failure> {
         let What::Inventory { format, store, out } = self.what;
         let city = open_store(store)?;
-        let devices = city.contents().devices.values();
+        let devices = city.contents().shown(city.contents().devices.values());
         let mut bytes = Vec::new();
         if format == "csv" {
-            inventory::csv(devices, &mut bytes)?;
+            inventory::csv(&devices, &mut bytes)?;
         } else {
-            inventory::json(devices, &mut bytes)?;
+            inventory::json(&devices, &mut bytes)?;
         }
         match out {
             Some(path) => {

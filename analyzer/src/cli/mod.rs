@@ -2,6 +2,9 @@
 //! 3 a file could not be read or written.
 
 mod actions;
+mod advisories;
+mod alerts;
+mod checks;
 mod completions;
 mod config;
 mod decode;
@@ -11,6 +14,7 @@ mod export;
 mod findings;
 mod out;
 mod progress;
+mod register;
 mod replay;
 mod rules;
 mod run;
@@ -50,9 +54,13 @@ enum Command {
     Devices(devices::Devices),
     Findings(findings::Findings),
     Actions(actions::Actions),
+    Alerts(alerts::Alerts),
+    Checks(checks::Checks),
+    Register(register::Register),
     Export(export::Export),
     Diff(diff::Diff),
     Rules(rules::Rules),
+    Advisories(advisories::Advisories),
     Schema(schema::Schema),
     Config(config::Config),
     Completions(completions::Completions),
@@ -69,9 +77,13 @@ pub fn main() -> ExitCode {
         Command::Devices(command) => command.run(),
         Command::Findings(command) => command.run(),
         Command::Actions(command) => command.run(),
+        Command::Alerts(command) => command.run(),
+        Command::Checks(command) => command.run(),
+        Command::Register(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Rules(command) => command.run(),
+        Command::Advisories(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -1,5 +1,6 @@
 //! `citytap replay`: captures in, an inventory with findings out.
 
+use super::advisories::OwnAdvisories;
 use super::config::Configured;
 use super::out::{print, tell_damage};
 use super::progress::Progress;
@@ -57,6 +58,8 @@ pub struct Replay {
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
     #[command(flatten)]
+    own_advisories: OwnAdvisories,
+    #[command(flatten)]
     own_rules: OwnRules,
     #[command(flatten)]
     configured: Configured,
@@ -79,6 +82,7 @@ impl Replay {
             Ok(config) => config,
             Err(code) => return Ok(code),
         };
+        self.own_advisories.load()?;
         let rules = self.own_rules.load()?;
         let policy = match config.policy(&rules) {
             Ok(policy) => policy,

@@ -4,6 +4,10 @@
 
 use crate::engine::Report;
 use crate::findings::actions::Told;
+use crate::findings::alerts;
+use crate::findings::judge::Outcome;
+use crate::findings::risk::Risk;
+use crate::inventory::Device;
 use crate::signatures;
 use citytap_sensor::capture::CaptureInfo;
 use serde::Serialize;
@@ -29,9 +33,10 @@ pub fn write(
     let failed = |path: &Path, error: io::Error| format!("cannot write {}: {error}", path.display());
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     let files = [
-        ("devices.jsonl", lines(report.inventory.devices())),
+        ("devices.jsonl", lines(report.devices().map(Weighed::from))),
         ("findings.jsonl", lines(&report.judgement.findings)),
         ("actions.jsonl", lines(told(report))),
+        ("alerts.jsonl", lines(alerts(report))),
         ("checks.jsonl", lines(&report.judgement.checks)),
         ("coverage.json", pretty(&coverage(report))),
         ("manifest.json", pretty(&manifest(report, captures, digests, site))),
@@ -49,15 +54,44 @@ pub fn as_one_object(report: &Report, captures: &[CaptureInfo], site: &str) -> S
     pretty(&json!({
         "manifest": manifest(report, captures, &[], site),
         "coverage": coverage(report),
-        "devices": report.inventory.devices().collect::<Vec<_>>(),
+        "devices": report.devices().map(Weighed::from).collect::<Vec<_>>(),
         "findings": report.judgement.findings,
         "actions": told(report).collect::<Vec<_>>(),
+        "alerts": alerts(report).collect::<Vec<_>>(),
         "checks": report.judgement.checks,
     }))
 }
 
 fn told(report: &Report) -> impl Iterator<Item = Told<'_>> {
     report.actions.iter().map(|action| Told { action, devices: &report.inventory })
+}
+
+fn alerts(report: &Report) -> impl Iterator<Item = alerts::Told<'_>> {
+    report.alerts.ranked().into_iter().map(|alert| alerts::Told { alert, devices: &report.inventory })
+}
+
+/// A device with its risk.
+#[derive(Serialize)]
+struct Weighed {
+    #[serde(flatten)]
+    device: Device,
+    risk: Risk,
+}
+
+impl From<(Device, Risk)> for Weighed {
+    fn from((device, risk): (Device, Risk)) -> Self {
+        Self { device, risk }
+    }
+}
+
+/// How often each check was found, clear and untested.
+fn checks(report: &Report) -> BTreeMap<&'static str, BTreeMap<&'static str, u64>> {
+    let mut checks: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+    for check in &report.judgement.checks {
+        let answers = checks.entry(check.spec.id).or_insert_with(|| Outcome::ALL.map(|outcome| (outcome.name(), 0)).into());
+        *answers.entry(check.outcome.name()).or_insert(0) += 1;
+    }
+    checks
 }
 
 /// One JSON object a line, each with the schema's version.
@@ -106,6 +140,7 @@ pub(crate) fn coverage(report: &Report) -> Value {
         "anomalies": anomalies,
         "shed": coverage.shed,
         "keys": coverage.keys,
+        "checks": checks(report),
     })
 }
 
@@ -133,5 +168,6 @@ pub(crate) fn manifest(report: &Report, captures: &[CaptureInfo], digests: &[Opt
         "devices": report.inventory.count().0,
         "findings": report.judgement.findings.len(),
         "actions": report.actions.len(),
+        "alerts": report.alerts.iter().count(),
     })
 }

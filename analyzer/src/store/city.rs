@@ -7,7 +7,9 @@ use super::on_disk::OnDisk;
 use super::record::{seal, unseal};
 use super::{STORE_VERSION, Store, StoreError, Tree};
 use crate::engine::Report;
+use crate::findings::alerts::{Alert, AlertId, Alerts, Decision, DecisionError, Policy};
 use crate::hot::digest::{DigestKey, KEY_BYTES};
+use crate::register::Entry;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -130,6 +132,13 @@ impl City {
             let (device, presented) = kept.into_presented();
             contents.credentials.insert(device, presented);
         })?;
+        let mut alerts = Vec::new();
+        each(store_ref, Tree::Alerts, &mut damaged, |alert: Alert| alerts.push(alert))?;
+        contents.alerts = Alerts::restored(&about.site, Policy::default(), alerts);
+        each(store_ref, Tree::Register, &mut damaged, |entry: Entry| {
+            contents.register.insert((entry.list.clone(), entry.line), entry);
+        })?;
+        contents.enter();
         let (damaged_count, damaged) = (damaged.count, damaged.named);
         Ok(Self { path: path.into(), store, about, contents, damaged, damaged_count, recovered, limit })
     }
@@ -188,16 +197,55 @@ impl City {
     pub fn add(&mut self, report: &Report, run: Run) -> Result<Added, StoreError> {
         let mut contents = std::mem::take(&mut self.contents);
         let added = contents.add(report, run);
-        let writes = writes(&contents, added.run, &added.changed);
+        let writes = writes(&contents, Some(added.run), &added.changed);
         self.contents = contents;
+        self.write(&writes)?;
+        Ok(added)
+    }
+
+    /// Keeps what a person decided about an alert, at the time of the last packet that the store knows.
+    ///
+    /// # Errors
+    /// The inner one says why the decision does not hold; the outer one why it could not be kept.
+    pub fn decide(&mut self, alert: AlertId, decision: Decision) -> Result<Result<(), DecisionError>, StoreError> {
+        let now = self.contents.now();
+        if let Err(error) = self.contents.alerts.decide(alert, decision, now) {
+            return Ok(Err(error));
+        }
+        let changed = Changed { alerts: self.contents.alerts.take_changed(), ..Changed::default() };
+        let writes = writes(&self.contents, None, &changed);
+        self.write(&writes)?;
+        Ok(Ok(()))
+    }
+
+    /// Takes a list into the register, in place of the one of the same name: whole, or not at all. Answers how many entries went.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn import(&mut self, list: &str, entries: Vec<Entry>) -> Result<usize, StoreError> {
+        let changed = self.contents.import(list, entries);
+        let gone = changed.iter().filter(|key| !self.contents.register.contains_key(*key)).count();
+        let writes: Vec<Write> = changed
+            .iter()
+            .map(|key| {
+                let (list, line) = key;
+                let name = format!("{list}\0{line:010}").into_bytes();
+                let value = self.contents.register.get(key).map(|entry| seal(Tree::Register, &name, entry));
+                Write { tree: Tree::Register, key: name, value }
+            })
+            .collect();
+        self.write(&writes)?;
+        Ok(gone)
+    }
+
+    fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         // The journal holds each value a second time.
         let bytes: u64 = writes.iter().filter_map(|write| write.value.as_ref()).map(|value| 2 * value.len() as u64).sum();
         let size = self.store.size()?.saturating_add(bytes);
         if size > self.limit {
             return Err(StoreError::Full { path: self.path.clone(), size, limit: self.limit });
         }
-        journal::write(self.store.as_mut(), &writes)?;
-        Ok(added)
+        journal::write(self.store.as_mut(), writes)
     }
 }
 
@@ -225,12 +273,14 @@ fn make_key(store: &mut dyn Store) -> Result<DigestKey, StoreError> {
     Ok(key)
 }
 
-pub(super) fn writes(contents: &Contents, run: u32, changed: &Changed) -> Vec<Write> {
+/// What is to be written of what changed, and of a run that is new.
+pub(super) fn writes(contents: &Contents, run: Option<u32>, changed: &Changed) -> Vec<Write> {
     fn write<T: Serialize>(tree: Tree, key: Vec<u8>, value: Option<&T>) -> Write {
         let value = value.map(|value| seal(tree, &key, value));
         Write { tree, key, value }
     }
-    let runs = [write(Tree::Runs, run.to_be_bytes().to_vec(), contents.runs.get(&run))];
+    let runs = run.map(|run| write(Tree::Runs, run.to_be_bytes().to_vec(), contents.runs.get(&run)));
+    let alerts = changed.alerts.iter().map(|id| write(Tree::Alerts, id.0.to_be_bytes().to_vec(), contents.alerts.get(*id)));
     let devices = changed.devices.iter().map(|id| write(Tree::Devices, id.0.to_be_bytes().to_vec(), contents.devices.get(id)));
     let findings = changed.findings.iter().map(|id| write(Tree::Findings, id.as_bytes().to_vec(), contents.findings.get(id)));
     let checks = changed.checks.iter().map(|key| {
@@ -241,7 +291,7 @@ pub(super) fn writes(contents: &Contents, run: u32, changed: &Changed) -> Vec<Wr
         let kept = contents.credentials.get(id).map(|presented| Kept::new(*id, presented));
         write(Tree::Credentials, id.0.to_be_bytes().to_vec(), kept.as_ref())
     });
-    runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).collect()
+    runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).chain(alerts).collect()
 }
 
 #[derive(Default)]

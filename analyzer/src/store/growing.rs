@@ -67,9 +67,10 @@ impl Growing {
             findings: &added.changed.findings | &self.changed.findings,
             checks: &added.changed.checks | &self.changed.checks,
             credentials: &added.changed.credentials | &self.changed.credentials,
+            alerts: &added.changed.alerts | &self.changed.alerts,
         };
         let is_new = |write: &Write| self.written.get(&(write.tree, write.key.clone())) != Some(&digest(write));
-        let new: Vec<Write> = writes(&contents, added.run, &all).into_iter().filter(is_new).collect();
+        let new: Vec<Write> = writes(&contents, Some(added.run), &all).into_iter().filter(is_new).collect();
         let mut store = OnDisk::open(&self.path)?;
         // Where the last time was cut short, what it had begun is ended or forgotten first.
         journal::recover(&mut store)?;

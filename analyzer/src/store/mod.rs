@@ -50,12 +50,25 @@ pub enum Tree {
     Journal,
     /// Keyed digests of the credentials that devices presented, by device.
     Credentials,
+    /// Alerts by id, with what a person decided.
+    Alerts,
+    /// Entries of the register by list and line.
+    Register,
 }
 
 impl Tree {
     /// All of them. The journal names a tree by its place here, so new ones come last.
-    pub const ALL: [Tree; 7] =
-        [Tree::Meta, Tree::Runs, Tree::Devices, Tree::Findings, Tree::Checks, Tree::Journal, Tree::Credentials];
+    pub const ALL: [Tree; 9] = [
+        Tree::Meta,
+        Tree::Runs,
+        Tree::Devices,
+        Tree::Findings,
+        Tree::Checks,
+        Tree::Journal,
+        Tree::Credentials,
+        Tree::Alerts,
+        Tree::Register,
+    ];
 
     /// Its name on disk.
     pub fn name(self) -> &'static str {
@@ -67,6 +80,8 @@ impl Tree {
             Tree::Checks => "checks",
             Tree::Journal => "journal",
             Tree::Credentials => "credentials",
+            Tree::Alerts => "alerts",
+            Tree::Register => "register",
         }
     }
 }

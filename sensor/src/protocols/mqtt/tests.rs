@@ -487,6 +487,17 @@ fn anomalies_of_subscriptions_and_acknowledgements() {
 }
 
 #[test]
+fn an_identifier_that_is_used_twice_may_be_answered_twice() {
+    let mut bench = open();
+    bench.show(ToServer, &[publish(0x32, "t", &[0, 1]), publish(0x32, "t", &[0, 1])].concat());
+    let answers = |bench: &mut Bench| {
+        bench.show(ToClient, &[0x40, 2, 0, 1]);
+        has(last(bench), &anomaly::MISSING_PUBLISH)
+    };
+    assert_eq!([answers(&mut bench), answers(&mut bench), answers(&mut bench)], [false, false, true], "{:?}", bench.lines.0);
+}
+
+#[test]
 fn filters_and_wildcards() {
     for good in ["#", "+", "a/+/b/#", "$share/g/#", "/", "a//b", "$SYS/#"] {
         assert!(super::wire::is_topic_filter(good), "{good}");
