@@ -6,23 +6,27 @@
 //! A live source differs in three ways: while nothing comes, the time that it tells ends epochs; where a thread does not keep up, packets on
 //! their way to it are dropped and counted instead of waited for; and each epoch tells how the run stands.
 
-use crate::capture::{CaptureError, CaptureSource, LinkType, Lost, Packet};
-use crate::counters::{Counter, Counters};
+use crate::capture::{CaptureError, CaptureSource, LinkType, Packet};
+use crate::counters::Counters;
 use crate::flow::table::number;
-use crate::limits::{EPOCH_LENGTH, EPOCH_PACKETS, SHARDS};
+use crate::limits::SHARDS;
 use crate::link::{self, Layers, NetworkMap};
 use crate::observation::Observer;
 use crate::pipeline::{PacketInfo, SensorConfig, Shard};
 use crate::protocols::Decoders;
-use crate::time::{Clock, Timestamp};
+use crate::time::Timestamp;
+use course::Course;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{channel, sync_channel};
+use threaded::{Bundle, Lane, QUEUE, Threaded, Told, work};
 
+mod course;
 #[cfg(test)]
 mod tests;
+mod threaded;
 
 /// The hot half's end in each shard: observes, and hands over what it gathered when an epoch ends.
 pub trait HotStage: Observer {
@@ -131,7 +135,7 @@ struct Mark {
 }
 
 fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut dyn Target) -> Result<Outcome, CaptureError> {
-    let mut course = Course { live: source.is_live(), ..Course::default() };
+    let mut course = Course::new(source.is_live());
     let mut failure = None;
     let mut interfaces = Interfaces { networks, numbers: HashMap::with_hasher(FixedState::with_seed(0)) };
     let mut held = Vec::new();
@@ -182,105 +186,6 @@ fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut 
     match failure {
         Some(error) => Err(error),
         None => Ok(outcome),
-    }
-}
-
-/// Where a run stands in its packets and epochs.
-#[derive(Default)]
-struct Course {
-    live: bool,
-    counters: Counters,
-    clock: Clock,
-    /// Number of the last packet.
-    frame: u64,
-    /// Number of the last epoch that ended.
-    epoch: u64,
-    /// The epoch in which the source was last asked what it lost.
-    asked: u64,
-    lost: Lost,
-    /// When the present epoch ends; `None` where nothing came yet.
-    ends: Option<Timestamp>,
-    /// Packets of the present epoch.
-    packets: u64,
-    /// Stamp of the first packet and packet time of the last.
-    span: Option<(Timestamp, Timestamp)>,
-    undecoded_link_types: BTreeMap<LinkType, u64>,
-}
-
-impl Course {
-    /// Whether it is time to ask a live source what it lost: once an epoch.
-    #[inline]
-    fn asks(&mut self) -> bool {
-        self.live && std::mem::replace(&mut self.asked, self.epoch) != self.epoch
-    }
-
-    /// Counts what a live source lost, of which it tells sums.
-    fn lost(&mut self, lost: Lost) {
-        let before = std::mem::replace(&mut self.lost, lost);
-        self.counters.add(Counter::PacketsDroppedByKernel, lost.by_kernel.saturating_sub(before.by_kernel));
-        self.counters.add(Counter::PacketsDroppedByInterface, lost.by_interface.saturating_sub(before.by_interface));
-    }
-
-    /// Whether the present epoch is over.
-    #[inline]
-    fn is_over(&self, now: Timestamp) -> bool {
-        self.packets >= EPOCH_PACKETS || self.ends.is_some_and(|end| now >= end)
-    }
-
-    /// No packet came and it is `time`: an epoch that is over ends, and the next begins. Answers whether to go on.
-    fn silent(&mut self, time: Timestamp, target: &mut dyn Target) -> bool {
-        // A packet may have told a later time already.
-        let now = self.clock.now().filter(|now| *now >= time).unwrap_or_else(|| self.clock.advance(time));
-        let going = !self.is_over(now) || self.end_epoch(now, now, target);
-        self.begin_epoch(now);
-        going
-    }
-
-    /// Ends the present epoch. `told`: what is told as its end; the next begins with the packet at `now`.
-    fn end_epoch(&mut self, told: Timestamp, now: Timestamp, target: &mut dyn Target) -> bool {
-        self.epoch += 1;
-        self.packets = 0;
-        self.ends = None;
-        let so_far = self.live.then(|| self.outcome());
-        let mark = Mark { epoch: self.epoch, frame: self.frame, now: told, last: false, tell: self.live };
-        let going = target.epoch(mark, so_far);
-        self.begin_epoch(now);
-        going
-    }
-
-    #[inline]
-    fn begin_epoch(&mut self, now: Timestamp) {
-        self.ends.get_or_insert(Timestamp((now.0 / EPOCH_LENGTH + 1).saturating_mul(EPOCH_LENGTH)));
-    }
-
-    #[inline]
-    fn count(&mut self, packet: &Packet<'_>) {
-        if self.ends.is_none() {
-            self.begin_epoch(self.clock.now().unwrap_or(packet.stamp));
-        }
-        self.frame += 1;
-        self.packets += 1;
-        self.counters.bump(Counter::Packets);
-        self.counters.add(Counter::WireBytes, u64::from(packet.wire_length));
-        self.counters.add(Counter::PacketsCut, u64::from(packet.wire_length as usize > packet.bytes.len()));
-    }
-
-    /// How the run stands, as far as the dispatcher knows.
-    fn outcome(&self) -> Outcome {
-        let mut counters = self.counters.clone();
-        counters.add(Counter::TimeBackward, self.clock.backward);
-        counters.add(Counter::TimeJumpsRefused, self.clock.jumps_refused);
-        let undecoded_link_types = self.undecoded_link_types.clone();
-        Outcome { counters, span: self.span, undecoded_link_types }
-    }
-
-    /// Ends the run.
-    fn finish(&mut self, target: &mut dyn Target) -> Outcome {
-        let now = self.clock.now().unwrap_or_default();
-        let outcome = self.outcome();
-        let mark = Mark { epoch: self.epoch + 1, frame: self.frame, now, last: true, tell: true };
-        target.epoch(mark, self.live.then(|| outcome.clone()));
-        outcome
     }
 }
 
@@ -361,179 +266,4 @@ fn end_epoch<H: HotStage>(shard: &mut Shard<H>, mark: Mark) -> Option<H::Batch> 
         shard.epoch(mark.epoch, mark.frame, mark.now);
     }
     shard.observer.drain()
-}
-
-/// Bundles waiting for each worker: enough to ride out an uneven second, little enough to stay in the cache.
-const QUEUE: usize = 8;
-
-/// Bytes of packets in a bundle before it is handed over.
-const BUNDLE_BYTES: usize = 128 * 1024;
-
-/// Epochs in a bundle before it is handed over: in replay of a quiet wire they must not wait for packets. Live, each is handed over.
-const BUNDLE_MARKS: usize = 16;
-
-/// Packets, and the ends of epochs between them, on their way to a worker.
-#[derive(Default)]
-struct Bundle {
-    bytes: Vec<u8>,
-    packets: Vec<(PacketInfo, u32, u32, u8)>,
-    marks: Vec<(usize, Mark)>,
-}
-
-struct Lane {
-    full: SyncSender<Bundle>,
-    returned: Receiver<Bundle>,
-    bundle: Bundle,
-}
-
-impl Lane {
-    /// Hands the bundle to the worker. Where that does not keep up, `wait` says whether to wait for it; else the packets are dropped and the ends
-    /// of epochs stay for the next time. Answers how many packets were dropped.
-    fn hand_over(&mut self, wait: bool) -> u64 {
-        if self.bundle.packets.is_empty() && self.bundle.marks.is_empty() {
-            return 0;
-        }
-        let next = self.returned.try_recv().unwrap_or_default();
-        let bundle = std::mem::replace(&mut self.bundle, next);
-        // A worker that is gone has panicked; the scope tells of it when it joins.
-        if wait {
-            let _ = self.full.send(bundle);
-        } else if let Err(TrySendError::Full(mut bundle)) = self.full.try_send(bundle) {
-            let dropped = bundle.packets.len() as u64;
-            bundle.bytes.clear();
-            bundle.packets.clear();
-            bundle.marks.iter_mut().for_each(|(before, _)| *before = 0);
-            self.bundle = bundle;
-            return dropped;
-        }
-        0
-    }
-}
-
-/// What a worker tells at the end of an epoch.
-struct Told<B> {
-    mark: Mark,
-    batches: Vec<(usize, B)>,
-    counters: Option<Counters>,
-}
-
-/// An epoch of which not all workers have told yet.
-struct Pending<B> {
-    mark: Mark,
-    /// How many have.
-    told: usize,
-    batches: Vec<(usize, B)>,
-    counters: Counters,
-    so_far: Option<Outcome>,
-}
-
-struct Threaded<'s, H: HotStage, C> {
-    lanes: Vec<Lane>,
-    live: bool,
-    gathered: Receiver<Told<H::Batch>>,
-    /// The oldest first.
-    pending: VecDeque<Pending<H::Batch>>,
-    /// Counters of the shards at their end.
-    counters: Counters,
-    /// Packets dropped because a worker did not keep up.
-    dropped: u64,
-    cold: &'s mut C,
-    going: bool,
-}
-
-impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Threaded<'_, H, C> {
-    fn take(&mut self, told: Told<H::Batch>) {
-        let Some(pending) = self.pending.iter_mut().find(|pending| pending.mark.epoch == told.mark.epoch) else { return };
-        pending.told += 1;
-        pending.batches.extend(told.batches);
-        if let Some(counters) = told.counters {
-            pending.counters.merge(&counters);
-        }
-        while self.pending.front().is_some_and(|oldest| oldest.told == self.lanes.len()) {
-            let Some(Pending { mark, mut batches, counters, mut so_far, .. }) = self.pending.pop_front() else { break };
-            batches.sort_unstable_by_key(|(shard, _)| *shard);
-            let batches = batches.into_iter().map(|(_, batch)| batch).collect();
-            if let Some(outcome) = &mut so_far {
-                outcome.counters.merge(&counters);
-                outcome.counters.add(Counter::PacketsDroppedInQueue, self.dropped);
-            }
-            if mark.last {
-                self.counters = counters;
-            }
-            self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last: mark.last, batches, so_far });
-        }
-    }
-
-    fn take_all(&mut self) {
-        while let Ok(told) = self.gathered.try_recv() {
-            self.take(told);
-        }
-    }
-}
-
-impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Target for Threaded<'_, H, C> {
-    fn packet(&mut self, shard: usize, info: PacketInfo, bytes: &[u8]) {
-        let workers = self.lanes.len();
-        let lane = &mut self.lanes[shard % workers];
-        let start = lane.bundle.bytes.len() as u32;
-        lane.bundle.bytes.extend_from_slice(bytes);
-        lane.bundle.packets.push((info, start, bytes.len() as u32, shard as u8));
-        if lane.bundle.bytes.len() >= BUNDLE_BYTES {
-            self.dropped += lane.hand_over(!self.live);
-            self.take_all();
-        }
-    }
-
-    fn epoch(&mut self, mark: Mark, so_far: Option<Outcome>) -> bool {
-        self.pending.push_back(Pending { mark, told: 0, batches: Vec::new(), counters: Counters::default(), so_far });
-        for lane in &mut self.lanes {
-            lane.bundle.marks.push((lane.bundle.packets.len(), mark));
-            if mark.last || self.live || lane.bundle.marks.len() >= BUNDLE_MARKS {
-                self.dropped += lane.hand_over(mark.last || !self.live);
-            }
-        }
-        self.take_all();
-        while mark.last && !self.pending.is_empty() {
-            let Ok(told) = self.gathered.recv() else { break };
-            self.take(told);
-        }
-        self.going
-    }
-
-    fn counters(&mut self) -> Counters {
-        self.counters.add(Counter::PacketsDroppedInQueue, std::mem::take(&mut self.dropped));
-        std::mem::take(&mut self.counters)
-    }
-}
-
-fn work<H: HotStage>(
-    mut shards: Vec<(usize, Shard<H>)>,
-    workers: usize,
-    incoming: &Receiver<Bundle>,
-    empty: &Sender<Bundle>,
-    results: &Sender<Told<H::Batch>>,
-) {
-    while let Ok(mut bundle) = incoming.recv() {
-        let mut marks = bundle.marks.iter().peekable();
-        for at in 0..=bundle.packets.len() {
-            while let Some((_, mark)) = marks.next_if(|(before, _)| *before == at) {
-                let batches = shards.iter_mut().filter_map(|(number, shard)| Some((*number, end_epoch(shard, *mark)?))).collect();
-                let counters = mark.tell.then(|| {
-                    let mut sum = Counters::default();
-                    shards.iter().for_each(|(_, shard)| shard.add_counters(&mut sum));
-                    sum
-                });
-                if results.send(Told { mark: *mark, batches, counters }).is_err() {
-                    return;
-                }
-            }
-            let Some((info, start, length, shard)) = bundle.packets.get(at) else { break };
-            let bytes = bundle.bytes.get(*start as usize..(start + length) as usize).unwrap_or_default();
-            shards[usize::from(*shard) / workers].1.packet(info, bytes);
-        }
-        bundle.bytes.clear();
-        bundle.packets.clear();
-        bundle.marks.clear();
-        let _ = empty.send(bundle);
-    }
 }

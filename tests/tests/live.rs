@@ -4,6 +4,7 @@
 
 use citytap_analyzer::engine::live::{Listener, listen};
 use citytap_analyzer::engine::{Report, Setup, replay};
+use citytap_analyzer::findings::alerts::{Alert, AlertId, Alerts, Decision, Delivery, State};
 use citytap_analyzer::live::News;
 use citytap_analyzer::store::{City, Contents, Growing, Run};
 use citytap_sensor::capture::{CaptureError, CaptureInfo, CaptureSource, Merge, Packet};
@@ -105,10 +106,10 @@ fn a_live_run_finds_what_a_replay_of_the_same_packets_finds_and_sends_nothing() 
     let (capture, replayed) = (folder.join("heard.pcap"), folder.join("replayed"));
     check(&["replay", capture.to_str().expect("UTF-8"), "--store", replayed.to_str().expect("UTF-8")], 0, &[]);
     let store = folder.join("store");
-    for command in [&["export", "inventory"][..], &["findings"], &["actions"]] {
+    for command in [&["export", "inventory"][..], &["findings"], &["actions"], &["alerts", "list", "--all"]] {
         assert_same(&told(command, &store), &told(command, &replayed), &command.join(" "));
     }
-    each_finding_was_told_once(&folder, &facts, &told(&["findings"], &store));
+    each_alert_was_told_once(&folder, &facts, &told(&["alerts", "list", "--all"], &replayed));
     // The store is the appliance's, and a replay must not mix its packets in.
     check(&["replay", capture.to_str().expect("UTF-8"), "--store", store.to_str().expect("UTF-8")], 3, &["appliance's own"]);
     let _ = fs::remove_dir_all(&folder);
@@ -135,27 +136,32 @@ fn it_ended_cleanly_without_rights_and_sent_nothing(facts: &Value) {
     }
 }
 
-/// As JSON Lines while the wire was silent, and as syslog once the collector was there.
-fn each_finding_was_told_once(folder: &Path, facts: &Value, findings: &Value) {
-    let list = findings["findings"].as_array().or(findings.as_array()).expect("a list of findings");
-    let mut wanted: Vec<&str> = list.iter().filter_map(|finding| finding["id"].as_str()).collect();
-    wanted.sort_unstable();
-    assert!(wanted.len() >= 6, "the lab shows less than it did: {findings}");
+/// As JSON Lines while the wire was silent, and as syslog once the collector was there. What waits for the digest was not told.
+fn each_alert_was_told_once(folder: &Path, facts: &Value, alerts: &Value) {
+    let list = alerts["alerts"].as_array().or(alerts.as_array()).expect("a list of alerts");
+    let ids = |delivery: &str| {
+        let fits = list.iter().filter(|alert| alert["delivery"] == delivery);
+        let mut ids: Vec<&str> = fits.filter_map(|alert| alert["id"].as_str()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let wanted = ids("alert");
+    assert!(wanted.len() >= 4 && !ids("digest").is_empty(), "the lab shows less than it did: {alerts}");
     let lines = fs::read_to_string(folder.join("alerts/alerts.jsonl")).expect("alerts");
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let mut alerts: Vec<&str> = lines.iter().filter_map(|line| line["id"].as_str()).collect();
-    alerts.sort_unstable();
-    assert_eq!(alerts, wanted);
+    let mut told: Vec<&str> = lines.iter().filter_map(|line| line["id"].as_str()).collect();
+    told.sort_unstable();
+    assert_eq!(told, wanted);
     assert_eq!(facts["alerts_before_collector"], wanted.len(), "told while the wire was silent");
     assert_eq!(facts["syslog_fault"], Value::Null);
     let syslog = fs::read_to_string(folder.join("syslog.txt")).expect("syslog");
-    let mut ids: Vec<&str> =
-        syslog.lines().filter_map(|line| line.split_once("finding=\"")?.1.split_once('"')).map(|(id, _)| id).collect();
-    ids.sort_unstable();
-    assert_eq!(ids, wanted);
-    // local3, and the severities of critical, medium and info.
+    let mut sent: Vec<&str> =
+        syslog.lines().filter_map(|line| line.split_once("alert=\"")?.1.split_once('"')).map(|(id, _)| id).collect();
+    sent.sort_unstable();
+    assert_eq!(sent, wanted);
+    // local3, and the severities of critical and medium.
     let priorities: BTreeSet<&str> = syslog.lines().filter_map(|line| Some(line.strip_prefix('<')?.split_once('>')?.0)).collect();
-    assert_eq!(priorities, BTreeSet::from(["154", "156", "158"]));
+    assert!(priorities.contains("154") && priorities.contains("156"), "{priorities:?}");
 }
 
 #[test]
@@ -184,41 +190,24 @@ fn its_help_has_examples_and_says_what_sinks_there_are() {
     }
 }
 
-/// A capture as if it came from an interface: at its end it is silent for a while.
-struct AsLive {
-    inner: Merge,
-    last: Timestamp,
-    /// Seconds of silence that are left, once the capture is over.
-    silence: u64,
-    idle: Option<Timestamp>,
-}
+/// A capture as if it came from an interface.
+struct AsLive(Merge);
 
 impl CaptureSource for AsLive {
     fn next(&mut self) -> Result<Option<Packet<'_>>, CaptureError> {
-        self.idle = None;
-        let packet = self.inner.next()?;
-        match &packet {
-            Some(packet) => self.last = packet.stamp,
-            None if self.silence > 0 => {
-                self.silence -= 1;
-                self.last = self.last.plus(SECOND);
-                self.idle = Some(self.last);
-            }
-            None => {}
-        }
-        Ok(packet)
+        self.0.next()
     }
 
     fn peek(&mut self) -> Result<Option<Timestamp>, CaptureError> {
-        self.inner.peek()
+        self.0.peek()
     }
 
     fn describe(&self) -> Vec<CaptureInfo> {
-        self.inner.describe()
+        self.0.describe()
     }
 
     fn bytes_read(&self) -> u64 {
-        self.inner.bytes_read()
+        self.0.bytes_read()
     }
 
     fn size(&self) -> Option<u64> {
@@ -228,26 +217,35 @@ impl CaptureSource for AsLive {
     fn is_live(&self) -> bool {
         true
     }
-
-    fn idle(&self) -> Option<Timestamp> {
-        self.idle
-    }
 }
 
-/// Writes the store at each judgement, and keeps what was told.
+/// Writes the store at each judgement, and keeps what was told. Once, a person decides in between.
 struct Watching {
+    folder: PathBuf,
     store: Growing,
     news: News,
     judgements: usize,
-    told: Vec<String>,
+    /// Alert and what was told of it.
+    told: Vec<(String, String)>,
+    acknowledged: Option<AlertId>,
 }
 
 impl Listener for Watching {
     fn judged(&mut self, report: &Report, now: Timestamp, _: bool) {
         self.judgements += 1;
-        self.told.extend(self.news.of(report, now).into_iter().map(|message| message.key));
-        let added = self.store.write(report, Run::new(report, &[], &[], "city", false)).expect("the store takes it");
-        assert_eq!(added.run, 1, "it is one run however often it is written");
+        let stand = self.store.stand(report, Run::new(report, &[], &[], "city", false));
+        assert_eq!(stand.added.run, 1, "it is one run however often it is written");
+        let contents = &stand.contents;
+        for message in self.news.of(&contents.alerts, &contents.devices, report.policy.suppress, now) {
+            self.told.push((message.key.clone(), message.labels["what"].clone()));
+        }
+        self.store.write(&stand).expect("the store takes it");
+        if self.judgements == 3 {
+            let alert = contents.alerts.iter().find(|alert| alert.delivery == Delivery::Alert).expect("an alert");
+            let mut city = City::open(&self.folder).expect("the store is closed in between");
+            city.decide(alert.id, Decision::Acknowledge).expect("is kept").expect("holds");
+            self.acknowledged = Some(alert.id);
+        }
     }
 }
 
@@ -259,31 +257,50 @@ fn a_run_that_is_judged_and_written_as_it_goes_ends_as_a_replay_does() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("growing");
     let _ = fs::remove_dir_all(&folder);
     let store = Growing::begin(Growing::open(&folder.join("live"), None, "city").expect("a store"));
-    let mut watching = Watching { store, news: News::new("city", "tap", None), judgements: 0, told: Vec::new() };
-    let mut source = AsLive { inner: open(), last: Timestamp(0), silence: 3, idle: None };
-    let live = listen(&mut source, &setup, 1_800 * SECOND, &mut watching).expect("the capture is well").expect("a report");
+    let mut watching = Watching {
+        folder: folder.join("live"),
+        store,
+        news: News::new("city", "tap", None),
+        judgements: 0,
+        told: Vec::new(),
+        acknowledged: None,
+    };
+    let live =
+        listen(&mut AsLive(open()), &setup, 1_800 * SECOND, &mut watching).expect("the capture is well").expect("a report");
     assert!(watching.judgements > 8, "{} judgements", watching.judgements);
 
     let replayed = replay(&mut open(), &Setup::default()).expect("the capture is well");
     let findings = |report: &Report| serde_json::to_value(&report.judgement.findings).expect("JSON");
     let devices = |report: &Report| serde_json::to_value(report.inventory.devices().collect::<Vec<_>>()).expect("JSON");
-    assert_eq!(findings(&live), findings(&replayed));
-    assert_eq!(devices(&live), devices(&replayed));
+    assert_same(&findings(&live), &findings(&replayed), "findings");
+    assert_same(&devices(&live), &devices(&replayed), "devices");
     assert_eq!(live.coverage.counters, replayed.coverage.counters);
-
-    let told: BTreeSet<&String> = watching.told.iter().collect();
-    assert_eq!(told.len(), watching.told.len(), "nothing changed, so nothing is told twice");
-    let missing = live.judgement.findings.iter().filter(|finding| !told.contains(&finding.id.to_string())).count();
-    assert_eq!(missing, 0, "every finding was told");
 
     let mut city = City::open_or_make(&folder.join("replayed"), None, "city").expect("a store");
     city.add(&replayed, Run::new(&replayed, &[], &[], "city", false)).expect("the store takes it");
     let kept = City::open(&folder.join("live")).expect("the store");
+    assert_eq!(kept.damaged().1, 0);
     let parts = |contents: &Contents| (contents.devices.clone(), contents.findings.clone(), contents.checks.clone());
     assert!(parts(kept.contents()) == parts(city.contents()), "the store that grew says something else");
-    assert_eq!(kept.damaged().1, 0);
+    let acknowledged = watching.acknowledged.expect("a person decided");
+    assert_eq!(kept.contents().alerts.get(acknowledged).map(|alert| alert.state), Some(State::Acknowledged));
+    let others = |contents: &Contents| -> Vec<Alert> {
+        contents.alerts.iter().filter(|alert| alert.id != acknowledged).cloned().collect()
+    };
+    assert_eq!(others(kept.contents()), others(city.contents()));
+    every_alert_was_told_when_it_opened(&watching.told, &city.contents().alerts);
 
     // Started again on the same store, nothing is news but what is new.
-    let mut news = News::new("city", "tap", Some(kept.contents()));
-    assert!(news.of(&live, Timestamp(0)).is_empty());
+    let (alerts, devices) = (&kept.contents().alerts, &kept.contents().devices);
+    let mut news = News::new("city", "tap", Some(alerts));
+    assert!(news.of(alerts, devices, SECOND, kept.contents().now().plus(2 * SECOND)).is_empty());
+}
+
+fn every_alert_was_told_when_it_opened(told: &[(String, String)], alerts: &Alerts) {
+    let of = |wanted: &str| told.iter().filter(|(_, what)| what == wanted).map(|(id, _)| id.clone()).collect::<Vec<String>>();
+    let (opened, withdrawn) = (of("opened"), of("withdrawn"));
+    let standing: BTreeSet<String> = opened.iter().filter(|id| !withdrawn.contains(id)).cloned().collect();
+    assert_eq!(standing.len(), opened.len() - withdrawn.len(), "none is opened twice: {told:?}");
+    let wanted = alerts.iter().filter(|alert| alert.delivery == Delivery::Alert).map(|alert| alert.id.to_string());
+    assert_eq!(standing, wanted.collect::<BTreeSet<_>>());
 }

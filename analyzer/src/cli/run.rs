@@ -124,10 +124,10 @@ impl RunLive {
         let notices = Notices::default();
         let mut source = Watched::new(source, orders.clone(), notices.clone());
         let site = setup.config.site.value.clone();
-        let news = News::new(&site, &sensor(), store.as_ref().map(Growing::before));
+        let news = News::new(&site, &sensor(), store.as_ref().map(|store| &store.before().alerts));
         let mut keeper = Keeper::new(couriers, news, store, site, source.captures(), orders, notices);
         let report = live::listen(&mut source, &setup, self.judge_every * SECOND, &mut keeper);
-        let (_, failures) = keeper.finish();
+        let failures = keeper.finish();
         if let Ok(Some(report)) = &report {
             eprint!("{}", screen::replay(report, 0));
         }

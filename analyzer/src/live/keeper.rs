@@ -5,8 +5,9 @@ use super::{News, tell};
 use crate::engine::Report;
 use crate::engine::live::Listener;
 use crate::screen::{counted, moment};
+use crate::sinks::Message;
 use crate::sinks::courier::{Courier, Delivery};
-use crate::store::{Added, Growing, Run, StoreError};
+use crate::store::{Growing, Run, Stand, StoreError};
 use citytap_sensor::capture::CaptureInfo;
 use citytap_sensor::counters::Counter;
 use citytap_sensor::time::{Nanos, SECOND, Timestamp};
@@ -49,7 +50,6 @@ pub struct Keeper {
     next_write: Option<Timestamp>,
     /// What the store last refused, which is told once.
     refused: Option<String>,
-    added: Option<Added>,
 }
 
 impl Keeper {
@@ -63,11 +63,11 @@ impl Keeper {
         orders: Orders,
         notices: Notices,
     ) -> Self {
-        Self { couriers, news, store, site, captures, orders, notices, next_write: None, refused: None, added: None }
+        Self { couriers, news, store, site, captures, orders, notices, next_write: None, refused: None }
     }
 
     /// Delivers what can be delivered now, and tells how each sink stands.
-    pub fn finish(self) -> (Option<Added>, Failures) {
+    pub fn finish(self) -> Failures {
         let mut failures = Vec::from_iter(self.refused.map(|why| format!("the last minutes are not in the store: {why}")));
         for courier in &self.couriers {
             let delivery = courier.finish(LAST_DELIVERY);
@@ -77,24 +77,32 @@ impl Keeper {
                 failures.push(format!("{messages} for {} could neither be delivered nor kept on disk", courier.target()));
             }
         }
-        (self.added, failures)
+        failures
     }
 
-    fn write(&mut self, report: &Report, now: Timestamp, last: bool) {
+    /// What is to be told: of alerts as the store would have them, or as the run alone has them.
+    fn news(&mut self, report: &Report, stand: Option<&Stand>, now: Timestamp) -> Vec<Message> {
+        let suppress = report.policy.suppress;
+        let mut messages = match stand {
+            Some(Stand { contents, .. }) => self.news.of(&contents.alerts, &contents.devices, suppress, now),
+            None => self.news.of(&report.alerts, &report.inventory, suppress, now),
+        };
+        messages.extend(self.notices.take().iter().map(|(severity, text)| self.news.of_the_sensor(*severity, text, now)));
+        messages
+    }
+
+    fn write(&mut self, stand: &Stand, now: Timestamp, last: bool) {
         let Some(store) = &mut self.store else { return };
         if !last && self.next_write.is_some_and(|next| now < next) {
             return;
         }
-        let captures = self.captures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let began = Instant::now();
         let mut tries = if last { LAST_TRIES } else { 1 };
         let refused = loop {
-            let run = Run::new(report, &captures, &[], &self.site, false);
-            match store.write(report, run) {
-                Ok(added) => {
+            match store.write(stand) {
+                Ok(()) => {
                     let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
-                    let pause = STORE_EVERY.max(took.saturating_mul(SHARE));
-                    (self.added, self.next_write) = (Some(added), Some(now.plus(pause)));
+                    self.next_write = Some(now.plus(STORE_EVERY.max(took.saturating_mul(SHARE))));
                     break None;
                 }
                 Err(StoreError::InUse(_)) if tries > 1 => tries -= 1,
@@ -108,7 +116,7 @@ impl Keeper {
         };
         match (&refused, &self.refused) {
             (Some(why), before) if Some(why) != before.as_ref() => {
-                tell(&format!("the store is not written: {why}; it is tried again"))
+                tell(&format!("the store is not written: {why}; it is tried again"));
             }
             (None, Some(_)) => tell("the store is written again"),
             _ => {}
@@ -129,21 +137,21 @@ impl Keeper {
         {
             tell(&format!("{}: {count}", counter.name()));
         }
-        if self.news.untold() > 0 {
-            tell(&format!("{} not told: too many were told before", counted(self.news.untold(), "finding", "findings")));
-        }
         self.couriers.iter().for_each(|courier| tell(&stands(courier.target(), &courier.delivery())));
     }
 }
 
 impl Listener for Keeper {
     fn judged(&mut self, report: &Report, now: Timestamp, last: bool) {
-        let mut messages = self.news.of(report, now);
-        messages.extend(self.notices.take().iter().map(|(severity, text)| self.news.of_the_sensor(*severity, text, now)));
+        let captures = self.captures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stand = self.store.as_ref().map(|store| store.stand(report, Run::new(report, &captures, &[], &self.site, false)));
+        let messages = self.news(report, stand.as_ref(), now);
         for courier in &self.couriers {
             courier.push(messages.clone());
         }
-        self.write(report, now, last);
+        if let Some(stand) = &stand {
+            self.write(stand, now, last);
+        }
         if self.orders.status.swap(false, Ordering::Relaxed) {
             self.status(report, now);
         }

@@ -60,6 +60,8 @@ impl Courier {
         let name = target.to_owned();
         std::thread::spawn(move || {
             theirs.work(sink, &name, tell);
+            // Whoever waits for the end may open the spool again.
+            drop(theirs);
             drop(alive);
         });
         Self { target: target.into(), shared, tell, ended }

@@ -9,6 +9,7 @@
 
 pub mod courier;
 pub mod jsonl;
+mod segments;
 pub mod spool;
 pub mod syslog;
 #[cfg(test)]

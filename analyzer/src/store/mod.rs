@@ -26,7 +26,7 @@ mod tests;
 
 pub use city::City;
 pub use contents::{Added, Contents, Run};
-pub use growing::Growing;
+pub use growing::{Growing, Stand};
 
 use std::path::PathBuf;
 

@@ -1,8 +1,9 @@
 //! Live sources: time without packets, workers that do not keep up, what is told while the run goes on.
 
 use super::*;
-use crate::capture::CaptureInfo;
-use crate::limits::FLOW_SILENCE;
+use crate::capture::{CaptureInfo, Lost};
+use crate::counters::Counter;
+use crate::limits::{EPOCH_PACKETS, FLOW_SILENCE};
 use crate::observation::{FlowMoment, FlowReport, Observation};
 use crate::time::SECOND;
 use std::time::Duration;
