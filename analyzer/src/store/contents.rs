@@ -167,9 +167,8 @@ impl Contents {
 
     /// What of a device weighs beside its findings.
     pub fn context(&self, device: &Device) -> Context {
-        let vlans = |id: DeviceId| self.devices.get(&id).map(|device| device.vlans.as_slice());
         let criticality = self.entered.get(&device.id).and_then(Entered::criticality);
-        Context { exposure: Exposure::of(device, vlans), criticality }
+        Context { exposure: Exposure::of(device), criticality }
     }
 
     /// Devices as they are shown, with what a person entered, and their risks.
