@@ -140,6 +140,9 @@ fn one_finding_is_shown_with_its_clauses_and_checks_are_counted() {
     fits(&page);
     assert!(page.contains("contradicts IEC 62443-3-3 SR 1.1, SR 1.2, SR 2.1") && page.contains("frame "), "{page}");
     assert!(!page.to_lowercase().contains("complian"), "{page}");
+    let csv = done(&["export", "findings", "--format", "csv", "--store", &store]);
+    let row = csv.lines().find(|line| line.starts_with(id)).unwrap();
+    assert!(row.contains("IEC 62443-3-3 SR 2.1") && row.contains("anonymous-accepted"), "{row}");
     let (code, error) = refused(&["findings", "show", "zzz", "--store", &store]);
     assert!(code == 2 && error.contains("no finding has the id"), "{error}");
     let checks = json(&["checks", "--store", &store, "--format", "json"]);

@@ -190,3 +190,26 @@ fn at_the_bound_the_alert_that_was_resolved_longest_ago_goes_and_is_counted() {
     assert_eq!((alerts.iter().count(), alerts.shed()), (ALERTS, 1));
     assert!(alerts.get(second).is_none());
 }
+
+#[test]
+fn findings_beyond_the_bound_are_counted() {
+    let mut alerts = alerts();
+    let all = (0..MEMBERS as u64 + 3).map(|number| finding(number, Severity::Low, 0, &[]));
+    alerts.update(all, Timestamp(HOUR));
+    assert_eq!((only(&alerts).members.len(), alerts.shed()), (MEMBERS, 3));
+}
+
+#[test]
+fn of_many_changes_of_state_the_first_and_the_latest_are_remembered() {
+    let mut alerts = alerts();
+    alerts.update([finding(1, Severity::High, 5, &[])], Timestamp(HOUR));
+    let id = only(&alerts).id;
+    for turn in 1..=100 {
+        let decision = if turn % 2 == 0 { Decision::Acknowledge } else { Decision::Reopen };
+        alerts.decide(id, decision, Timestamp(turn * HOUR)).unwrap();
+    }
+    let history = &only(&alerts).history;
+    assert_eq!(history.len(), 32);
+    assert_eq!((history[0].at, history[0].state), (Timestamp(5), State::Open));
+    assert_eq!(history.last().map(|turn| turn.at), Some(Timestamp(100 * HOUR)));
+}
