@@ -1,24 +1,30 @@
-//! Joins the stages of a replay: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
+//! Joins the stages of a run: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
+//!
+//! [`replay`] reads captures to their end and reports once; [`live::listen`] does the same to what passes now, and reports as it goes.
+
+pub mod live;
 
 use crate::config::{Config, Summary};
-use crate::detectors::{self, Detector};
+use crate::detectors::{self, DETECTORS, Detector};
 use crate::findings::actions::{Action, Directory, actions, name_device};
-use crate::findings::alerts::{Alerts, Policy};
+use crate::findings::alerts::{AlertPolicy, Alerts};
 use crate::findings::judge::{Finding, Judgement, Jury};
 use crate::findings::risk::{Context, Gravest, Risk};
 use crate::hot::digest::DigestKey;
-use crate::hot::owned::{FlowSummary, OwnedFact, Seen};
+use crate::hot::owned::{FlowSummary, Interest, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes, in_order};
 use crate::inventory::exposure::Exposure;
-use crate::inventory::{Device, DeviceId, Inventory};
+use crate::inventory::{Device, DeviceId, Inventory, InventoryConfig};
 use crate::keys::Keys;
+use crate::policy::Policy;
 use crate::rules::stage::Stage;
 use crate::rules::{self, RuleFile, RuleSet};
 use crate::signatures;
 use citytap_sensor::capture::CaptureSource;
 use citytap_sensor::counters::Counters;
-use citytap_sensor::dispatch::{self, EpochEnd};
+use citytap_sensor::dispatch::{self, EpochEnd, Outcome};
 use citytap_sensor::flow::Transport;
+use citytap_sensor::pipeline::SensorConfig;
 use citytap_sensor::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,12 +41,29 @@ pub struct Setup {
     pub digest_key: Option<Arc<DigestKey>>,
     /// The rules that it asks of messages.
     pub rules: Arc<RuleSet>,
+    /// What a person changed about checks.
+    pub policy: Policy,
+    /// Key of the hash tables: 0 in replay, random live. Nothing that is told depends on it.
+    pub seed: u64,
 }
 
 /// One thread, what is shipped, and the rules that come with the program.
 impl Default for Setup {
     fn default() -> Self {
-        Self { threads: 1, config: Config::default(), digest_key: None, rules: rules::embedded().clone() }
+        Self {
+            threads: 1,
+            config: Config::default(),
+            digest_key: None,
+            rules: rules::embedded().clone(),
+            policy: Policy::default(),
+            seed: 0,
+        }
+    }
+}
+
+impl Setup {
+    fn sensor(&self) -> SensorConfig {
+        SensorConfig { seed: self.seed, ..self.config.sensor() }
     }
 }
 
@@ -55,7 +78,7 @@ pub struct Report {
     /// What a person is told, once.
     pub alerts: Alerts,
     /// What is told at once.
-    pub policy: Policy,
+    pub alert_policy: AlertPolicy,
     /// What each device is exposed to, in the order of ids.
     pub exposures: Vec<(DeviceId, Exposure)>,
     /// What was seen and what was not.
@@ -120,6 +143,14 @@ impl Coverage {
         ENCRYPTED.iter().filter_map(|name| self.flows.get(name)).sum()
     }
 
+    /// Takes what the dispatcher and the shards counted.
+    fn stands(&mut self, outcome: Outcome) {
+        self.counters = outcome.counters;
+        self.span = outcome.span;
+        let by_number = outcome.undecoded_link_types.into_iter().map(|(link_type, packets)| (link_type.0, packets));
+        self.undecoded_link_types = by_number.collect();
+    }
+
     fn flow(&mut self, flow: &FlowSummary) {
         if !flow.closed {
             return;
@@ -138,26 +169,17 @@ impl Coverage {
 pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, citytap_sensor::capture::CaptureError> {
     let started = Instant::now();
     let mut cold = Cold::new(setup);
-    let sensor = setup.config.sensor();
-    let wishes = Wishes::new(sensor.decoders, &Keys::interests(), signatures::look_up).unwrap_or_else(|error| {
-        // The interests are ours and tested against the decoders.
-        debug_assert!(false, "{error}");
-        Wishes::nothing(signatures::look_up)
-    });
-    let wishes = Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()));
+    let wishes = wishes(setup);
     let make = |_| Hot::new(wishes.clone());
     let mut in_cold = Duration::ZERO;
-    let outcome = dispatch::run(source, sensor, &setup.config.network_map(), setup.threads, make, |epoch| {
+    let outcome = dispatch::run(source, setup.sensor(), &setup.config.network_map(), setup.threads, make, |epoch| {
         let began = Instant::now();
         cold.epoch(epoch);
         in_cold += began.elapsed();
         true
     })?;
     let whole = started.elapsed();
-    cold.coverage.counters = outcome.counters;
-    cold.coverage.span = outcome.span;
-    cold.coverage.undecoded_link_types =
-        outcome.undecoded_link_types.into_iter().map(|(link_type, packets)| (link_type.0, packets)).collect();
+    cold.coverage.stands(outcome);
     let audit = cold.in_audit;
     let mut report = cold.report();
     report.stages.splice(
@@ -171,15 +193,28 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
     Ok(report)
 }
 
+/// What the cold half wants of the shards.
+fn wishes(setup: &Setup) -> Arc<Wishes> {
+    let of_keys = Keys::interests();
+    let stages: Vec<&[Interest]> = std::iter::once(&*of_keys).chain(DETECTORS.iter().map(|spec| spec.interests)).collect();
+    let wishes = Wishes::new(setup.sensor().decoders, &stages, signatures::look_up).unwrap_or_else(|error| {
+        // The interests are ours and tested against the decoders.
+        debug_assert!(false, "{error}");
+        Wishes::nothing(signatures::look_up)
+    });
+    Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()))
+}
+
 /// The cold half: takes epochs whole.
 struct Cold {
     inventory: Inventory,
     keys: Keys,
     detectors: Vec<Box<dyn Detector>>,
+    policy: Policy,
     rules: Stage,
     coverage: Coverage,
     configuration: Summary,
-    policy: Policy,
+    alert_policy: AlertPolicy,
     /// Wall time of the key audit, for the benchmark.
     in_audit: Duration,
 }
@@ -188,13 +223,14 @@ impl Cold {
     fn new(setup: &Setup) -> Self {
         let config = &setup.config;
         Self {
-            rules: Stage::new(setup.rules.clone()),
-            inventory: Inventory::new(config.inventory()),
+            rules: Stage::new(setup.rules.clone(), &setup.policy),
+            inventory: Inventory::new(InventoryConfig { hash_seed: setup.seed, ..config.inventory() }),
             keys: Keys::new(config.keys.clone(), config.budget()),
-            detectors: detectors::all(),
+            detectors: detectors::all(&setup.policy),
+            policy: setup.policy.clone(),
             coverage: Coverage::default(),
             configuration: config.summary(),
-            policy: config.alerts(),
+            alert_policy: config.alerts(),
             in_audit: Duration::ZERO,
         }
     }
@@ -207,6 +243,7 @@ impl Cold {
             for flow in &batch.flows {
                 self.inventory.flow(flow);
                 self.coverage.flow(flow);
+                self.detectors.iter_mut().for_each(|detector| detector.flow(flow));
             }
             for (kind, count) in batch.tallies {
                 *self.coverage.records.entry(kind).or_insert(0) += count;
@@ -223,7 +260,11 @@ impl Cold {
                     self.keys.fact(&fact);
                     self.fact(&fact, seen);
                 }
-                Change::Event(event) => self.keys.observe(&event),
+                // Stages are numbered as in `replay`: the keys first, then the detectors as they stand.
+                Change::Event(event) => match usize::from(event.stage).checked_sub(1).map(|at| self.detectors.get_mut(at)) {
+                    None => self.keys.observe(&event),
+                    Some(detector) => detector.into_iter().for_each(|detector| detector.event(&event)),
+                },
                 Change::Match(matched) => self.rules.take(*matched, seen),
             }
         }
@@ -236,7 +277,9 @@ impl Cold {
         }
         for derived in self.keys.take_derived() {
             *self.coverage.records.entry(derived.kind()).or_insert(0) += 1;
+            self.rules.derived(&derived);
         }
+        self.detectors.iter_mut().for_each(|detector| detector.epoch(epoch.now));
     }
 
     fn fact(&mut self, fact: &OwnedFact, seen: Seen) {
@@ -244,16 +287,27 @@ impl Cold {
         self.inventory.apply(fact, seen);
     }
 
-    fn report(mut self) -> Report {
+    /// How things stand. The inventory and the coverage go with the report; a run that goes on [takes them back](Self::resume).
+    fn report(&mut self) -> Report {
         let began = Instant::now();
-        let mut jury = Jury::new(&self.inventory);
-        self.detectors.iter().for_each(|detector| detector.verdicts(&mut |verdict| jury.take(verdict)));
+        self.inventory.classes();
+        let classed = Instant::now();
+        let mut jury = Jury::new(&self.inventory, &self.policy);
+        self.detectors.iter().for_each(|detector| detector.verdicts(&self.inventory, &mut |verdict| jury.take(verdict)));
         self.keys.verdicts(&mut |verdict| jury.take(verdict));
         let inventory = &self.inventory;
         self.rules.verdicts(&|name| inventory.device_of(name).is_some(), &mut |verdict| jury.take(verdict));
         let (mut judgement, homeless) = jury.judge();
+        let set = self.rules.set().clone();
+        if let Some(said) = rules::findings::judge(&set, &self.policy, &judgement.findings, &self.inventory) {
+            let mut jury = Jury::new(&self.inventory, &self.policy);
+            said.verdicts.into_iter().for_each(|verdict| jury.take(verdict));
+            judgement.add(jury.judge().0);
+            self.coverage.rules.extend(said.matches);
+            self.coverage.shed.extend(said.shed.into_iter().map(|(name, count)| (format!("{name}_over_findings"), count)));
+        }
         self.rules.clear(self.inventory.spoken(), &mut judgement);
-        judgement.deliver(&self.policy);
+        judgement.deliver(&self.alert_policy);
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
@@ -269,29 +323,33 @@ impl Cold {
             }
         }
         let judged = Instant::now();
-        self.inventory.classes();
-        let classed = Instant::now();
         let exposures: Vec<_> = self.inventory.exposures().collect();
         let actions = actions(judgement.findings.iter().map(Finding::part), &|device| context(&exposures, device));
-        let mut alerts = Alerts::new(&self.inventory.config().site, self.policy.clone());
+        let mut alerts = Alerts::new(&self.inventory.config().site, self.alert_policy.clone());
         let now = self.coverage.span.map_or_else(Timestamp::default, |(_, last)| last);
         alerts.update(judgement.findings.iter().map(Finding::standing), now);
         if alerts.shed() > 0 {
             self.coverage.shed.insert("findings_without_an_alert".into(), alerts.shed());
         }
-        let stages = vec![("checks", judged - began), ("classes", classed - judged), ("risk, actions, alerts", classed.elapsed())];
+        let stages =
+            vec![("classes", classed - began), ("checks", judged - classed), ("risk, actions, alerts", judged.elapsed())];
         Report {
-            inventory: self.inventory,
+            inventory: std::mem::replace(&mut self.inventory, Inventory::new(InventoryConfig::new(""))),
             judgement,
             actions,
             alerts,
-            policy: self.policy,
+            alert_policy: self.alert_policy.clone(),
             exposures,
-            coverage: self.coverage,
-            configuration: self.configuration,
+            coverage: std::mem::take(&mut self.coverage),
+            configuration: self.configuration.clone(),
             rule_files: self.rules.files().to_vec(),
             stages,
         }
+    }
+
+    /// Goes on after a report.
+    fn resume(&mut self, report: Report) {
+        (self.inventory, self.coverage) = (report.inventory, report.coverage);
     }
 }
 

@@ -4,9 +4,11 @@
 //! - [`hot`] is the observer in each shard: it copies what is new and what somebody asked for.
 //! - [`keys`] proves known keys on what was sent: LoRaWAN, OSCORE, DTLS. It links LoRaWAN sessions to devices.
 //! - [`inventory`] makes devices of facts.
+//! - [`policy`] is what a person changed about checks: thresholds, severities.
 //! - [`signatures`] is the data: credentials, keys, vendors, fingerprints, classes.
 //! - [`store`] is what outlives the process.
 //! - [`register`] is what the city says it has, compared with what was seen.
+//! - [`live`] is a run that listens and goes on; [`sinks`] deliver what it finds.
 //! - [`findings`] judges: checks with three answers, findings with evidence, actions.
 
 pub mod checks;
@@ -20,9 +22,12 @@ pub mod findings;
 pub mod hot;
 pub mod inventory;
 pub mod keys;
+pub mod live;
 mod nearest;
+pub mod policy;
 pub mod register;
 pub mod rules;
 pub mod screen;
 pub mod signatures;
+pub mod sinks;
 pub mod store;

@@ -69,6 +69,9 @@ fn read(text: &mut String, report: &Report, damaged: usize) -> std::fmt::Result 
     say(coverage.one_way, "one-way flow", "one-way flows");
     say(coverage.encrypted(), "encrypted flow unread", "encrypted flows unread");
     say(coverage.counters.get(Counter::UndecodedFlows), "flow of an unknown protocol", "flows of unknown protocols");
+    let dropped = [Counter::PacketsDroppedByKernel, Counter::PacketsDroppedByInterface, Counter::PacketsDroppedInQueue];
+    let dropped = dropped.into_iter().map(|counter| coverage.counters.get(counter)).sum();
+    say(dropped, "packet dropped before it was read", "packets dropped before they were read");
     say(coverage.counters.get(Counter::PacketsCut), "packet cut short by the capture", "packets cut short by the capture");
     say(coverage.counters.get(Counter::TcpGapBytes), "byte missing in streams", "bytes missing in streams");
     for (link_type, &packets) in &coverage.undecoded_link_types {

@@ -2,8 +2,11 @@
 //!
 //! One dispatcher reads a capture group, for live and replay alike. With one thread everything runs inline; with more, the dispatcher's
 //! thread reads, peels and runs the cold half, and each other thread runs its share of the shards.
+//!
+//! A live source differs in three ways: while nothing comes, the time that it tells ends epochs; where a thread does not keep up, packets on
+//! their way to it are dropped and counted instead of waited for; and each epoch tells how the run stands.
 
-use crate::capture::{CaptureError, CaptureSource, LinkType, Packet};
+use crate::capture::{CaptureError, CaptureSource, LinkType, Lost, Packet};
 use crate::counters::{Counter, Counters};
 use crate::flow::table::number;
 use crate::limits::{EPOCH_LENGTH, EPOCH_PACKETS, SHARDS};
@@ -14,9 +17,12 @@ use crate::protocols::Decoders;
 use crate::time::{Clock, Timestamp};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+
+#[cfg(test)]
+mod tests;
 
 /// The hot half's end in each shard: observes, and hands over what it gathered when an epoch ends.
 pub trait HotStage: Observer {
@@ -36,10 +42,12 @@ pub struct EpochEnd<B> {
     pub last: bool,
     /// What the shards gathered.
     pub batches: Vec<B>,
+    /// Live: how the run stands.
+    pub so_far: Option<Outcome>,
 }
 
-/// How a run ended.
-#[derive(Debug)]
+/// How a run ended, or stands.
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// All counters of the dispatcher and the shards.
     pub counters: Counters,
@@ -91,10 +99,11 @@ pub fn run<H: HotStage>(
         drop(results);
         let mut threaded = Threaded::<H, _> {
             lanes,
+            live: source.is_live(),
             gathered,
-            pending: Vec::new(),
-            next: 0,
+            pending: VecDeque::new(),
             counters: Counters::default(),
+            dropped: 0,
             cold: &mut cold,
             going: true,
         };
@@ -105,7 +114,8 @@ pub fn run<H: HotStage>(
 /// What takes peeled packets and epochs.
 trait Target {
     fn packet(&mut self, shard: usize, info: PacketInfo, bytes: &[u8]);
-    fn epoch(&mut self, mark: Mark) -> bool;
+    /// Ends an epoch. `so_far`: live, how the run stands, without the counters of shards, which are added.
+    fn epoch(&mut self, mark: Mark, so_far: Option<Outcome>) -> bool;
     fn counters(&mut self) -> Counters;
 }
 
@@ -116,23 +126,25 @@ struct Mark {
     frame: u64,
     now: Timestamp,
     last: bool,
+    /// Whether the shards are to tell their counters.
+    tell: bool,
 }
 
 fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut dyn Target) -> Result<Outcome, CaptureError> {
-    let mut counters = Counters::default();
-    let mut clock = Clock::default();
-    let (mut frame, mut epoch) = (0u64, 0u64);
-    let mut epoch_ends: Option<Timestamp> = None;
-    let mut epoch_packets = 0;
-    let mut first = None;
+    let mut course = Course { live: source.is_live(), ..Course::default() };
     let mut failure = None;
-    let mut undecoded_link_types = BTreeMap::new();
     let mut interfaces = Interfaces { networks, numbers: HashMap::with_hasher(FixedState::with_seed(0)) };
     let mut held = Vec::new();
     loop {
+        if course.asks() {
+            course.lost(source.lost());
+        }
         let mut packet = match source.next() {
             Ok(Some(packet)) => packet,
-            Ok(None) => break,
+            Ok(None) => match source.idle() {
+                Some(time) if course.silent(time, target) => continue,
+                _ => break,
+            },
             Err(error) => {
                 failure = Some(error);
                 break;
@@ -150,37 +162,125 @@ fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut 
                 number
             }
         };
-        let before = clock.now().unwrap_or(packet.stamp);
-        let now = clock.advance(packet.stamp);
-        first.get_or_insert(packet.stamp);
-        if epoch_packets >= EPOCH_PACKETS || epoch_ends.is_some_and(|end| now >= end) {
-            epoch += 1;
-            epoch_packets = 0;
-            if !target.epoch(Mark { epoch, frame, now: before, last: false }) {
-                break;
-            }
-            epoch_ends = None;
+        let before = course.clock.now().unwrap_or(packet.stamp);
+        let now = course.clock.advance(packet.stamp);
+        course.span = Some((course.span.map_or(packet.stamp, |(first, _)| first), now));
+        if course.is_over(now) && !course.end_epoch(before, now, target) {
+            break;
         }
-        epoch_ends.get_or_insert(Timestamp((now.0 / EPOCH_LENGTH + 1).saturating_mul(EPOCH_LENGTH)));
-        frame += 1;
-        epoch_packets += 1;
-        counters.bump(Counter::Packets);
-        counters.add(Counter::WireBytes, u64::from(packet.wire_length));
-        counters.add(Counter::PacketsCut, u64::from(packet.wire_length as usize > packet.bytes.len()));
-        if let Some(layers) = link::peel(packet.link_type.0, packet.bytes, &mut counters, networks.numbered(map)) {
-            target.packet(shard_of(&layers), PacketInfo { frame, time: packet.stamp, now, layers, map }, packet.bytes);
+        course.count(&packet);
+        if let Some(layers) = link::peel(packet.link_type.0, packet.bytes, &mut course.counters, networks.numbered(map)) {
+            let info = PacketInfo { frame: course.frame, time: packet.stamp, now, layers, map };
+            target.packet(shard_of(&layers), info, packet.bytes);
         } else if !link::decodes(packet.link_type.0) {
-            count_link_type(&mut undecoded_link_types, packet.link_type);
+            count_link_type(&mut course.undecoded_link_types, packet.link_type);
         }
     }
-    let now = clock.now().unwrap_or_default();
-    target.epoch(Mark { epoch: epoch + 1, frame, now, last: true });
-    counters.add(Counter::TimeBackward, clock.backward);
-    counters.add(Counter::TimeJumpsRefused, clock.jumps_refused);
-    counters.merge(&target.counters());
+    course.lost(source.lost());
+    let mut outcome = course.finish(target);
+    outcome.counters.merge(&target.counters());
     match failure {
         Some(error) => Err(error),
-        None => Ok(Outcome { counters, span: first.map(|first| (first, now)), undecoded_link_types }),
+        None => Ok(outcome),
+    }
+}
+
+/// Where a run stands in its packets and epochs.
+#[derive(Default)]
+struct Course {
+    live: bool,
+    counters: Counters,
+    clock: Clock,
+    /// Number of the last packet.
+    frame: u64,
+    /// Number of the last epoch that ended.
+    epoch: u64,
+    /// The epoch in which the source was last asked what it lost.
+    asked: u64,
+    lost: Lost,
+    /// When the present epoch ends; `None` where nothing came yet.
+    ends: Option<Timestamp>,
+    /// Packets of the present epoch.
+    packets: u64,
+    /// Stamp of the first packet and packet time of the last.
+    span: Option<(Timestamp, Timestamp)>,
+    undecoded_link_types: BTreeMap<LinkType, u64>,
+}
+
+impl Course {
+    /// Whether it is time to ask a live source what it lost: once an epoch.
+    #[inline]
+    fn asks(&mut self) -> bool {
+        self.live && std::mem::replace(&mut self.asked, self.epoch) != self.epoch
+    }
+
+    /// Counts what a live source lost, of which it tells sums.
+    fn lost(&mut self, lost: Lost) {
+        let before = std::mem::replace(&mut self.lost, lost);
+        self.counters.add(Counter::PacketsDroppedByKernel, lost.by_kernel.saturating_sub(before.by_kernel));
+        self.counters.add(Counter::PacketsDroppedByInterface, lost.by_interface.saturating_sub(before.by_interface));
+    }
+
+    /// Whether the present epoch is over.
+    #[inline]
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.packets >= EPOCH_PACKETS || self.ends.is_some_and(|end| now >= end)
+    }
+
+    /// No packet came and it is `time`: an epoch that is over ends, and the next begins. Answers whether to go on.
+    fn silent(&mut self, time: Timestamp, target: &mut dyn Target) -> bool {
+        // A packet may have told a later time already.
+        let now = self.clock.now().filter(|now| *now >= time).unwrap_or_else(|| self.clock.advance(time));
+        let going = !self.is_over(now) || self.end_epoch(now, now, target);
+        self.begin_epoch(now);
+        going
+    }
+
+    /// Ends the present epoch. `told`: what is told as its end; the next begins with the packet at `now`.
+    fn end_epoch(&mut self, told: Timestamp, now: Timestamp, target: &mut dyn Target) -> bool {
+        self.epoch += 1;
+        self.packets = 0;
+        self.ends = None;
+        let so_far = self.live.then(|| self.outcome());
+        let mark = Mark { epoch: self.epoch, frame: self.frame, now: told, last: false, tell: self.live };
+        let going = target.epoch(mark, so_far);
+        self.begin_epoch(now);
+        going
+    }
+
+    #[inline]
+    fn begin_epoch(&mut self, now: Timestamp) {
+        self.ends.get_or_insert(Timestamp((now.0 / EPOCH_LENGTH + 1).saturating_mul(EPOCH_LENGTH)));
+    }
+
+    #[inline]
+    fn count(&mut self, packet: &Packet<'_>) {
+        if self.ends.is_none() {
+            self.begin_epoch(self.clock.now().unwrap_or(packet.stamp));
+        }
+        self.frame += 1;
+        self.packets += 1;
+        self.counters.bump(Counter::Packets);
+        self.counters.add(Counter::WireBytes, u64::from(packet.wire_length));
+        self.counters.add(Counter::PacketsCut, u64::from(packet.wire_length as usize > packet.bytes.len()));
+    }
+
+    /// How the run stands, as far as the dispatcher knows.
+    fn outcome(&self) -> Outcome {
+        let mut counters = self.counters.clone();
+        counters.add(Counter::TimeBackward, self.clock.backward);
+        counters.add(Counter::TimeJumpsRefused, self.clock.jumps_refused);
+        let undecoded_link_types = self.undecoded_link_types.clone();
+        Outcome { counters, span: self.span, undecoded_link_types }
+    }
+
+    /// Ends the run.
+    fn finish(&mut self, target: &mut dyn Target) -> Outcome {
+        let now = self.clock.now().unwrap_or_default();
+        let outcome = self.outcome();
+        let mark = Mark { epoch: self.epoch + 1, frame: self.frame, now, last: true, tell: true };
+        target.epoch(mark, self.live.then(|| outcome.clone()));
+        outcome
     }
 }
 
@@ -238,15 +338,18 @@ impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Target for Inline<'_, H,
         self.shards[shard].packet(&info, bytes);
     }
 
-    fn epoch(&mut self, mark: Mark) -> bool {
+    fn epoch(&mut self, mark: Mark, mut so_far: Option<Outcome>) -> bool {
         let batches = self.shards.iter_mut().filter_map(|shard| end_epoch(shard, mark)).collect();
-        self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last: mark.last, batches });
+        if let Some(outcome) = &mut so_far {
+            outcome.counters.merge(&self.counters());
+        }
+        self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last: mark.last, batches, so_far });
         self.going
     }
 
     fn counters(&mut self) -> Counters {
         let mut sum = Counters::default();
-        self.shards.iter().for_each(|shard| sum.merge(&shard.counters));
+        self.shards.iter().for_each(|shard| shard.add_counters(&mut sum));
         sum
     }
 }
@@ -266,7 +369,7 @@ const QUEUE: usize = 8;
 /// Bytes of packets in a bundle before it is handed over.
 const BUNDLE_BYTES: usize = 128 * 1024;
 
-/// Epochs in a bundle before it is handed over: on a quiet wire they must not wait for packets.
+/// Epochs in a bundle before it is handed over: in replay of a quiet wire they must not wait for packets. Live, each is handed over.
 const BUNDLE_MARKS: usize = 16;
 
 /// Packets, and the ends of epochs between them, on their way to a worker.
@@ -284,13 +387,26 @@ struct Lane {
 }
 
 impl Lane {
-    fn hand_over(&mut self) {
+    /// Hands the bundle to the worker. Where that does not keep up, `wait` says whether to wait for it; else the packets are dropped and the ends
+    /// of epochs stay for the next time. Answers how many packets were dropped.
+    fn hand_over(&mut self, wait: bool) -> u64 {
         if self.bundle.packets.is_empty() && self.bundle.marks.is_empty() {
-            return;
+            return 0;
         }
         let next = self.returned.try_recv().unwrap_or_default();
+        let bundle = std::mem::replace(&mut self.bundle, next);
         // A worker that is gone has panicked; the scope tells of it when it joins.
-        let _ = self.full.send(std::mem::replace(&mut self.bundle, next));
+        if wait {
+            let _ = self.full.send(bundle);
+        } else if let Err(TrySendError::Full(mut bundle)) = self.full.try_send(bundle) {
+            let dropped = bundle.packets.len() as u64;
+            bundle.bytes.clear();
+            bundle.packets.clear();
+            bundle.marks.iter_mut().for_each(|(before, _)| *before = 0);
+            self.bundle = bundle;
+            return dropped;
+        }
+        0
     }
 }
 
@@ -301,43 +417,56 @@ struct Told<B> {
     counters: Option<Counters>,
 }
 
-/// An epoch, how many workers have told of it, and what they gathered.
-type Pending<B> = (Mark, usize, Vec<(usize, B)>);
+/// An epoch of which not all workers have told yet.
+struct Pending<B> {
+    mark: Mark,
+    /// How many have.
+    told: usize,
+    batches: Vec<(usize, B)>,
+    counters: Counters,
+    so_far: Option<Outcome>,
+}
 
 struct Threaded<'s, H: HotStage, C> {
     lanes: Vec<Lane>,
+    live: bool,
     gathered: Receiver<Told<H::Batch>>,
-    /// Epochs of which not all workers have told yet, the oldest first.
-    pending: Vec<Pending<H::Batch>>,
-    next: u64,
+    /// The oldest first.
+    pending: VecDeque<Pending<H::Batch>>,
+    /// Counters of the shards at their end.
     counters: Counters,
+    /// Packets dropped because a worker did not keep up.
+    dropped: u64,
     cold: &'s mut C,
     going: bool,
 }
 
 impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Threaded<'_, H, C> {
     fn take(&mut self, told: Told<H::Batch>) {
-        let at = match self.pending.iter().position(|(mark, ..)| mark.epoch == told.mark.epoch) {
-            Some(at) => at,
-            None => {
-                self.pending.push((told.mark, 0, Vec::new()));
-                self.pending.len() - 1
-            }
-        };
-        let (_, workers, batches) = &mut self.pending[at];
-        *workers += 1;
-        batches.extend(told.batches);
+        let Some(pending) = self.pending.iter_mut().find(|pending| pending.mark.epoch == told.mark.epoch) else { return };
+        pending.told += 1;
+        pending.batches.extend(told.batches);
         if let Some(counters) = told.counters {
-            self.counters.merge(&counters);
+            pending.counters.merge(&counters);
         }
-        while let Some(at) =
-            self.pending.iter().position(|(mark, told, _)| mark.epoch == self.next + 1 && *told == self.lanes.len())
-        {
-            let (mark, _, mut batches) = self.pending.swap_remove(at);
+        while self.pending.front().is_some_and(|oldest| oldest.told == self.lanes.len()) {
+            let Some(Pending { mark, mut batches, counters, mut so_far, .. }) = self.pending.pop_front() else { break };
             batches.sort_unstable_by_key(|(shard, _)| *shard);
             let batches = batches.into_iter().map(|(_, batch)| batch).collect();
-            self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last: mark.last, batches });
-            self.next += 1;
+            if let Some(outcome) = &mut so_far {
+                outcome.counters.merge(&counters);
+                outcome.counters.add(Counter::PacketsDroppedInQueue, self.dropped);
+            }
+            if mark.last {
+                self.counters = counters;
+            }
+            self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last: mark.last, batches, so_far });
+        }
+    }
+
+    fn take_all(&mut self) {
+        while let Ok(told) = self.gathered.try_recv() {
+            self.take(told);
         }
     }
 }
@@ -350,24 +479,21 @@ impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Target for Threaded<'_, 
         lane.bundle.bytes.extend_from_slice(bytes);
         lane.bundle.packets.push((info, start, bytes.len() as u32, shard as u8));
         if lane.bundle.bytes.len() >= BUNDLE_BYTES {
-            lane.hand_over();
-            while let Ok(told) = self.gathered.try_recv() {
-                self.take(told);
-            }
+            self.dropped += lane.hand_over(!self.live);
+            self.take_all();
         }
     }
 
-    fn epoch(&mut self, mark: Mark) -> bool {
+    fn epoch(&mut self, mark: Mark, so_far: Option<Outcome>) -> bool {
+        self.pending.push_back(Pending { mark, told: 0, batches: Vec::new(), counters: Counters::default(), so_far });
         for lane in &mut self.lanes {
             lane.bundle.marks.push((lane.bundle.packets.len(), mark));
-            if mark.last || lane.bundle.marks.len() >= BUNDLE_MARKS {
-                lane.hand_over();
+            if mark.last || self.live || lane.bundle.marks.len() >= BUNDLE_MARKS {
+                self.dropped += lane.hand_over(mark.last || !self.live);
             }
         }
-        while let Ok(told) = self.gathered.try_recv() {
-            self.take(told);
-        }
-        while mark.last && self.next < mark.epoch {
+        self.take_all();
+        while mark.last && !self.pending.is_empty() {
             let Ok(told) = self.gathered.recv() else { break };
             self.take(told);
         }
@@ -375,6 +501,7 @@ impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Target for Threaded<'_, 
     }
 
     fn counters(&mut self) -> Counters {
+        self.counters.add(Counter::PacketsDroppedInQueue, std::mem::take(&mut self.dropped));
         std::mem::take(&mut self.counters)
     }
 }
@@ -391,9 +518,9 @@ fn work<H: HotStage>(
         for at in 0..=bundle.packets.len() {
             while let Some((_, mark)) = marks.next_if(|(before, _)| *before == at) {
                 let batches = shards.iter_mut().filter_map(|(number, shard)| Some((*number, end_epoch(shard, *mark)?))).collect();
-                let counters = mark.last.then(|| {
+                let counters = mark.tell.then(|| {
                     let mut sum = Counters::default();
-                    shards.iter().for_each(|(_, shard)| sum.merge(&shard.counters));
+                    shards.iter().for_each(|(_, shard)| shard.add_counters(&mut sum));
                     sum
                 });
                 if results.send(Told { mark: *mark, batches, counters }).is_err() {

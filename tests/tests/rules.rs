@@ -3,6 +3,7 @@
 
 use citytap_analyzer::engine::{self, Setup};
 use citytap_analyzer::hot::owned::Seen;
+use citytap_analyzer::policy::Policy;
 use citytap_analyzer::rules::stage::Stage;
 use citytap_analyzer::rules::{self, File, Matched, Meta, RuleSet};
 use citytap_sensor::capture::Merge;
@@ -14,7 +15,10 @@ use citytap_sensor::pipeline::SensorConfig;
 use citytap_sensor::protocols::DECODERS;
 use citytap_sensor::time::{SECOND, Timestamp};
 use citytap_tests::cases::{Case, cases, root, shared, walk};
-use rsigma_eval::{CompiledRule, CorrelationConfig, CorrelationEngine, JsonEvent, ResultBody, compile_rule, evaluate_rule};
+use rsigma_eval::{
+    CompiledRule, CorrelationConfig, CorrelationEngine, Engine, JsonEvent, ResultBody, compile_rule, evaluate_rule,
+};
+use rsigma_parser::LogSource;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -279,7 +283,7 @@ fn what_is_counted_is_what_another_implementation_counts() {
         });
         outcome.unwrap_or_else(|error| panic!("{}: {error}", case.name));
         log.sort_by_key(|(seen, ..)| seen.place);
-        let mut stage = Stage::new(set.clone());
+        let mut stage = Stage::new(set.clone(), &Policy::default());
         let mut theirs = CorrelationEngine::new(CorrelationConfig::default());
         theirs.add_collection(&parsed).expect("rules that it takes");
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -312,4 +316,35 @@ fn what_is_counted_is_what_another_implementation_counts() {
         .filter(|name| !ever.contains_key(*name) && *name != "counting-percentile")
         .collect();
     assert!(never.is_empty(), "nothing ever fired {never:?}");
+}
+
+/// Rules with filters.
+const FILTERED: &str = include_str!("../rules/filtered.yml");
+
+#[test]
+fn what_filters_leave_is_what_another_implementation_leaves() {
+    let set = Arc::new(RuleSet::new(&[File { name: "filtered.yml", text: FILTERED, own: true }], DECODERS));
+    assert_eq!((set.problems(), set.filters()), (&[][..], 3));
+    let mut theirs = Engine::new();
+    theirs.add_collection(&rsigma_parser::parse_sigma_yaml(FILTERED).expect("is Sigma")).expect("rules that it takes");
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for case in cases().into_iter().filter(|case| case.name.starts_with("modbus/")) {
+        let mut source = Merge::open(std::slice::from_ref(&case.capture), Default::default());
+        let make = |_| Watch { set: set.clone(), seen: Vec::new() };
+        let outcome = dispatch::run(&mut source, SensorConfig::default(), &NetworkMap::default(), 1, make, |epoch| {
+            for (protocol, event, ours) in epoch.batches.into_iter().flatten().filter(|(protocol, ..)| *protocol == "modbus") {
+                let source =
+                    LogSource { product: Some("citytap".into()), service: Some(protocol.into()), ..LogSource::default() };
+                let found = theirs.evaluate_with_logsource(&JsonEvent::borrow(&event), &source);
+                let found: BTreeSet<String> = found.into_iter().map(|one| one.header.rule_title.to_lowercase()).collect();
+                assert_eq!(ours, found, "{}: {event}", case.name);
+                ours.into_iter().for_each(|name| *counts.entry(name).or_insert(0) += 1);
+            }
+            true
+        });
+        outcome.unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    }
+    // Without their filters both match every request.
+    let [all, writes, none] = ["filtered-by-two", "filtered", "unfiltered"].map(|name| counts.get(name).copied().unwrap_or(0));
+    assert!(0 < all && all < writes && writes < none, "{counts:?}");
 }

@@ -1,8 +1,9 @@
 //! `citytap config`, and the flag `--config` of other commands.
 
 use super::out::print;
+use super::rules::OwnRules;
 use super::{DONE, Failure, USAGE};
-use crate::config::{Config as Configuration, Flags};
+use crate::config::{Config as Configuration, Flags, Problem};
 use std::path::PathBuf;
 
 /// Check a configuration file and print all that a run would go by, each value with where it comes from.
@@ -13,6 +14,8 @@ use std::path::PathBuf;
 pub struct Config {
     #[command(flatten)]
     configured: Configured,
+    #[command(flatten)]
+    own_rules: OwnRules,
 }
 
 impl Config {
@@ -22,6 +25,9 @@ impl Config {
             Ok(config) => config,
             Err(code) => return Ok(code),
         };
+        if let Err(problems) = config.policy(&*self.own_rules.load()?) {
+            return Ok(refuse(&problems));
+        }
         print(&config.to_toml())?;
         Ok(DONE)
     }
@@ -46,10 +52,13 @@ impl Configured {
                 config.warnings.iter().for_each(|warning| eprintln!("citytap: {warning}"));
                 Ok(config)
             }
-            Err(problems) => {
-                problems.iter().for_each(|problem| eprintln!("citytap: {problem}"));
-                Err(USAGE)
-            }
+            Err(problems) => Err(refuse(&problems)),
         }
     }
+}
+
+/// Tells what is wrong, and answers with which code to end.
+pub fn refuse(problems: &[Problem]) -> u8 {
+    problems.iter().for_each(|problem| eprintln!("citytap: {problem}"));
+    USAGE
 }

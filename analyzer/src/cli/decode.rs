@@ -102,7 +102,7 @@ impl Reading {
         if !config.reads_with_keys() || !shown {
             return None;
         }
-        let wishes = Wishes::new(config.sensor().decoders, LorawanKeys::INTERESTS, signatures::look_up).ok()?;
+        let wishes = Wishes::new(config.sensor().decoders, &[LorawanKeys::INTERESTS], signatures::look_up).ok()?;
         Some(Self { keys: LorawanKeys::new(config.keys.clone(), config.budget()), wishes: Arc::new(wishes) })
     }
 

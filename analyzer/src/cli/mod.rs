@@ -16,6 +16,7 @@ mod progress;
 mod register;
 mod replay;
 mod rules;
+mod run;
 mod schema;
 
 use crate::findings::Severity;
@@ -47,6 +48,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Replay(replay::Replay),
+    Run(run::RunLive),
     Decode(decode::Decode),
     Devices(devices::Devices),
     Findings(findings::Findings),
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Replay(command) => command.run(),
+        Command::Run(command) => command.run(),
         Command::Decode(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::Findings(command) => command.run(),

@@ -80,6 +80,10 @@ impl Replay {
             Err(code) => return Ok(code),
         };
         let rules = self.own_rules.load()?;
+        let policy = match config.policy(&rules) {
+            Ok(policy) => policy,
+            Err(problems) => return Ok(super::config::refuse(&problems)),
+        };
         let mut city = match &self.store {
             Some(path) => Some(open(path, &config)?),
             None => None,
@@ -102,7 +106,7 @@ impl Replay {
         // Standard input cannot be read a second time, so its digest is made while it is read.
         let digest = self.captures.iter().any(|capture| capture.as_os_str() == "-");
         let mut source = Progress::new(Merge::open(&self.captures, ReadOptions { digest, ..ReadOptions::default() }));
-        let setup = Setup { threads: self.threads, config, digest_key, rules };
+        let setup = Setup { threads: self.threads, config, digest_key, rules, policy, ..Setup::default() };
         let report = engine::replay(&mut source, &setup);
         let source = source.into_inner();
         let report = report?;

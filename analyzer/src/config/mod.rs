@@ -17,10 +17,13 @@ mod tests;
 
 pub use networks::Network;
 
+use crate::detectors;
 use crate::findings::Severity;
-use crate::findings::alerts::Policy;
+use crate::findings::alerts::AlertPolicy;
 use crate::inventory::{Bounds, InventoryConfig, Prefix};
 use crate::keys::{Budget, KeyConfig};
+use crate::policy::{self, Change, Policy};
+use crate::rules::RuleSet;
 use citytap_sensor::flow::NetworkId;
 use citytap_sensor::limits::{FLOWS, SHARDS};
 use citytap_sensor::link::NetworkMap;
@@ -118,6 +121,8 @@ pub struct Config {
     pub prefixes: Set<Vec<Prefix>>,
     /// Address spaces besides 0, to which all else belongs.
     pub networks: Vec<Set<Network>>,
+    /// What a person wants otherwise of checks and rules, by their ids.
+    pub checks: Vec<Set<(String, Change)>>,
     /// Most flows kept at a time.
     pub flows: Set<u64>,
     /// Most devices kept.
@@ -158,11 +163,12 @@ pub struct Summary {
 impl Default for Config {
     /// What is shipped.
     fn default() -> Self {
-        let (bounds, budget, policy) = (Bounds::default(), Budget::default(), Policy::default());
+        let (bounds, budget, policy) = (Bounds::default(), Budget::default(), AlertPolicy::default());
         Self {
             site: Set::shipped(SITE.into()),
             prefixes: Set::shipped(Vec::new()),
             networks: Vec::new(),
+            checks: Vec::new(),
             flows: Set::shipped((FLOWS * SHARDS) as u64),
             devices: Set::shipped(bounds.identities as u64 / NAMES_OF_A_DEVICE),
             provisional: Set::shipped(bounds.provisional as u64),
@@ -228,6 +234,33 @@ impl Config {
         networks::map(self.networks.iter().map(|network| &network.value))
     }
 
+    /// What it changes about checks, looked up among those of the program and the rules.
+    ///
+    /// # Errors
+    /// All entries about checks that do not exist, or that set what a check does not go by.
+    pub fn policy(&self, rules: &RuleSet) -> Result<Policy, Vec<Problem>> {
+        let known: Vec<&str> = detectors::checks().chain(rules.checks()).map(|check| check.id).collect();
+        let numbers_of = |check: &str| {
+            let coded = detectors::parameters().filter(|parameter| parameter.check == check);
+            let coded = coded.map(|parameter| (parameter.name, parameter.range.clone()));
+            let has = |name: &str| rules.counts(check).into_iter().flatten().any(|(known, _)| known == name);
+            coded.chain(policy::COUNTS.iter().filter(|(name, _)| has(name)).cloned()).collect()
+        };
+        let (mut policy, mut problems) = (Policy::default(), Vec::new());
+        for entry in &self.checks {
+            let (check, change) = &entry.value;
+            if let Some(text) = Policy::wrong(check, change, &known, numbers_of) {
+                let (file, line) = match &entry.layer {
+                    Layer::File { file, line } => (file.to_string(), Some(*line)),
+                    other => (other.to_string(), None),
+                };
+                problems.push(Problem { file, line, text });
+            }
+            policy.set(check, change.clone());
+        }
+        if problems.is_empty() { Ok(policy) } else { Err(problems) }
+    }
+
     /// The inventory's part.
     pub fn inventory(&self) -> InventoryConfig {
         let size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -245,8 +278,8 @@ impl Config {
     }
 
     /// What a person is told at once.
-    pub fn alerts(&self) -> Policy {
-        Policy {
+    pub fn alerts(&self) -> AlertPolicy {
+        AlertPolicy {
             min_severity: self.min_severity.value,
             suppress: self.suppress.value.saturating_mul(SECOND),
             digest: self.digest.value.clone(),

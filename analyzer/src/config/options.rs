@@ -126,6 +126,22 @@ pub const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "check",
+        many: true,
+        doc: "What you want otherwise of a check or rule. Besides the names below, the numbers that it goes by can be set: at_least and \
+              within_s of a rule that counts, and those that citytap rules show and citytap schema tell of the others.",
+        options: &[
+            Opt { name: "id", takes: Takes::Name, example: "\"modbus-unit-scan\"", doc: "The check, or the rule by its name." },
+            Opt { name: "off", takes: Takes::Words("true or false"), example: "true", doc: "Whether it is not asked at all." },
+            Opt {
+                name: "severity",
+                takes: Takes::Words("one of info, low, medium, high, critical in quotes"),
+                example: "\"high\"",
+                doc: "How bad its findings are.",
+            },
+        ],
+    },
+    Section {
         name: "memory",
         many: false,
         doc: "How much is remembered at most. Memory is taken as it is needed, never ahead. What had to go is counted in coverage.json.",

@@ -4,6 +4,7 @@ use super::networks::{Network, listed};
 use super::options::{Opt, SECTIONS, Section, time_text};
 use super::{Config, Layer};
 use crate::inventory::Prefix;
+use crate::policy::Change;
 use std::fmt::Write;
 
 /// Columns of a line.
@@ -16,7 +17,9 @@ impl Config {
         let mut text = String::new();
         for section in SECTIONS {
             comment(&mut text, "", section.doc);
-            if section.many {
+            if section.name == "check" {
+                self.checks_to_toml(section, &mut text);
+            } else if section.many {
                 self.networks_to_toml(section, &mut text);
             } else {
                 // Writing to a string cannot fail.
@@ -58,6 +61,20 @@ impl Config {
         }
     }
 
+    fn checks_to_toml(&self, section: &Section, text: &mut String) {
+        for option in section.options {
+            comment(text, "  ", &format!("{}: {}", option.name, option.doc));
+        }
+        if self.checks.is_empty() {
+            let _ = writeln!(text, "# [[{}]]  # none by default", section.name);
+            section.options.iter().for_each(|option| text.push_str(&format!("# {} = {}\n", option.name, option.example)));
+        }
+        for entry in &self.checks {
+            let _ = writeln!(text, "[[{}]]  # {}", section.name, entry.layer);
+            text.push_str(&check_settings(&entry.value.0, &entry.value.1));
+        }
+    }
+
     /// A value as TOML writes it, and where it comes from; `None` where there is no such option.
     fn value_of(&self, section: &str, option: &str) -> Option<(Option<String>, &Layer)> {
         let number = |set: &'_ super::Set<u64>| Some(set.value.to_string());
@@ -95,6 +112,9 @@ impl Config {
         let mut networks: Vec<&Network> = self.networks.iter().map(|network| &network.value).collect();
         networks.sort_by_key(|network| network.id);
         networks.iter().for_each(|network| text.push_str(&network_settings(network)));
+        let mut checks: Vec<&(String, Change)> = self.checks.iter().map(|entry| &entry.value).collect();
+        checks.sort_by(|a, b| a.0.cmp(&b.0));
+        checks.iter().for_each(|(id, change)| text.push_str(&check_settings(id, change)));
         self.keys.outline().iter().for_each(|line| text.push_str(&format!("{line}\n")));
         text
     }
@@ -111,6 +131,18 @@ fn network_settings(network: &Network) -> String {
     say("vlan", !network.vlans.is_empty(), listed(&network.vlans, u16::to_string));
     say("tunnel", !network.tunnels.is_empty(), listed(&network.tunnels, u32::to_string));
     say("interface", !network.interfaces.is_empty(), listed(&network.interfaces, |name| quoted(name)));
+    text
+}
+
+fn check_settings(id: &str, change: &Change) -> String {
+    let mut text = format!("id = {}\n", quoted(id));
+    if change.off {
+        text.push_str("off = true\n");
+    }
+    if let Some(severity) = change.severity {
+        let _ = writeln!(text, "severity = {}", quoted(severity.name()));
+    }
+    change.numbers.iter().for_each(|(name, number)| text.push_str(&format!("{name} = {number}\n")));
     text
 }
 

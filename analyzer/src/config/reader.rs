@@ -9,6 +9,7 @@ use crate::findings::alerts::DIGEST;
 use crate::inventory::Prefix;
 use crate::keys::KeyConfig;
 use crate::nearest::nearest;
+use crate::policy::Change;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
@@ -110,6 +111,7 @@ impl Reader<'_> {
             DeValue::Array(entries) if section.many => {
                 for entry in entries.iter() {
                     match entry.get_ref() {
+                        DeValue::Table(table) if section.name == "check" => self.check(section, &entry.span(), table),
                         DeValue::Table(table) => self.network(section, &entry.span(), table),
                         _ => self.wrong(&entry.span(), format!("each entry is written as a section {}", heading(section))),
                     }
@@ -314,6 +316,53 @@ impl Reader<'_> {
             self.wrong(span, text.into());
         } else {
             self.config.networks.push(self.set(network, span));
+        }
+    }
+
+    /// What a person wants otherwise of a check. Which numbers it goes by is known when rules are.
+    fn check(&mut self, section: &'static Section, span: &Range<usize>, table: &DeTable<'_>) {
+        let (mut id, mut change, before) = (None, Change::default(), self.problems.len());
+        for (name, value) in table {
+            let typed = name.get_ref().as_ref();
+            let Some(option) = section.options.iter().find(|option| option.name == typed) else {
+                let integer = value.get_ref().as_integer();
+                match integer.and_then(|integer| u64::from_str_radix(integer.as_str(), integer.radix()).ok()) {
+                    Some(number) if !looks_like_key(typed) => drop(change.numbers.insert(typed.to_owned(), number)),
+                    _ => drop(self.option(section, name)),
+                }
+                continue;
+            };
+            let text = value.get_ref().as_str();
+            match option.name {
+                "id" => id = self.name(option, value),
+                "off" => match value.get_ref().as_bool() {
+                    Some(off) => change.off = off,
+                    None => self.not_a(option, &value.span()),
+                },
+                _ => match Severity::ALL.into_iter().find(|severity| Some(severity.name()) == text) {
+                    Some(severity) => change.severity = Some(severity),
+                    None => self.not_a(option, &value.span()),
+                },
+            }
+        }
+        let Some(id) = id else {
+            if self.problems.len() == before {
+                self.wrong(span, "say which check this is about, as in id = \"modbus-unit-scan\"".into());
+            }
+            return;
+        };
+        if looks_like_key(&id) {
+            self.wrong(span, "id is the name of a check, and this looks like a key".into());
+        } else if change == Change::default() {
+            self.wrong(
+                span,
+                format!("nothing is changed about '{id}'; write off = true, severity = \"low\" or one of its numbers"),
+            );
+        } else if self.config.checks.iter().any(|other| other.value.0 == id) {
+            self.wrong(span, format!("'{id}' has an entry already; put both together"));
+        } else {
+            let entry = self.set((id, change), span);
+            self.config.checks.push(entry);
         }
     }
 

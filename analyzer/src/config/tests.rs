@@ -185,6 +185,9 @@ fn the_digest_changes_with_every_setting_and_with_no_layer_or_key_value() {
         "[site]\nname = \"x\"",
         "[site]\nprefixes = [\"10.0.0.0/8\"]",
         "[[network]]\nid = 1\nvlan = 1",
+        "[[check]]\nid = \"a\"\noff = true",
+        "[[check]]\nid = \"a\"\nseverity = \"low\"",
+        "[[check]]\nid = \"a\"\nat_least = 7",
         "[memory]\nflows = 64",
         "[memory]\ndevices = 64",
         "[memory]\nprovisional = 64",
@@ -237,6 +240,8 @@ fn what_looks_like_a_key_is_never_quoted() {
         format!("[keys]\nfile = \"{KEY}\"\n"),
         format!("[keys]\nfile = \"0x{KEY}\"\n"),
         format!("[keys]\n\"{}\" = 1\n", in_pairs()),
+        format!("[[check]]\nid = \"{KEY}\"\noff = true\n"),
+        format!("[[check]]\nid = \"modbus-restart\"\n{KEY} = 1\n"),
         format!("[site]\nname = {KEY}\n"),
         format!("[device.0102030405060708]\napp_key = \"{KEY}\"\n"),
     ] {

@@ -2,9 +2,11 @@
 //! read from the declarations that decoders and rules use, so it cannot be out of date.
 
 use crate::checks;
+use crate::detectors::parameters;
 use crate::findings::CheckSpec;
 use crate::findings::risk::{POINTS, VERDICTS};
-use crate::rules::CONTEXT;
+use crate::policy::Parameter;
+use crate::rules::{CONTEXT, findings};
 use crate::screen::text::wrapped;
 use crate::signatures::clauses;
 use citytap_sensor::observation::record::{FieldSpec, FieldType, RecordKind};
@@ -21,8 +23,10 @@ pub fn json(protocols: &[String]) -> Value {
     });
     if let (true, Some(schema)) = (protocols.is_empty(), schema.as_object_mut()) {
         schema.insert("context".into(), CONTEXT.iter().map(|(_, field)| self::field(field)).collect());
+        schema.insert("findings".into(), record(&findings::KIND));
         schema.insert("checks".into(), checks::all().map(check).collect());
         schema.insert("risk".into(), risk());
+        schema.insert("numbers".into(), parameters().map(number).collect());
     }
     schema
 }
@@ -36,6 +40,8 @@ pub fn text(protocols: &[String]) -> String {
     if protocols.is_empty() {
         text.push_str("AROUND EVERY MESSAGE: what rules may name beside its fields\n");
         CONTEXT.iter().for_each(|(_, field)| one_field(&mut text, "  ", field));
+        text.push_str("FINDINGS: what rules of the service citytap may name\n");
+        findings::KIND.fields.iter().for_each(|field| one_field(&mut text, "  citytap.", field));
         text.push_str("CHECKS\n");
         for check in checks::all() {
             text.push_str(&wrapped("  ", &format!("{}: {}", check.id, check.title)));
@@ -103,6 +109,11 @@ fn protocol(spec: &'static DecoderSpec) -> Value {
         "bounds": spec.bounds.iter().map(bound).collect::<Vec<_>>(),
         "largest_message": spec.max_message,
     })
+}
+
+fn number(number: &Parameter) -> Value {
+    let Parameter { check, name, doc, shipped, range } = number;
+    json!({ "check": check, "name": name, "doc": doc, "shipped": shipped, "least": range.start(), "most": range.end() })
 }
 
 fn record(kind: &RecordKind) -> Value {

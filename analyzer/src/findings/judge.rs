@@ -7,10 +7,11 @@
 //! A city can have a hundred thousand answers of which a screen shows the sums: what is kept of each is small, and sentences are made where
 //! somebody reads them.
 
-use super::alerts::{Delivery, Policy, Standing};
+use super::alerts::{AlertPolicy, Delivery, Standing};
 use super::{Answer, Argument, CheckSpec, Evidence, Severity, Verdict};
 use crate::hot::owned::IdentityKey;
 use crate::inventory::{DeviceId, Inventory, confidence_name};
+use crate::policy::Policy;
 use crate::signatures::clauses;
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::time::Timestamp;
@@ -95,7 +96,7 @@ pub struct Finding {
     pub arguments: Arc<[Argument]>,
     /// Where and how often it was seen.
     pub evidence: Evidence,
-    /// Whether a person is told at once; a [`Policy`] decides.
+    /// Whether a person is told at once; an [`AlertPolicy`] decides.
     pub delivery: Delivery,
 }
 
@@ -266,14 +267,29 @@ pub struct Judgement {
 
 impl Judgement {
     /// Says of each finding whether a person is told of it at once.
-    pub fn deliver(&mut self, policy: &Policy) {
+    pub fn deliver(&mut self, policy: &AlertPolicy) {
         self.findings.iter_mut().for_each(|finding| finding.delivery = policy.delivery(finding.spec.id, finding.severity));
+    }
+
+    /// Adds what was found by looking at it.
+    pub fn add(&mut self, more: Judgement) {
+        self.findings.extend(more.findings);
+        self.checks.extend(more.checks);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.findings.sort_unstable_by(|a, b| {
+            (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
+        });
+        self.checks.sort_unstable_by(|a, b| (a.spec.id, a.device).cmp(&(b.spec.id, b.device)));
     }
 }
 
 /// Judges devices by the answers about their names.
 pub struct Jury<'i> {
     inventory: &'i Inventory,
+    policy: &'i Policy,
     /// By the id of their check.
     answers: BTreeMap<&'static str, Vec<(DeviceId, Verdict)>>,
     /// Ids of the checks that could prove what was presumed.
@@ -286,12 +302,20 @@ type Tested = BTreeMap<&'static str, BTreeSet<DeviceId>>;
 
 impl<'i> Jury<'i> {
     /// With nothing heard.
-    pub fn new(inventory: &'i Inventory) -> Self {
-        Self { inventory, answers: BTreeMap::new(), proofs: BTreeSet::new(), homeless: 0 }
+    pub fn new(inventory: &'i Inventory, policy: &'i Policy) -> Self {
+        Self { inventory, policy, answers: BTreeMap::new(), proofs: BTreeSet::new(), homeless: 0 }
     }
 
     /// Hears an answer. One about a name that no device has any more is left out and counted.
-    pub fn take(&mut self, verdict: Verdict) {
+    pub fn take(&mut self, mut verdict: Verdict) {
+        if self.policy.is_off(verdict.check) {
+            return;
+        }
+        if let (Answer::Found(found) | Answer::Presumed(found, _), Some(severity)) =
+            (&mut verdict.answer, self.policy.severity(verdict.check.id))
+        {
+            found.severity = severity;
+        }
         if let Answer::Presumed(_, proof) = &verdict.answer {
             self.proofs.insert(proof.id);
         }
@@ -317,9 +341,7 @@ impl<'i> Jury<'i> {
                 one.conclude(&mut judgement);
             }
         }
-        judgement.findings.sort_unstable_by(|a, b| {
-            (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
-        });
+        judgement.sort();
         (judgement, self.homeless)
     }
 
@@ -463,7 +485,8 @@ mod tests {
         let mut inventory = Inventory::new(InventoryConfig::new("city"));
         let seen = Seen { place: observation::Place { frame: 1, sequence: 0 }, time: Timestamp(0) };
         inventory.apply(&OwnedFact::Identity { id: subject.clone(), presence: Presence::Proved }, seen);
-        let mut jury = Jury::new(&inventory);
+        let policy = Policy::default();
+        let mut jury = Jury::new(&inventory, &policy);
         jury.take(Verdict { check: presumes, subject: subject.clone(), answer: Answer::Presumed(found(), proof) });
         proofs.into_iter().for_each(|answer| jury.take(Verdict { check: proof, subject: subject.clone(), answer }));
         let (judgement, homeless) = jury.judge();

@@ -14,7 +14,8 @@ use crate::rules::{Matched, RuleSet};
 use citytap_sensor::dispatch::HotStage;
 use citytap_sensor::flow::NetworkId;
 use citytap_sensor::observation::{
-    Credential, CredentialKind, Fact, FieldId, FlowMoment, FlowReport, Identity, KindId, Observation, Observer, Place, Value,
+    Credential, CredentialKind, Fact, FieldId, FlowMoment, FlowReport, Identity, KindId, Observation, Observer, Place, Record,
+    Value,
 };
 use citytap_sensor::protocols::DecoderSpec;
 use citytap_sensor::time::{Nanos, SECOND, Timestamp};
@@ -22,7 +23,7 @@ use digest::DigestKey;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use owned::{Event, FlowSummary, IdentityKey, Interest, OwnedCredential, OwnedFact, OwnedValue, Seen};
+use owned::{Each, Event, FlowSummary, IdentityKey, Interest, OwnedCredential, OwnedFact, OwnedValue, Seen};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -45,35 +46,51 @@ pub type CredentialLookup = fn(CredentialKind, Option<&[u8]>, Option<&[u8]>) -> 
 pub struct Wishes {
     /// Close together: every record's kind is looked for among them.
     kinds: Vec<KindId>,
-    fields: Vec<Vec<FieldId>>,
+    /// For each kind, who asked for what of it.
+    wanted: Vec<Vec<Wanted>>,
     lookup: CredentialLookup,
     digest_key: Option<Arc<DigestKey>>,
     rules: Arc<RuleSet>,
 }
 
+/// What a stage wants of records of one kind.
+struct Wanted {
+    stage: u8,
+    each: Each,
+    fields: Vec<FieldId>,
+}
+
 impl Wishes {
-    /// Resolves names of kinds and fields against the decoders' declarations.
+    /// Resolves names of kinds and fields against the decoders' declarations. Stages are numbered as they stand, from 0.
     ///
     /// # Errors
     /// The first name that no decoder declares.
-    pub fn new(decoders: &[&DecoderSpec], interests: &[Interest], lookup: CredentialLookup) -> Result<Self, String> {
-        let (mut kinds, mut fields) = (Vec::new(), Vec::new());
-        for interest in interests {
+    pub fn new(decoders: &[&DecoderSpec], stages: &[&[Interest]], lookup: CredentialLookup) -> Result<Self, String> {
+        let mut wishes = Self::nothing(lookup);
+        let numbered = stages.iter().zip(0u8..).flat_map(|(interests, stage)| interests.iter().map(move |of| (stage, of)));
+        for (stage, interest) in numbered {
             let kind = decoders.iter().flat_map(|spec| spec.records).find(|kind| kind.name == interest.kind);
             let kind = kind.ok_or_else(|| format!("no decoder makes records of kind {}", interest.kind))?;
             let field = |name: &&str| {
                 let found = kind.field(name).ok_or_else(|| format!("{} has no field {name}", interest.kind));
                 found.map(|(id, _)| id)
             };
-            kinds.push(kind.id);
-            fields.push(interest.fields.iter().map(field).collect::<Result<_, _>>()?);
+            let fields = interest.fields.iter().map(field).collect::<Result<_, _>>()?;
+            let wanted = Wanted { stage, each: interest.each, fields };
+            match wishes.kinds.iter().position(|known| *known == kind.id) {
+                Some(at) => wishes.wanted[at].push(wanted),
+                None => {
+                    wishes.kinds.push(kind.id);
+                    wishes.wanted.push(vec![wanted]);
+                }
+            }
         }
-        Ok(Self { kinds, fields, lookup, digest_key: None, rules: Arc::default() })
+        Ok(wishes)
     }
 
     /// No wishes besides facts.
     pub fn nothing(lookup: CredentialLookup) -> Self {
-        Self { kinds: Vec::new(), fields: Vec::new(), lookup, digest_key: None, rules: Arc::default() }
+        Self { kinds: Vec::new(), wanted: Vec::new(), lookup, digest_key: None, rules: Arc::default() }
     }
 
     /// Credentials are to be digested under this key. Without one nothing is computed.
@@ -86,9 +103,9 @@ impl Wishes {
         Self { rules, ..self }
     }
 
-    fn fields(&self, kind: KindId) -> Option<&[FieldId]> {
-        let at = self.kinds.iter().position(|wanted| *wanted == kind)?;
-        self.fields.get(at).map(Vec::as_slice)
+    fn of(&self, kind: KindId) -> &[Wanted] {
+        let at = self.kinds.iter().position(|wanted| *wanted == kind);
+        at.and_then(|at| self.wanted.get(at)).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -190,6 +207,34 @@ impl Hot {
         });
     }
 
+    /// Copies a record that a stage asked for, as far as it wants this one.
+    fn event(&mut self, wanted: &Wanted, observation: &Observation<'_>, record: &dyn Record, seen: Seen) {
+        if wanted.fields.first().is_some_and(|&first| matches!(record.field(first), Value::Absent)) {
+            return;
+        }
+        let flow = observation.flow;
+        let (sender, receiver) = (flow.sender(observation.direction), flow.receiver(observation.direction));
+        if wanted.each == Each::Novelty {
+            let mut state = self.hasher.build_hasher();
+            (wanted.stage, record.kind().id, flow.network, sender.ip, receiver.ip).hash(&mut state);
+            wanted.fields.iter().for_each(|&field| hash_value(&record.field(field), &mut state));
+            if !self.is_due(state.finish(), seen.time) {
+                return;
+            }
+        }
+        let event = Event {
+            stage: wanted.stage,
+            seen,
+            network: flow.network,
+            sender,
+            receiver,
+            direction: observation.direction,
+            kind: record.kind().id,
+            fields: wanted.fields.iter().map(|&field| OwnedValue::of(record, field)).collect(),
+        };
+        self.batch.changes.push(Told { told: seen.place, seen, change: Change::Event(Box::new(event)) });
+    }
+
     fn is_due(&mut self, facts: u64, now: Timestamp) -> bool {
         if self.sent.len() >= FACTS_REMEMBERED {
             self.sent.clear();
@@ -232,19 +277,9 @@ impl Observer for Hot {
         let Some(record) = observation.record else { return };
         let kind = record.kind();
         self.tallies.entry(kind.id).or_insert((kind.name, 0)).1 += 1;
-        if let Some(fields) = self.wishes.fields(kind.id)
-            && fields.first().is_none_or(|&first| !matches!(record.field(first), Value::Absent))
-        {
-            let event = Event {
-                seen,
-                network,
-                sender: observation.flow.sender(observation.direction),
-                receiver: observation.flow.receiver(observation.direction),
-                direction: observation.direction,
-                kind: kind.id,
-                fields: fields.iter().map(|&field| OwnedValue::of(record, field)).collect(),
-            };
-            self.batch.changes.push(Told { told: seen.place, seen, change: Change::Event(Box::new(event)) });
+        let wishes = self.wishes.clone();
+        for wanted in wishes.of(kind.id) {
+            self.event(wanted, observation, record, seen);
         }
     }
 
@@ -352,6 +387,30 @@ fn hash_fact(fact: &Fact<'_>, network: NetworkId, state: &mut impl Hasher) {
             value.hash(state);
         }
         Fact::Activity { .. } | Fact::Credential(_) => {}
+    }
+}
+
+/// Hashes a field's value; equal values have equal hashes. Of a list only the length counts beyond its texts and numbers.
+fn hash_value(value: &Value<'_>, state: &mut impl Hasher) {
+    std::mem::discriminant(value).hash(state);
+    match value {
+        Value::Absent => {}
+        Value::Bool(value) => value.hash(state),
+        Value::Unsigned(value) | Value::Id { value, .. } => value.hash(state),
+        Value::Signed(value) => value.hash(state),
+        Value::Float(value) => value.to_bits().hash(state),
+        Value::Text(text) => text.hash(state),
+        Value::Hex(bytes) => bytes.hash(state),
+        Value::Address(address) => address.hash(state),
+        Value::List(list) => {
+            list.len().hash(state);
+            for at in 0..list.len() {
+                match list.get(at, None) {
+                    Value::List(_) => {}
+                    member => hash_value(&member, state),
+                }
+            }
+        }
     }
 }
 

@@ -241,6 +241,8 @@ pub struct FlowSummary {
 /// A record of a kind that somebody in the cold half asked for, with the fields asked for.
 #[derive(Clone, Debug)]
 pub struct Event {
+    /// The stage that asked for it, as numbered by [`super::Wishes::new`].
+    pub stage: u8,
     /// Where it was seen.
     pub seen: Seen,
     /// The network of its flow.
@@ -352,9 +354,30 @@ pub struct Interest {
     pub kind: &'static str,
     /// Names of the fields within the protocol. A record without the first of them is not copied.
     pub fields: &'static [&'static str],
+    /// Which of them.
+    pub each: Each,
+}
+
+/// Which records of a kind are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Each {
+    /// All.
+    Message,
+    /// Those whose sender, receiver (by address) and fields were not seen together for [`super::RESEND`]: who does what with whom, however often.
+    Novelty,
 }
 
 impl Interest {
+    /// All records of a kind.
+    pub const fn messages(kind: &'static str, fields: &'static [&'static str]) -> Self {
+        Self { kind, fields, each: Each::Message }
+    }
+
+    /// Records of a kind that say something new; see [`Each::Novelty`].
+    pub const fn novelties(kind: &'static str, fields: &'static [&'static str]) -> Self {
+        Self { kind, fields, each: Each::Novelty }
+    }
+
     /// The kind, as events and records have it.
     pub const fn kind_id(&self) -> KindId {
         KindId::of(self.kind)

@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn decoders_have_what_is_asked_of_them() {
-        assert_eq!(Wishes::new(DECODERS, &Keys::interests(), signatures::look_up).err(), None);
+        assert_eq!(Wishes::new(DECODERS, &[&Keys::interests()], signatures::look_up).err(), None);
     }
 
     #[test]

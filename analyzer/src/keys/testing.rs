@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The events of a capture in the order of packets.
 pub(super) fn events(case: &str) -> Vec<Event> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcaps").join(case).join("capture.pcap");
-    let wishes = Arc::new(Wishes::new(DECODERS, &Keys::interests(), signatures::look_up).unwrap());
+    let wishes = Arc::new(Wishes::new(DECODERS, &[&Keys::interests()], signatures::look_up).unwrap());
     let mut events = Vec::new();
     let mut source = Merge::open(&[path], Default::default());
     dispatch::run(

@@ -7,8 +7,9 @@
 use super::{Meta, Values};
 use crate::findings::KEPT;
 use crate::hot::owned::Seen;
+use crate::policy::{AT_LEAST, WITHIN_S};
 use citytap_sensor::observation::Place;
-use citytap_sensor::time::{Nanos, Timestamp};
+use citytap_sensor::time::{Nanos, SECOND, Timestamp};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use rsigma_parser::{ConditionExpr, Quantifier};
@@ -27,6 +28,7 @@ pub const ENTRIES: usize = 1 << 19;
 const TOLD: usize = 256;
 
 /// A correlation.
+#[derive(Clone)]
 pub struct Correlation {
     /// What is told of it.
     pub meta: Meta,
@@ -40,6 +42,32 @@ pub struct Correlation {
     pub(super) members: Vec<Member>,
     /// For each member, which of its captures are the group's values, and behind them the value that is counted.
     pub(super) projections: Vec<Vec<usize>>,
+}
+
+impl Correlation {
+    /// The numbers that it goes by and a person may change: how many at least, where it has one such bound alone, and within how many seconds.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let at_least = match &self.condition {
+            Condition::Compare(bounds, _) => match bounds.as_slice() {
+                [(Count::GreaterOrEqual, bound)] => Some((AT_LEAST, *bound)),
+                _ => None,
+            },
+            _ => None,
+        };
+        at_least.into_iter().chain([(WITHIN_S, self.timespan / SECOND)])
+    }
+
+    /// Goes by other numbers; those that it does not go by are none of its concern.
+    pub(super) fn adjust(&mut self, said: impl Fn(&str) -> Option<u64>) {
+        if let (Condition::Compare(bounds, _), Some(at_least)) = (&mut self.condition, said(AT_LEAST))
+            && let [(Count::GreaterOrEqual, bound)] = bounds.as_mut_slice()
+        {
+            *bound = at_least;
+        }
+        if let Some(seconds) = said(WITHIN_S) {
+            self.timespan = seconds.saturating_mul(SECOND);
+        }
+    }
 }
 
 /// What a correlation counts: by position among the rules or among the correlations before it.
@@ -62,6 +90,7 @@ pub(super) enum Kind {
 }
 
 /// When a window fires.
+#[derive(Clone)]
 pub(super) enum Condition {
     /// All of these, and for percentiles which one.
     Compare(Vec<(Count, u64)>, u64),
@@ -82,6 +111,7 @@ pub(super) enum Count {
 }
 
 /// An expression over members, by their position.
+#[derive(Clone)]
 pub(super) enum Expression {
     Member(usize),
     All(Vec<Expression>),

@@ -9,6 +9,8 @@ macro_rules! embedded {
 }
 
 embedded! {
+    "citytap/guessed_then_in.yml",
+    "citytap/searched_then_commanded.yml",
     "coap/discovery_sweep.yml",
     "coap/many_observations.yml",
     "coap/multicast_discovery.yml",

@@ -2,11 +2,13 @@
 
 use super::correlate::{Arrival, Correlation, Member, Windows};
 use super::meta::{bare, is_called, placeholders};
-use super::{Matched, Meta, Rule, RuleFile, RuleSet, Values};
+use super::{Aside, Matched, Meta, Rule, RuleFile, RuleSet, Values};
 use crate::findings::judge::{Check, Finding, Judgement, Outcome};
 use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Verdict};
 use crate::hot::owned::{IdentityKey, Seen};
 use crate::inventory::DeviceId;
+use crate::keys::Derived;
+use crate::policy::Policy;
 use citytap_sensor::time::Timestamp;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
@@ -24,6 +26,8 @@ const DROPPED: &str = "matches of rules were dropped for want of room: what was 
 /// What rules found.
 pub struct Stage {
     set: Arc<RuleSet>,
+    /// Those of the set, with the numbers that a person set.
+    correlations: Arc<[Correlation]>,
     /// By the position of the rule, or behind the rules of the correlation, by whom it is about and by what stands in the sentence.
     found: HashMap<(usize, IdentityKey, Values), Hit, FixedState>,
     windows: Vec<Windows>,
@@ -50,7 +54,12 @@ struct Hit {
 
 impl Stage {
     /// With nothing matched.
-    pub fn new(set: Arc<RuleSet>) -> Self {
+    pub fn new(set: Arc<RuleSet>, policy: &Policy) -> Self {
+        let mut correlations = set.correlations.clone();
+        correlations.iter_mut().for_each(|correlation| {
+            let name = correlation.meta.name.clone();
+            correlation.adjust(|number| policy.said(&name, number));
+        });
         let rules = set.rules.len();
         let mut counted_by = vec![Vec::new(); rules + set.correlations.len()];
         for (number, correlation) in set.correlations.iter().enumerate() {
@@ -80,6 +89,7 @@ impl Stage {
             entries: 0,
             shed: 0,
             lost: 0,
+            correlations: correlations.into(),
             set,
         }
     }
@@ -97,6 +107,16 @@ impl Stage {
         self.count(number, &matched, &matched.values, seen);
     }
 
+    /// Shows what a key made readable to the rules.
+    pub fn derived(&mut self, derived: &Derived) {
+        let set = self.set.clone();
+        let bearer = derived.bearer();
+        derived.with_record(&mut |record| {
+            let aside = Aside { seen: derived.seen, network: derived.network, service: record.kind().protocol(), record };
+            set.show(aside, &bearer, &mut |matched| self.take(matched, derived.seen));
+        });
+    }
+
     /// Takes note of matches that did not leave their shard.
     pub fn lose(&mut self, matches: u64) {
         self.lost += matches;
@@ -105,7 +125,7 @@ impl Stage {
     /// Forgets what is older than its correlation looks back.
     pub fn epoch(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
-        for (windows, correlation) in self.windows.iter_mut().zip(&self.set.correlations) {
+        for (windows, correlation) in self.windows.iter_mut().zip(self.correlations.iter()) {
             windows.sweep(correlation, self.now, &mut self.entries);
         }
     }
@@ -115,16 +135,16 @@ impl Stage {
         if self.counted_by[number].is_empty() {
             return;
         }
-        let set = self.set.clone();
+        let (rules, correlations) = (self.set.rules.len(), self.correlations.clone());
         for at in 0..self.counted_by[number].len() {
             let (correlation, member) = self.counted_by[number][at];
-            let spec = &set.correlations[correlation];
+            let spec = &correlations[correlation];
             let (group, value) = spec.projections[member].split_at(spec.group_by.len());
             let group = values.select(group);
             let value = value.first().and_then(|at| values.get(*at));
             let arrival = Arrival { seen, now: self.now, group: &group, value, member };
             let Some(fired) = self.windows[correlation].take(spec, arrival, &mut self.entries) else { continue };
-            let own = set.rules.len() + correlation;
+            let own = rules + correlation;
             self.matches[own] += 1;
             if spec.alone {
                 self.find(own, matched, &group, &fired.fresh, fired.count);
@@ -151,7 +171,7 @@ impl Stage {
         let rules = self.set.rules.len();
         match number.checked_sub(rules) {
             None => self.set.rules.get(number).map(|rule| &rule.meta),
-            Some(correlation) => self.set.correlations.get(correlation).map(|correlation| &correlation.meta),
+            Some(correlation) => self.correlations.get(correlation).map(|correlation| &correlation.meta),
         }
     }
 
@@ -204,6 +224,11 @@ impl Stage {
             }
         }
         judgement.checks.sort_unstable_by(|a, b| (a.spec.id, a.device).cmp(&(b.spec.id, b.device)));
+    }
+
+    /// Its rules.
+    pub fn set(&self) -> &Arc<RuleSet> {
+        &self.set
     }
 
     /// The files of its rules.

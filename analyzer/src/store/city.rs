@@ -7,7 +7,7 @@ use super::on_disk::OnDisk;
 use super::record::{seal, unseal};
 use super::{STORE_VERSION, Store, StoreError, Tree};
 use crate::engine::Report;
-use crate::findings::alerts::{Alert, AlertId, Alerts, Decision, DecisionError, Policy};
+use crate::findings::alerts::{Alert, AlertId, AlertPolicy, Alerts, Decision, DecisionError};
 use crate::hot::digest::{DigestKey, KEY_BYTES};
 use crate::register::Entry;
 use serde::de::DeserializeOwned;
@@ -22,7 +22,7 @@ pub const MAX_BYTES: u64 = 8 << 30;
 /// Damaged records that are named; further ones are counted.
 pub const DAMAGED_NAMED: usize = 20;
 
-const ABOUT: &[u8] = b"about";
+pub(super) const ABOUT: &[u8] = b"about";
 const KEY: &[u8] = b"digest_key";
 
 /// What a store is.
@@ -51,14 +51,14 @@ pub struct DamagedRecord {
 
 /// A store that is open.
 pub struct City {
-    path: PathBuf,
-    store: Box<dyn Store>,
-    about: About,
-    contents: Contents,
+    pub(super) path: PathBuf,
+    pub(super) store: Box<dyn Store>,
+    pub(super) about: About,
+    pub(super) contents: Contents,
     damaged: Vec<DamagedRecord>,
     damaged_count: u64,
     recovered: Recovered,
-    limit: u64,
+    pub(super) limit: u64,
 }
 
 impl City {
@@ -75,10 +75,16 @@ impl City {
     /// # Errors
     /// Why not, and what to do.
     pub fn open_or_make(path: &Path, site: Option<&str>, default_site: &str) -> Result<Self, StoreError> {
-        let city = Self::read(path, Box::new(OnDisk::open_or_make(path)?), Some(site.unwrap_or(default_site)), MAX_BYTES)?;
+        let city = Self::open_any_or_make(path, site, default_site)?;
         if city.about.owner != "replay" {
             return Err(StoreError::Appliance(path.into()));
         }
+        Ok(city)
+    }
+
+    /// Opens a store to add to it whoever writes it, or makes one.
+    pub(super) fn open_any_or_make(path: &Path, site: Option<&str>, default_site: &str) -> Result<Self, StoreError> {
+        let city = Self::read(path, Box::new(OnDisk::open_or_make(path)?), Some(site.unwrap_or(default_site)), MAX_BYTES)?;
         match site {
             Some(wanted) if wanted != city.about.site => {
                 Err(StoreError::Site { path: path.into(), is: city.about.site, wanted: wanted.into() })
@@ -126,9 +132,7 @@ impl City {
             let (device, presented) = kept.into_presented();
             contents.credentials.insert(device, presented);
         })?;
-        let mut alerts = Vec::new();
-        each(store_ref, Tree::Alerts, &mut damaged, |alert: Alert| alerts.push(alert))?;
-        contents.alerts = Alerts::restored(&about.site, Policy::default(), alerts);
+        contents.alerts = alerts(store_ref, &about.site, &mut damaged)?;
         each(store_ref, Tree::Register, &mut damaged, |entry: Entry| {
             contents.register.insert((entry.list.clone(), entry.line), entry);
         })?;
@@ -268,7 +272,7 @@ fn make_key(store: &mut dyn Store) -> Result<DigestKey, StoreError> {
 }
 
 /// What is to be written of what changed, and of a run that is new.
-fn writes(contents: &Contents, run: Option<u32>, changed: &Changed) -> Vec<Write> {
+pub(super) fn writes(contents: &Contents, run: Option<u32>, changed: &Changed) -> Vec<Write> {
     fn write<T: Serialize>(tree: Tree, key: Vec<u8>, value: Option<&T>) -> Write {
         let value = value.map(|value| seal(tree, &key, value));
         Write { tree, key, value }
@@ -286,6 +290,17 @@ fn writes(contents: &Contents, run: Option<u32>, changed: &Changed) -> Vec<Write
         write(Tree::Credentials, id.0.to_be_bytes().to_vec(), kept.as_ref())
     });
     runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).chain(alerts).collect()
+}
+
+/// The alerts as they stand in a store, with what persons decided. Damaged ones are passed over: they were told when the store was opened.
+pub(super) fn kept_alerts(store: &dyn Store, site: &str) -> Result<Alerts, StoreError> {
+    alerts(store, site, &mut Damaged::default())
+}
+
+fn alerts(store: &dyn Store, site: &str, damaged: &mut Damaged) -> Result<Alerts, StoreError> {
+    let mut kept = Vec::new();
+    each(store, Tree::Alerts, damaged, |alert: Alert| kept.push(alert))?;
+    Ok(Alerts::restored(site, AlertPolicy::default(), kept))
 }
 
 #[derive(Default)]

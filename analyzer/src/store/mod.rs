@@ -7,7 +7,7 @@
 //! - [`journal`] makes many writes one: a run is in the store whole or not at all, whatever moment the process is killed at.
 //! - [`contents`] is what a store says, in memory, and how a run is added to it. Memory is the authority; indexes are made at open.
 //! - [`credentials`] is what devices presented, as digests under the store's own key. Key and digests stand here and nowhere else.
-//! - [`City`] joins them.
+//! - [`City`] joins them; [`Growing`] writes a run that goes on, again and again.
 //!
 //! sled is used for what it does well (references/crates.md §4): plain inserts, never a large batch, an explicit flush, a bound on its
 //! size. It lies in a folder of its own beside `store.json`, which says what the folder is, so that no foreign folder is written into
@@ -16,6 +16,7 @@
 pub mod city;
 pub mod contents;
 pub mod credentials;
+pub mod growing;
 pub mod in_memory;
 pub mod journal;
 pub mod on_disk;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use city::City;
 pub use contents::{Added, Contents, Run};
+pub use growing::Growing;
 
 use std::path::PathBuf;
 
@@ -32,7 +34,7 @@ use std::path::PathBuf;
 pub const STORE_VERSION: u32 = 1;
 
 /// A part of the store with keys of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tree {
     /// What the store is: version, site, the digest key, the mark of a finished journal.
     Meta,

@@ -6,9 +6,10 @@
 
 mod checks;
 
-use super::Detector;
+use super::{Detector, DetectorSpec};
 use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::{IdentityKey, OwnedCredential, OwnedFact, Seen};
+use crate::inventory::Inventory;
 use crate::keys::dtls::checks::KNOWN_PSK;
 use crate::signatures::credentials::published_key;
 use citytap_sensor::observation::{Confidence, CredentialKind, Outcome, SecurityAspect};
@@ -18,6 +19,15 @@ use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 pub use checks::ALL as CHECKS;
+
+/// What it is.
+pub const SPEC: DetectorSpec = DetectorSpec {
+    name: "credentials",
+    checks: CHECKS,
+    interests: &[],
+    parameters: &[],
+    make: |_| Box::new(Credentials::default()),
+};
 
 /// Clients and servers watched: the size of city that one appliance is for.
 pub const SUBJECTS: usize = 1 << 18;
@@ -94,7 +104,7 @@ impl Detector for Credentials {
         }
     }
 
-    fn verdicts(&self, take: &mut dyn FnMut(Verdict)) {
+    fn verdicts(&self, _: &Inventory, take: &mut dyn FnMut(Verdict)) {
         self.clients.iter().for_each(|(id, client)| client.verdicts(id, take));
         self.servers.iter().for_each(|(id, server)| server.verdicts(id, take));
         for (id, proofs) in &self.proofs {

@@ -92,15 +92,13 @@ impl Default for DtlsKeys {
     }
 }
 
-const CLIENT_HELLO: Interest = Interest { kind: "dtls.client_hello", fields: &["random", "psk_identities"] };
-const SERVER_HELLO: Interest = Interest {
-    kind: "dtls.server_hello",
-    fields: &["random", "message", "version", "cipher_suite", "extensions", "connection_id"],
-};
+const CLIENT_HELLO: Interest = Interest::messages("dtls.client_hello", &["random", "psk_identities"]);
+const SERVER_HELLO: Interest =
+    Interest::messages("dtls.server_hello", &["random", "message", "version", "cipher_suite", "extensions", "connection_id"]);
 const KEY_EXCHANGE: Interest =
-    Interest { kind: "dtls.key_exchange", fields: &["psk_identity_length", "of", "psk_identity", "cipher_suite"] };
-const FINISHED: Interest = Interest { kind: "dtls.finished", fields: &["ciphertext", "transcript_sha256", "record_number"] };
-const SUMMARY: Interest = Interest { kind: "dtls.summary", fields: &["handshake_seen"] };
+    Interest::messages("dtls.key_exchange", &["psk_identity_length", "of", "psk_identity", "cipher_suite"]);
+const FINISHED: Interest = Interest::messages("dtls.finished", &["ciphertext", "transcript_sha256", "record_number"]);
+const SUMMARY: Interest = Interest::messages("dtls.summary", &["handshake_seen"]);
 
 /// Name of the secret of a client that shows no identity.
 const NAMELESS: u64 = 0;

@@ -131,6 +131,15 @@ impl Derived {
         }
     }
 
+    /// The name of the device that it is about.
+    pub fn bearer(&self) -> IdentityKey {
+        let id = match self.dev_eui {
+            Some(eui) => dev_eui(eui),
+            None => dev_addr(self.dev_addr),
+        };
+        IdentityKey::new(&id, self.network)
+    }
+
     /// Name of its kind of record.
     pub fn kind(&self) -> &'static str {
         match self.content {
@@ -190,11 +199,7 @@ impl Derived {
     }
 
     fn attribute(&self, name: Attribute, value: Box<str>, field: &'static str) -> OwnedFact {
-        let id = match self.dev_eui {
-            Some(eui) => dev_eui(eui),
-            None => dev_addr(self.dev_addr),
-        };
-        OwnedFact::Attribute { id: IdentityKey::new(&id, self.network), name, value, confidence: Confidence::Seen, field }
+        OwnedFact::Attribute { id: self.bearer(), name, value, confidence: Confidence::Seen, field }
     }
 }
 

@@ -142,10 +142,10 @@ enum Waiting {
 impl LorawanKeys {
     /// What this stage wants of the shards. Its fields come first in an event's fields.
     pub const INTERESTS: &'static [Interest] = &[
-        Interest { kind: "lorawan.join_request", fields: FIELDS },
-        Interest { kind: "lorawan.join_accept", fields: FIELDS },
-        Interest { kind: "lorawan.rejoin_request", fields: FIELDS },
-        Interest { kind: "lorawan.data", fields: FIELDS },
+        Interest::messages("lorawan.join_request", FIELDS),
+        Interest::messages("lorawan.join_accept", FIELDS),
+        Interest::messages("lorawan.rejoin_request", FIELDS),
+        Interest::messages("lorawan.data", FIELDS),
     ];
 
     /// The checks that it answers.

@@ -81,13 +81,13 @@ impl Default for OscoreKeys {
 impl OscoreKeys {
     /// What this stage wants of the shards.
     pub const INTERESTS: &'static [Interest] = &[
-        Interest {
-            kind: "coap.request",
-            fields: &["oscore", "retransmission", "oscore_ciphertext", "oscore_kid", "oscore_partial_iv", "oscore_kid_context"],
-        },
-        Interest {
-            kind: "coap.response",
-            fields: &[
+        Interest::messages(
+            "coap.request",
+            &["oscore", "retransmission", "oscore_ciphertext", "oscore_kid", "oscore_partial_iv", "oscore_kid_context"],
+        ),
+        Interest::messages(
+            "coap.response",
+            &[
                 "oscore",
                 "retransmission",
                 "oscore_ciphertext",
@@ -96,7 +96,7 @@ impl OscoreKeys {
                 "oscore_request_kid",
                 "oscore_request_partial_iv",
             ],
-        },
+        ),
     ];
 
     /// The checks that it answers.

@@ -83,13 +83,13 @@ proptest! {
 
 #[test]
 fn the_decoders_have_the_fields_that_are_asked_for() {
-    assert!(Wishes::new(DECODERS, LorawanKeys::INTERESTS, signatures::look_up).is_ok());
+    assert!(Wishes::new(DECODERS, &[LorawanKeys::INTERESTS], signatures::look_up).is_ok());
 }
 
 /// A capture through decoders, shards and this stage.
 fn replay(path: &Path, config: KeyConfig) -> LorawanKeys {
     let wishes =
-        Arc::new(Wishes::new(DECODERS, LorawanKeys::INTERESTS, signatures::look_up).unwrap_or_else(|error| panic!("{error}")));
+        Arc::new(Wishes::new(DECODERS, &[LorawanKeys::INTERESTS], signatures::look_up).unwrap_or_else(|error| panic!("{error}")));
     let mut keys = LorawanKeys::new(config, Budget::default());
     let mut source = Merge::open(&[path.to_owned()], Default::default());
     let make = |_| Hot::new(wishes.clone());
