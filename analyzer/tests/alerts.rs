@@ -2,6 +2,9 @@
 
 mod common;
 
+use citytap_analyzer::engine::{self, Setup};
+use citytap_analyzer::store::{Growing, Run};
+use citytap_sensor::capture::{CaptureSource, Merge};
 use common::{capture, city, done, json, refused};
 use serde_json::Value;
 use std::fs;
@@ -128,6 +131,24 @@ fn decisions_survive_further_runs() {
     );
     done(&["alerts", "reopen", &resolved, "--store", &store]);
     assert_eq!(state(&resolved), "reopened");
+}
+
+#[test]
+fn what_a_person_decides_while_a_run_goes_on_stays() {
+    let (folder, store) = folder();
+    let mut source = Merge::open(&[city().into()], Default::default());
+    let report = engine::replay(&mut source, &Setup::default()).unwrap();
+    let run = || Run::new(&report, &source.describe(), &[], "city", false);
+    let mut growing = Growing::begin(Growing::open(&folder.path().join("store"), None, "city").unwrap());
+    let first = growing.write(&report, run()).unwrap();
+    assert!(first.told.len() > 5, "{:?}", first.told);
+    let alerts = json(&["alerts", "--store", &store, "--format", "json"]);
+    let id = alerts[0]["id"].as_str().unwrap();
+    done(&["alerts", "accept", id, "--reason", "known", "--until", "2100-01-01", "--store", &store]);
+    let again = growing.write(&report, run()).unwrap();
+    assert_eq!(again.told, [], "the same findings are no news");
+    let shown = json(&["alerts", "show", id, "--store", &store, "--format", "json"]);
+    assert_eq!((&shown["state"], &shown["count"]), (&"accepted".into(), &alerts[0]["count"]));
 }
 
 #[test]

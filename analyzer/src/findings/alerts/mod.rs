@@ -4,7 +4,7 @@
 //! - Findings of one *cause* (a check and the arguments that part its actions) are one alert, however many devices they concern: a scan of 200
 //!   devices is one. Further devices join it as long as it is open or acknowledged. After it was accepted or resolved, further devices
 //!   make another alert of the same cause: what a person decided is about the devices that the person saw.
-//! - What a [`AlertPolicy`] sends to the digest is one alert for each check and day of packet time, told when the day is over.
+//! - What an [`AlertPolicy`] sends to the digest is one alert for each check and day of packet time, told when the day is over.
 //! - A finding belongs to one alert for good. Seen again it adds to the alert's count and time. Seen again after the alert was resolved
 //!   it *reopens* the alert; an acceptance whose time is over does the same while a finding of it stands.
 //! - Where all findings of an alert were tested and found clear, it is resolved.
