@@ -7,7 +7,7 @@ pub mod live;
 use crate::config::{Config, Summary};
 use crate::detectors::{self, DETECTORS, Detector, Making};
 use crate::findings::actions::{Action, Directory, actions, name_device};
-use crate::findings::alerts::{Alerts, Policy as AlertPolicy};
+use crate::findings::alerts::{AlertPolicy, Alerts};
 use crate::findings::judge::{Finding, Judgement, Jury};
 use crate::findings::risk::{Context, Gravest, Risk};
 use crate::hot::digest::DigestKey;
@@ -78,7 +78,7 @@ pub struct Report {
     /// What a person is told, once.
     pub alerts: Alerts,
     /// What is told at once.
-    pub policy: AlertPolicy,
+    pub alert_policy: AlertPolicy,
     /// What each device is exposed to, in the order of ids.
     pub exposures: Vec<(DeviceId, Exposure)>,
     /// What was seen and what was not.
@@ -342,7 +342,7 @@ impl Cold {
             judgement,
             actions,
             alerts,
-            policy: self.alert_policy.clone(),
+            alert_policy: self.alert_policy.clone(),
             exposures,
             coverage: std::mem::take(&mut self.coverage),
             configuration: self.configuration.clone(),

@@ -415,6 +415,13 @@ def clauses():
                 problem(path, f"line {n}: no class is called {name}")
 
 
+def register_columns():
+    path, rows = table("register/columns.tsv", ["field", "word"])
+    unique(path, rows, lambda r: r["word"])
+    if [r["field"] for _, r in rows] != sorted(r["field"] for _, r in rows):
+        problem(path, "not sorted by field")
+
+
 def texts():
     for path in sorted(HERE.rglob("*")):
         if path.is_file() and path.suffix in (".md", ".tsv", ".toml", ".py", ".txt"):
@@ -436,6 +443,7 @@ def main():
     fingerprints(ids, aliases)
     classes(path, data, ids, objects)
     clauses()
+    register_columns()
     for name, count, size in COUNTS:
         print(f"{count:7} {size:9,} B  {name}")
     for p in PROBLEMS:

@@ -2,11 +2,11 @@
 
 use super::out::{Asked, nearest, print, print_json};
 use super::{DONE, Failure, USAGE};
-use crate::findings::kept::{KeptCheck, KeptFinding};
+use crate::export::findings::Told;
+use crate::findings::kept::KeptCheck;
 use crate::findings::risk::Risk;
 use crate::inventory::{Device, DeviceId};
 use crate::screen::{self, counted};
-use crate::signatures::clauses::{self, Clauses};
 use crate::store::Contents;
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -57,24 +57,6 @@ struct Shown<'a> {
     device: Weighed<'a>,
     checks: Vec<&'a KeptCheck>,
     findings: Vec<Told<'a>>,
-}
-
-/// A finding with whether it stands.
-#[derive(Serialize)]
-pub(super) struct Told<'a> {
-    /// `open` or `cleared`.
-    pub state: &'static str,
-    #[serde(flatten)]
-    pub finding: &'a KeptFinding,
-    /// What it says about clauses.
-    pub clauses: &'static Clauses,
-}
-
-impl<'a> Told<'a> {
-    pub(super) fn new(finding: &'a KeptFinding, contents: &Contents) -> Self {
-        let state = if contents.is_open(finding) { "open" } else { "cleared" };
-        Self { state, finding, clauses: clauses::of(&finding.check) }
-    }
 }
 
 impl Devices {

@@ -1,9 +1,9 @@
 //! `citytap findings`: what was found, and where it stands.
 
-use super::devices::Told;
 use super::out::{Asked, nearest, print, print_json};
 use super::{DONE, Failure, USAGE, severity};
 use crate::checks;
+use crate::export::findings::Told;
 use crate::findings::Severity;
 use crate::findings::actions::name_device;
 use crate::findings::kept::KeptFinding;

@@ -27,7 +27,7 @@ pub struct Replay {
     /// Capture files, pcap or pcapng, plain, gzip or zstd; - for standard input. Several are merged by time.
     #[arg(required = true, value_name = "CAPTURE")]
     captures: Vec<PathBuf>,
-    /// Write devices.jsonl, findings.jsonl, actions.jsonl, checks.jsonl, coverage.json and manifest.json into this folder.
+    /// Write devices.jsonl, findings.jsonl, actions.jsonl, alerts.jsonl, checks.jsonl, coverage.json and manifest.json into this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Add what is found to this store; it is made if need be. A capture that was added before is passed over.

@@ -19,7 +19,7 @@ pub use networks::Network;
 
 use crate::detectors;
 use crate::findings::Severity;
-use crate::findings::alerts::Policy as AlertPolicy;
+use crate::findings::alerts::AlertPolicy;
 use crate::inventory::{Bounds, InventoryConfig, Ours, Prefix};
 use crate::keys::{Budget, KeyConfig};
 use crate::policy::zones::{Zone, Zones};

@@ -1,6 +1,6 @@
 //! The folder that `replay --out` writes: this run alone, the same bytes for the same capture, configuration, version and packs.
 //!
-//! Files are written beside their final name and renamed, so that a reader never sees half of one.
+//! Files are written beside their final names and renamed when all are there, so that a reader never sees half of one.
 
 use crate::engine::Report;
 use crate::findings::actions::Told;
@@ -13,7 +13,7 @@ use citytap_sensor::capture::CaptureInfo;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 /// Version of the schema of all outputs: raised when a field changes its meaning; added fields do not raise it.
@@ -32,22 +32,33 @@ pub fn write(
 ) -> Result<(), String> {
     let failed = |path: &Path, error: io::Error| format!("cannot write {}: {error}", path.display());
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
-    let files = [
-        ("devices.jsonl", lines(report.devices().map(Weighed::from))),
-        ("findings.jsonl", lines(&report.judgement.findings)),
-        ("actions.jsonl", lines(told(report))),
-        ("alerts.jsonl", lines(alerts(report))),
-        ("checks.jsonl", lines(&report.judgement.checks)),
-        ("coverage.json", pretty(&coverage(report))),
-        ("manifest.json", pretty(&manifest(report, captures, digests, site))),
-    ];
-    for (name, text) in files {
-        let path = folder.join(name);
+    let put = |name: &str, write: &dyn Fn(&mut Out) -> io::Result<()>| {
         let beside = folder.join(format!(".{name}.new"));
-        std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, &path)).map_err(|error| failed(&path, error))?;
-    }
-    Ok(())
+        let written = std::fs::File::create(&beside).and_then(|file| {
+            let mut out = BufWriter::new(file);
+            write(&mut out)?;
+            out.flush()
+        });
+        written.map_err(|error| failed(&beside, error))
+    };
+    put("devices.jsonl", &|out| lines(out, report.devices().map(Weighed::from)))?;
+    put("findings.jsonl", &|out| lines(out, &report.judgement.findings))?;
+    put("actions.jsonl", &|out| lines(out, told(report)))?;
+    put("alerts.jsonl", &|out| lines(out, alerts(report)))?;
+    put("checks.jsonl", &|out| lines(out, &report.judgement.checks))?;
+    put("coverage.json", &|out| out.write_all(pretty(&coverage(report)).as_bytes()))?;
+    put("manifest.json", &|out| out.write_all(pretty(&manifest(report, captures, digests, site)).as_bytes()))?;
+    FILES.iter().try_for_each(|name| {
+        let path = folder.join(name);
+        std::fs::rename(folder.join(format!(".{name}.new")), &path).map_err(|error| failed(&path, error))
+    })
 }
+
+/// All files of the folder.
+const FILES: [&str; 7] =
+    ["devices.jsonl", "findings.jsonl", "actions.jsonl", "alerts.jsonl", "checks.jsonl", "coverage.json", "manifest.json"];
+
+type Out = BufWriter<std::fs::File>;
 
 /// All of it as one JSON object, for `--format json`.
 pub fn as_one_object(report: &Report, captures: &[CaptureInfo], site: &str) -> String {
@@ -94,21 +105,18 @@ fn checks(report: &Report) -> BTreeMap<&'static str, BTreeMap<&'static str, u64>
     checks
 }
 
-/// One JSON object a line, each with the schema's version.
-fn lines<T: Serialize>(items: impl IntoIterator<Item = T>) -> String {
+/// One JSON object a line, each with the schema's version. A city's devices are some hundred megabytes: they are written as they are made.
+fn lines<T: Serialize>(out: &mut Out, items: impl IntoIterator<Item = T>) -> io::Result<()> {
     #[derive(Serialize)]
     struct Line<T> {
         schema_version: u32,
         #[serde(flatten)]
         item: T,
     }
-    let mut text = String::new();
-    for item in items {
-        // Our own types have string keys alone: writing them to memory cannot fail.
-        text.push_str(&serde_json::to_string(&Line { schema_version: SCHEMA_VERSION, item }).unwrap_or_default());
-        text.push('\n');
-    }
-    text
+    items.into_iter().try_for_each(|item| {
+        serde_json::to_writer(&mut *out, &Line { schema_version: SCHEMA_VERSION, item })?;
+        out.write_all(b"\n")
+    })
 }
 
 fn pretty(value: &Value) -> String {

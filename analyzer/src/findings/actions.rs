@@ -172,7 +172,7 @@ pub fn actions<'f>(parts: impl Iterator<Item = Part<'f>>, context: &dyn Fn(Devic
         group.devices.push(part.device);
         group.count(&part.counts);
     }
-    let mut alike: BTreeMap<(&str, Severity, Confidence), Vec<(Cause<'f>, Group<'f>)>> = BTreeMap::new();
+    let mut alike: BTreeMap<(&str, Severity, Confidence), Causes<'f>> = BTreeMap::new();
     for (cause, mut group) in groups {
         group.devices.sort_unstable();
         group.devices.dedup();
@@ -197,6 +197,9 @@ pub fn actions<'f>(parts: impl Iterator<Item = Part<'f>>, context: &dyn Fn(Devic
     });
     actions
 }
+
+/// Causes with their findings.
+type Causes<'f> = Vec<(Cause<'f>, Group<'f>)>;
 
 /// The findings of a cause.
 #[derive(Default)]
@@ -240,7 +243,7 @@ pub(super) fn listed(values: &BTreeSet<&str>) -> String {
 
 impl Action {
     /// Of causes that differ in their arguments alone; `None` of none.
-    fn new(causes: Vec<(Cause<'_>, Group<'_>)>, context: &dyn Fn(DeviceId) -> Context) -> Option<Self> {
+    fn new(causes: Causes<'_>, context: &dyn Fn(DeviceId) -> Context) -> Option<Self> {
         let known_exploited = causes.iter().any(|(cause, _)| cause.known_exploited);
         let are_several = causes.len() > 1;
         let mut arguments: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();

@@ -7,7 +7,7 @@
 //! A city can have a hundred thousand answers of which a screen shows the sums: what is kept of each is small, and sentences are made where
 //! somebody reads them.
 
-use super::alerts::{Delivery, Policy as AlertPolicy, Standing};
+use super::alerts::{AlertPolicy, Delivery, Standing};
 use super::{Answer, Argument, CheckSpec, Evidence, Severity, Verdict};
 use crate::hot::owned::IdentityKey;
 use crate::inventory::{DeviceId, Inventory, confidence_name};
@@ -266,6 +266,11 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Says of each finding whether a person is told of it at once.
+    pub fn deliver(&mut self, policy: &AlertPolicy) {
+        self.findings.iter_mut().for_each(|finding| finding.delivery = policy.delivery(finding.spec.id, finding.severity));
+    }
+
     /// Adds what was found by looking at it.
     pub fn add(&mut self, more: Judgement) {
         self.findings.extend(more.findings);
@@ -278,11 +283,6 @@ impl Judgement {
             (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
         });
         self.checks.sort_unstable_by(|a, b| (a.spec.id, a.device).cmp(&(b.spec.id, b.device)));
-    }
-
-    /// Says of each finding whether a person is told of it at once.
-    pub fn deliver(&mut self, policy: &AlertPolicy) {
-        self.findings.iter_mut().for_each(|finding| finding.delivery = policy.delivery(finding.spec.id, finding.severity));
     }
 }
 

@@ -6,7 +6,7 @@
 //! severity          of the finding that weighs most      info 0 · low 10 · medium 30 · high 50 · critical 65
 //! confidence        a part of the severity is taken off  proved, seen 0 · likely a quarter · possible a half
 //! known exploited   a reference of it names CISA KEV     20
-//! exposure          asked from outside the site 15, or asks outside 5 · speaks without encryption 10 · talks across VLANs 5
+//! exposure          asked from outside the site 15, or asks outside 5 · speaks without encryption 10 · traffic crosses VLANs 5
 //! criticality       that a person set                    low -10 · normal 0 · high 10 · critical 20
 //!
 //! verdict           act from 60 · plan from 30 · watch below; info and no finding: watch; low: plan at most
@@ -238,7 +238,7 @@ impl Risk {
             (exposure.asked_from_outside, 15, "addresses outside the site ask it"),
             (exposure.asks_outside && !exposure.asked_from_outside, 5, "it asks addresses outside the site"),
             (exposure.clear, 10, "it speaks without encryption"),
-            (exposure.other_vlan, 5, "it talks with devices of another VLAN"),
+            (exposure.crosses_vlans, 5, "its traffic crosses VLANs"),
         ]
         .into_iter()
         .filter_map(|(is_so, points, because)| is_so.then_some((points, because)))
@@ -301,11 +301,11 @@ pub static POINTS: LazyLock<Vec<Points>> = LazyLock::new(|| {
     known.for_each(|term| say(term, "CISA lists its weakness as exploited (KEV)".into()));
     let [asked, asks, clear, vlan] =
         [(true, false, false, false), (false, true, false, false), (false, false, true, false), (false, false, false, true)].map(
-            |(asked_from_outside, asks_outside, clear, other_vlan)| Exposure {
+            |(asked_from_outside, asks_outside, clear, crosses_vlans)| Exposure {
                 asked_from_outside,
                 asks_outside,
                 clear,
-                other_vlan,
+                crosses_vlans,
             },
         );
     for exposure in [asked, asks, clear, vlan] {
@@ -355,7 +355,7 @@ mod tests {
     }
 
     fn exposed(mut risk: Risk) -> Risk {
-        risk.context.exposure = Exposure { clear: true, asked_from_outside: true, asks_outside: true, other_vlan: true };
+        risk.context.exposure = Exposure { clear: true, asked_from_outside: true, asks_outside: true, crosses_vlans: true };
         risk
     }
 

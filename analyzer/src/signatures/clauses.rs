@@ -33,7 +33,7 @@ impl Clauses {
             for clause in clauses {
                 let standard = STANDARDS.iter().find(|standard| clause.starts_with(standard.as_str()));
                 let (standard, number) = clause.split_at(standard.map_or(0, String::len));
-                by_standard.entry(standard).or_default().push(number.trim());
+                by_standard.entry(standard.trim()).or_default().push(number.trim());
             }
             lines.extend(
                 by_standard.into_iter().map(|(standard, clauses)| format!("{relation} {standard} {}", clauses.join(", "))),

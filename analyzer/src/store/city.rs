@@ -7,7 +7,7 @@ use super::on_disk::OnDisk;
 use super::record::{seal, unseal};
 use super::{STORE_VERSION, Store, StoreError, Tree};
 use crate::engine::Report;
-use crate::findings::alerts::{Alert, AlertId, Alerts, Decision, DecisionError, Policy};
+use crate::findings::alerts::{Alert, AlertId, AlertPolicy, Alerts, Decision, DecisionError};
 use crate::hot::digest::{DigestKey, KEY_BYTES};
 use crate::register::Entry;
 use serde::de::DeserializeOwned;
@@ -132,9 +132,7 @@ impl City {
             let (device, presented) = kept.into_presented();
             contents.credentials.insert(device, presented);
         })?;
-        let mut alerts = Vec::new();
-        each(store_ref, Tree::Alerts, &mut damaged, |alert: Alert| alerts.push(alert))?;
-        contents.alerts = Alerts::restored(&about.site, Policy::default(), alerts);
+        contents.alerts = alerts(store_ref, &about.site, &mut damaged)?;
         each(store_ref, Tree::Register, &mut damaged, |entry: Entry| {
             contents.register.insert((entry.list.clone(), entry.line), entry);
         })?;
@@ -292,6 +290,12 @@ pub(super) fn writes(contents: &Contents, run: Option<u32>, changed: &Changed) -
         write(Tree::Credentials, id.0.to_be_bytes().to_vec(), kept.as_ref())
     });
     runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).chain(alerts).collect()
+}
+
+fn alerts(store: &dyn Store, site: &str, damaged: &mut Damaged) -> Result<Alerts, StoreError> {
+    let mut kept = Vec::new();
+    each(store, Tree::Alerts, damaged, |alert: Alert| kept.push(alert))?;
+    Ok(Alerts::restored(site, AlertPolicy::default(), kept))
 }
 
 #[derive(Default)]

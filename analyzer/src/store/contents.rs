@@ -3,7 +3,7 @@
 use crate::engine::Report;
 use crate::export::run_folder;
 use crate::findings::actions::{Action, actions};
-use crate::findings::alerts::{AlertId, Alerts};
+use crate::findings::alerts::{AlertChange, AlertId, Alerts};
 use crate::findings::judge::{FindingId, Outcome};
 use crate::findings::kept::{KeptCheck, KeptFinding};
 use crate::findings::risk::{Context, Gravest, Risk};
@@ -119,6 +119,8 @@ pub struct Added {
     pub cleared_findings: usize,
     /// Entries of devices' lists dropped for want of room.
     pub dropped: usize,
+    /// What of the alerts a person is to be told now.
+    pub told: Vec<AlertChange>,
     /// Keys that changed.
     pub changed: Changed,
 }
@@ -167,9 +169,8 @@ impl Contents {
 
     /// What of a device weighs beside its findings.
     pub fn context(&self, device: &Device) -> Context {
-        let vlans = |id: DeviceId| self.devices.get(&id).map(|device| device.vlans.as_slice());
         let criticality = self.entered.get(&device.id).and_then(Entered::criticality);
-        Context { exposure: Exposure::of(device, vlans), criticality }
+        Context { exposure: Exposure::of(device), criticality }
     }
 
     /// Devices as they are shown, with what a person entered, and their risks.
@@ -262,10 +263,11 @@ impl Contents {
     fn alert(&mut self, report: &Report, added: &mut Added) {
         let now = self.now();
         let mut alerts = std::mem::take(&mut self.alerts);
-        alerts.set_policy(&report.policy);
-        alerts.update(self.findings.values().filter(|finding| self.is_open(finding)).filter_map(KeptFinding::standing), now);
+        alerts.set_policy(&report.alert_policy);
+        added.told = alerts.update(self.findings.values().filter(|finding| self.is_open(finding)).filter_map(KeptFinding::standing), now);
         let cleared = self.findings.values().filter(|finding| !self.is_open(finding));
-        alerts.clear(cleared.filter_map(|finding| FindingId::parse(&finding.id)), now);
+        let resolved = alerts.clear(cleared.filter_map(|finding| FindingId::parse(&finding.id)), now);
+        added.told.extend(resolved);
         added.changed.alerts = alerts.take_changed();
         self.alerts = alerts;
     }

@@ -4,11 +4,11 @@
 //! - Findings of one *cause* (a check and the arguments that part its actions) are one alert, however many devices they concern: a scan of 200
 //!   devices is one. Further devices join it as long as it is open or acknowledged. After it was accepted or resolved, further devices
 //!   make another alert of the same cause: what a person decided is about the devices that the person saw.
-//! - What a [`Policy`] sends to the digest is one alert for each check and day of packet time, told when the day is over.
+//! - What an [`AlertPolicy`] sends to the digest is one alert for each check and day of packet time, told when the day is over.
 //! - A finding belongs to one alert for good. Seen again it adds to the alert's count and time. Seen again after the alert was resolved
 //!   it *reopens* the alert; an acceptance whose time is over does the same while a finding of it stands.
 //! - Where all findings of an alert were tested and found clear, it is resolved.
-//! - What goes on is told again only after [`Policy::suppress`]; a graver finding, a reopening and a resolution are told at once.
+//! - What goes on is told again only after [`AlertPolicy::suppress`]; a graver finding, a reopening and a resolution are told at once.
 //!
 //! A run without decisions has one alert for each cause, so a replay and a live run over the same packets agree.
 
@@ -17,7 +17,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use policy::{DIGEST, Delivery, Policy};
+pub use policy::{AlertPolicy, DIGEST, Delivery};
 pub use record::{Alert, AlertId, Member, State, Told, Turn};
 
 use super::actions::Part;
@@ -126,7 +126,7 @@ pub enum DecisionError {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Alerts {
     site: String,
-    policy: Policy,
+    policy: AlertPolicy,
     alerts: BTreeMap<AlertId, Alert>,
     /// The alert that each finding belongs to.
     of_finding: HashMap<FindingId, AlertId, FixedState>,
@@ -143,12 +143,12 @@ pub struct Alerts {
 
 impl Alerts {
     /// None yet.
-    pub fn new(site: &str, policy: Policy) -> Self {
+    pub fn new(site: &str, policy: AlertPolicy) -> Self {
         Self { site: site.into(), policy, ..Self::default() }
     }
 
     /// Those that a store kept.
-    pub fn restored(site: &str, policy: Policy, kept: impl IntoIterator<Item = Alert>) -> Self {
+    pub fn restored(site: &str, policy: AlertPolicy, kept: impl IntoIterator<Item = Alert>) -> Self {
         let mut alerts = Self::new(site, policy);
         for alert in kept {
             alerts.of_finding.extend(alert.members.keys().map(|finding| (*finding, alert.id)));
@@ -169,7 +169,7 @@ impl Alerts {
     }
 
     /// Goes by another policy from now on.
-    pub fn set_policy(&mut self, policy: &Policy) {
+    pub fn set_policy(&mut self, policy: &AlertPolicy) {
         self.policy.clone_from(policy);
     }
 

@@ -30,7 +30,7 @@ impl Delivery {
 
 /// What is told at once, and how often again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct AlertPolicy {
     /// Findings below it wait for the digest.
     pub min_severity: Severity,
     /// For so long in packet time an alert that grows or goes on is not told again.
@@ -39,14 +39,14 @@ pub struct Policy {
     pub digest: Vec<String>,
 }
 
-impl Default for Policy {
+impl Default for AlertPolicy {
     /// An hour is as long as somebody needs to look at the first one.
     fn default() -> Self {
         Self { min_severity: Severity::Low, suppress: 3600 * SECOND, digest: DIGEST.iter().map(|id| (*id).to_owned()).collect() }
     }
 }
 
-impl Policy {
+impl AlertPolicy {
     /// How a person is told of a finding of this check.
     pub fn delivery(&self, check: &str, severity: Severity) -> Delivery {
         let waits = severity < self.min_severity || self.digest.iter().any(|id| id == check);
@@ -60,11 +60,11 @@ mod tests {
 
     #[test]
     fn new_devices_and_what_is_good_to_know_wait_for_the_digest_unless_a_person_says_otherwise() {
-        let policy = Policy::default();
+        let policy = AlertPolicy::default();
         assert_eq!(policy.delivery("device-new", Severity::High), Delivery::Digest);
         assert_eq!(policy.delivery("a-check", Severity::Info), Delivery::Digest);
         assert_eq!(policy.delivery("a-check", Severity::Low), Delivery::Alert);
-        let own = Policy { digest: vec!["a-check".into()], min_severity: Severity::Info, ..policy };
+        let own = AlertPolicy { digest: vec!["a-check".into()], min_severity: Severity::Info, ..policy };
         assert_eq!(own.delivery("device-new", Severity::Info), Delivery::Alert);
         assert_eq!(own.delivery("a-check", Severity::Critical), Delivery::Digest);
     }

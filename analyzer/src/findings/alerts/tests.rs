@@ -23,7 +23,7 @@ fn seen_again(mut finding: Standing<'static>, at: Nanos) -> Standing<'static> {
 }
 
 fn alerts() -> Alerts {
-    Alerts::new("city", Policy::default())
+    Alerts::new("city", AlertPolicy::default())
 }
 
 fn only(alerts: &Alerts) -> &Alert {
@@ -147,7 +147,7 @@ fn causes_part_alerts_and_their_number_has_a_bound() {
     alerts.update(servers.iter().zip(0..).map(|(server, at)| finding(at, Severity::Medium, at, server)), Timestamp(HOUR));
     assert_eq!(alerts.iter().count(), CAUSES + 1);
     assert_eq!(alerts.iter().map(|alert| alert.members.len()).max(), Some(100 - CAUSES));
-    let mut again = Alerts::restored("city", Policy::default(), alerts.iter().cloned());
+    let mut again = Alerts::restored("city", AlertPolicy::default(), alerts.iter().cloned());
     let late = finding(500, Severity::Medium, 500, &[("server", "10.0.1.1")]);
     assert_eq!(whats(&again.update([late], Timestamp(2 * HOUR))), [What::Continued], "a restored table knows its bound");
 }
@@ -159,7 +159,7 @@ fn what_a_store_kept_goes_on_as_if_it_had_never_been_written() {
     let id = only(&alerts).id;
     alerts.decide(id, Decision::Acknowledge, Timestamp(HOUR)).unwrap();
     let text = serde_json::to_string(only(&alerts)).unwrap();
-    let mut again = Alerts::restored("city", Policy::default(), [serde_json::from_str(&text).unwrap()]);
+    let mut again = Alerts::restored("city", AlertPolicy::default(), [serde_json::from_str(&text).unwrap()]);
     assert_eq!(only(&again), only(&alerts));
     assert!(again.update((0..5).map(|number| finding(number, Severity::Low, number, &[])), Timestamp(HOUR)).is_empty());
     again.update([finding(9, Severity::Low, HOUR, &[])], Timestamp(5 * HOUR));
@@ -189,4 +189,27 @@ fn at_the_bound_the_alert_that_was_resolved_longest_ago_goes_and_is_counted() {
     alerts.update([digest(ALERTS as u64)], Timestamp((ALERTS as u64 + 1) * DAY));
     assert_eq!((alerts.iter().count(), alerts.shed()), (ALERTS, 1));
     assert!(alerts.get(second).is_none());
+}
+
+#[test]
+fn findings_beyond_the_bound_are_counted() {
+    let mut alerts = alerts();
+    let all = (0..MEMBERS as u64 + 3).map(|number| finding(number, Severity::Low, 0, &[]));
+    alerts.update(all, Timestamp(HOUR));
+    assert_eq!((only(&alerts).members.len(), alerts.shed()), (MEMBERS, 3));
+}
+
+#[test]
+fn of_many_changes_of_state_the_first_and_the_latest_are_remembered() {
+    let mut alerts = alerts();
+    alerts.update([finding(1, Severity::High, 5, &[])], Timestamp(HOUR));
+    let id = only(&alerts).id;
+    for turn in 1..=100 {
+        let decision = if turn % 2 == 0 { Decision::Acknowledge } else { Decision::Reopen };
+        alerts.decide(id, decision, Timestamp(turn * HOUR)).unwrap();
+    }
+    let history = &only(&alerts).history;
+    assert_eq!(history.len(), 32);
+    assert_eq!((history[0].at, history[0].state), (Timestamp(5), State::Open));
+    assert_eq!(history.last().map(|turn| turn.at), Some(Timestamp(100 * HOUR)));
 }
