@@ -56,3 +56,6 @@ for script in modbus mqtt mqtt_attacks lorawan coap lwm2m net city; do
         "$cache/py/bin/python" "$script.py" $wanted
     fi
 done
+
+# Cases of several protocols: the script picks those that are asked for.
+"$cache/py/bin/python" setup_faults.py "$@"

@@ -13,7 +13,9 @@ embedded! {
     "coap/many_observations.yml",
     "coap/multicast_discovery.yml",
     "coap/path_guessing.yml",
+    "coap/proxy_from_outside.yml",
     "coap/proxy_use.yml",
+    "gwmp/outside.yml",
     "lorawan/duty_cycle_off.yml",
     "lorawan/firmware_blocks.yml",
     "lorawan/join_flood.yml",
@@ -32,6 +34,7 @@ embedded! {
     "modbus/identification_read.yml",
     "modbus/listen_only.yml",
     "modbus/many_points_written.yml",
+    "modbus/outside.yml",
     "modbus/plc_control.yml",
     "modbus/point_hammered.yml",
     "modbus/restart.yml",
@@ -40,6 +43,7 @@ embedded! {
     "mqtt/firmware_topic.yml",
     "mqtt/login_failures.yml",
     "mqtt/login_failures_slow.yml",
+    "mqtt/many_wildcards.yml",
     "mqtt/packet_before_connect.yml",
     "mqtt/retained_command.yml",
     "mqtt/session_taken_over.yml",
@@ -53,7 +57,6 @@ embedded! {
     "station/remote_shell.yml",
     "tasmota/firmware_change.yml",
     "tasmota/secret_set.yml",
-    "zigbee2mqtt/open_for_joining.yml",
 }
 
 /// The files, by their names in the project.
