@@ -58,3 +58,6 @@ for script in modbus malformed_modbus mqtt mqtt_attacks malformed_mqtt lorawan m
         "$cache/py/bin/python" "$script.py" $wanted
     fi
 done
+
+# Cases of several protocols: the script picks those that are asked for.
+"$cache/py/bin/python" setup_faults.py "$@"

@@ -148,7 +148,9 @@ pub const SECTIONS: &[Section] = &[
             },
             Opt {
                 name: "talks_to",
-                takes: Takes::Words("a list of names of zones, each with a slash and a protocol or port behind it where that alone is allowed"),
+                takes: Takes::Words(
+                    "a list of names of zones, each with a slash and a protocol or port behind it where that alone is allowed",
+                ),
                 example: "[\"control/mqtt\", \"control/udp/123\"]",
                 doc: "The zones whose servers it may use. Answers need no entry. Within a zone everything is allowed.",
             },

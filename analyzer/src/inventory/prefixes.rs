@@ -175,9 +175,15 @@ mod tests {
     fn whose_an_address_is_is_known_by_prefixes_or_where_it_is_private() {
         let own = |ours: &Ours, address: &str| ours.is_own(address.parse().unwrap());
         let said = Ours::new(&["198.51.100.0/24".parse().unwrap()]);
-        assert_eq!((own(&said, "198.51.100.7"), own(&said, "10.0.0.1"), own(&said, "2001:db8::1")), (Some(true), Some(false), Some(false)));
+        assert_eq!(
+            (own(&said, "198.51.100.7"), own(&said, "10.0.0.1"), own(&said, "2001:db8::1")),
+            (Some(true), Some(false), Some(false))
+        );
         assert_eq!((own(&said, "169.254.1.1"), own(&said, "224.0.1.187"), own(&said, "ff02::1")), (Some(true), None, None));
         let unsaid = Ours::default();
-        assert_eq!((own(&unsaid, "10.0.0.1"), own(&unsaid, "198.51.100.7"), own(&unsaid, "255.255.255.255")), (Some(true), None, None));
+        assert_eq!(
+            (own(&unsaid, "10.0.0.1"), own(&unsaid, "198.51.100.7"), own(&unsaid, "255.255.255.255")),
+            (Some(true), None, None)
+        );
     }
 }

@@ -91,7 +91,10 @@ impl Reader<'_> {
                     let near = nearest(&allowed.zone, names().filter(|name| *name != zone.value.name));
                     let meant = near.map(|near| format!(" Did you mean '{near}'?")).unwrap_or_default();
                     let typed = if looks_like_key(&allowed.zone) { "this name" } else { &allowed.zone };
-                    wrong(format!("there is no zone '{}'.{meant} Give it an entry [[zone]], or leave it out.", typed.escape_debug()));
+                    wrong(format!(
+                        "there is no zone '{}'.{meant} Give it an entry [[zone]], or leave it out.",
+                        typed.escape_debug()
+                    ));
                 }
             }
         }

@@ -16,7 +16,7 @@ pub const SPEC: DetectorSpec = DetectorSpec {
     checks: &[&VALIDITY],
     interests: &[],
     parameters: &[],
-    make: |_| Box::new(Certificates { bearers: Watched::new(SUBJECTS) }),
+    make: |_| Box::new(Certificates::new()),
 };
 
 /// A certificate that is not valid now.
@@ -38,6 +38,14 @@ const CERTIFICATES: usize = 8;
 
 struct Certificates {
     bearers: Watched<IdentityKey, Vec<Shown>>,
+    /// Certificates that made room for newer ones.
+    shed: u64,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        Self { bearers: Watched::new(SUBJECTS), shed: 0 }
+    }
 }
 
 /// A certificate as it was last shown.
@@ -80,6 +88,7 @@ impl Detector for Certificates {
             None => {
                 if all.len() == CERTIFICATES {
                     all.remove(0);
+                    self.shed += 1;
                 }
                 all.push(Shown { key: *spki_sha256, valid, state, evidence: Evidence::one(seen, FIELD) });
             }
@@ -95,7 +104,7 @@ impl Detector for Certificates {
     }
 
     fn shed(&self) -> u64 {
-        self.bearers.shed()
+        self.bearers.shed() + self.shed
     }
 }
 
@@ -125,6 +134,28 @@ fn day(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use citytap_sensor::observation::{Identity, Place};
+
+    #[test]
+    fn a_bearer_of_many_certificates_keeps_the_newest_and_the_others_are_counted() {
+        let mut certificates = Certificates::new();
+        let id = IdentityKey::new(&Identity::ip([10, 0, 0, 1].into()), 0);
+        for number in 0..=CERTIFICATES as u8 {
+            let text = || "".into();
+            let fact = OwnedFact::Certificate {
+                id: id.clone(),
+                spki_sha256: [number; 32],
+                subject: text(),
+                issuer: text(),
+                not_before: 1_700_000_000,
+                not_after: 1_800_000_000,
+            };
+            let time = Timestamp::from_parts(1_750_000_000, 0);
+            certificates.fact(&fact, Seen { place: Place { frame: 1, sequence: 0 }, time });
+        }
+        let kept: Vec<u8> = certificates.bearers.get(&id).into_iter().flatten().map(|shown| shown.key[0]).collect();
+        assert_eq!((kept, certificates.shed()), ((1..=CERTIFICATES as u8).collect(), 1));
+    }
 
     #[test]
     fn validity_is_held_against_packet_time() {

@@ -31,7 +31,8 @@ const STAT: Interest = Interest::samples("gwmp.stat", &["gateway", "time"]);
 const RECEPTION: Interest = Interest::samples("gwmp.rx_packet", &["gateway", "time"]);
 const UPLINK: Interest = Interest::samples("station.uplink", &["gateway", "rx_time_s"]);
 const BIRTH: Interest = Interest::messages("sparkplug.birth", &["timestamp_ms", "group", "edge_node"]);
-const VALUES: Interest = Interest::samples("lwm2m.operation", &["values.path", "values.value", "endpoint", "message", "operation"]);
+const VALUES: Interest =
+    Interest::samples("lwm2m.operation", &["values.path", "values.value", "endpoint", "message", "operation"]);
 const NOTIFIED: Interest = Interest::samples("lwm2m.notification", &["values.path", "values.value", "endpoint"]);
 
 const INTERESTS: &[Interest] = &[STAT, RECEPTION, UPLINK, BIRTH, VALUES, NOTIFIED];
@@ -173,7 +174,9 @@ fn told_in(event: &Event) -> Option<(IdentityKey, i64, &'static str)> {
             };
             let time = current_time(paths, values).filter(|_| of_the_device)?;
             let id = match endpoint.text() {
-                Some(endpoint) => Identity::at(&lwm2m::ENDPOINT, Server::Address(event.receiver.ip), IdentityValue::Text(endpoint)),
+                Some(endpoint) => {
+                    Identity::at(&lwm2m::ENDPOINT, Server::Address(event.receiver.ip), IdentityValue::Text(endpoint))
+                }
                 None => Identity::ip(event.sender.ip),
             };
             Some((name(id), time, "lwm2m.values.value"))
@@ -206,18 +209,18 @@ fn how(ahead: i64, said: i64) -> String {
     // Zones differ by quarters of an hour, at most 14 hours; two minutes are left for the clock itself.
     let beside = size % 900;
     if size <= 14 * 3_600 + 120 && beside.min(900 - beside) <= 120 {
-        let quarters = (size + 450) / 900;
-        return format!("it is {} {way}, most likely because its time zone is wrong", hours(quarters));
+        let minutes = (size + 450) / 900 * 15;
+        return format!("it is {} {way}, most likely because its time zone is wrong", hours(minutes));
     }
     match size / 86_400 {
-        0 => format!("it is some {} {way}", hours((size + 450) / 900)),
+        0 => format!("it is {} {way}", hours(size / 60)),
         1 => format!("it is more than a day {way}"),
         days => format!("it is {days} days {way}"),
     }
 }
 
-fn hours(quarters: u64) -> String {
-    match (quarters / 4, quarters % 4 * 15) {
+fn hours(minutes: u64) -> String {
+    match (minutes / 60, minutes % 60) {
         (1, 0) => "1 hour".into(),
         (hours, 0) => format!("{hours} hours"),
         (0, minutes) => format!("{minutes} minutes"),
@@ -251,7 +254,10 @@ mod tests {
         assert_eq!(how(-12_610), "it is 3 hours and 30 minutes behind, most likely because its time zone is wrong");
         assert_eq!(how(-1_777_874_360), "it says 1970-01-01, where clocks begin that were never set");
         assert_eq!(how(946_684_900 - 1_777_874_400), "it says 2000-01-01, where clocks begin that were never set");
-        assert_eq!((how(5_000).as_str(), how(-400 * 86_400).as_str()), ("it is some 1 hour and 30 minutes ahead", "it is 400 days behind"));
+        assert_eq!(
+            (how(5_000).as_str(), how(-400 * 86_400).as_str()),
+            ("it is 1 hour and 23 minutes ahead", "it is 400 days behind")
+        );
     }
 
     #[test]

@@ -7,7 +7,13 @@ pub(super) fn seconds(text: &str) -> Option<i64> {
     let [year, month, day] = numbers(date, '-')?;
     let clock = rest.get(..8)?;
     let [hour, minute, second] = numbers(clock, ':')?;
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 || !(1900..=2600).contains(&year) {
+    if !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 60
+        || !(1900..=2600).contains(&year)
+    {
         return None;
     }
     let after = rest.get(8..)?;
@@ -62,7 +68,15 @@ mod tests {
         ] {
             assert_eq!(seconds(text), Some(wanted), "{text}");
         }
-        for text in ["", "2026-05-04", "2026-05-04 08:00:00 CEST", "2026-13-04 08:00:00 GMT", "now", "2026-05-04T25:00:00Z", "2026-05-04Täöü"] {
+        for text in [
+            "",
+            "2026-05-04",
+            "2026-05-04 08:00:00 CEST",
+            "2026-13-04 08:00:00 GMT",
+            "now",
+            "2026-05-04T25:00:00Z",
+            "2026-05-04Täöü",
+        ] {
             assert_eq!(seconds(text), None, "{text}");
         }
     }

@@ -3,8 +3,7 @@
 use crate::findings::CheckSpec;
 
 /// All of them.
-pub const ALL: &[&CheckSpec] =
-    &[&FIXED_SESSION_KEYS, &OLD_LORAWAN, &NO_AUTHENTICATION, &GATEWAY_LINK, &CLEARTEXT_MANAGEMENT];
+pub const ALL: &[&CheckSpec] = &[&FIXED_SESSION_KEYS, &OLD_LORAWAN, &NO_AUTHENTICATION, &GATEWAY_LINK, &CLEARTEXT_MANAGEMENT];
 
 /// A LoRaWAN device whose session keys never change.
 pub static FIXED_SESSION_KEYS: CheckSpec = CheckSpec {

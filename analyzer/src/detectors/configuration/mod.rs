@@ -74,7 +74,9 @@ impl Configuration {
             (SecurityAspect::Activation, "abp") => {
                 self.found(&FIXED_SESSION_KEYS, id, "", seen, "security.activation");
             }
-            (SecurityAspect::Activation, "otaa") => self.clear(&FIXED_SESSION_KEYS, id, "it joins, and gets new session keys each time"),
+            (SecurityAspect::Activation, "otaa") => {
+                self.clear(&FIXED_SESSION_KEYS, id, "it joins, and gets new session keys each time")
+            }
             (SecurityAspect::Transport, "none") if *id.kind == GATEWAY_EUI => {
                 self.found(&GATEWAY_LINK, id, "", seen, "security.transport");
             }
@@ -88,7 +90,9 @@ impl Detector for Configuration {
     fn fact(&mut self, fact: &OwnedFact, seen: Seen) {
         match fact {
             OwnedFact::Security { id, aspect, value } => self.security(id, *aspect, value, seen),
-            OwnedFact::Identity { id, presence } if *presence >= Presence::Sent && (*id.kind == DEV_EUI || *id.kind == DEV_ADDR) => {
+            OwnedFact::Identity { id, presence }
+                if *presence >= Presence::Sent && (*id.kind == DEV_EUI || *id.kind == DEV_ADDR) =>
+            {
                 self.otherwise(&FIXED_SESSION_KEYS, id);
                 self.otherwise(&OLD_LORAWAN, id);
             }

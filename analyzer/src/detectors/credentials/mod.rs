@@ -102,7 +102,9 @@ impl Detector for Credentials {
             OwnedFact::Certificate { id, spki_sha256, .. } => self.certificate(id, spki_sha256, seen),
             OwnedFact::Security { id, aspect: SecurityAspect::Mode, value } => self.mode(id, value, seen),
             // Management over a transport that is not protected is the mode without security.
-            OwnedFact::Security { id, aspect: SecurityAspect::Transport, value } if *id.kind == ENDPOINT => self.mode(id, value, seen),
+            OwnedFact::Security { id, aspect: SecurityAspect::Transport, value } if *id.kind == ENDPOINT => {
+                self.mode(id, value, seen)
+            }
             _ => {}
         }
     }

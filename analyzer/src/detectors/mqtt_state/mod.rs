@@ -29,7 +29,8 @@ pub const SPEC: DetectorSpec = DetectorSpec {
 const CONNECT: Interest = Interest::messages("mqtt.connect", &["protocol_level"]);
 const PUBREC: Interest = Interest::messages("mqtt.pubrec", &["packet_id", "reason_code"]);
 const PUBREL: Interest = Interest::messages("mqtt.pubrel", &["packet_id"]);
-const RETAINED: Interest = Interest::novelties("mqtt.publish", &["topic", "payload_length", "delivered", "client_id"]).when("retain");
+const RETAINED: Interest =
+    Interest::novelties("mqtt.publish", &["topic", "payload_length", "delivered", "client_id"]).when("retain");
 
 const INTERESTS: &[Interest] = &[CONNECT, PUBREC, PUBREL, RETAINED];
 
@@ -211,5 +212,94 @@ fn found(topic: &str, owner: &Owner, server: IpAddr, evidence: &Evidence) -> Fou
             ("server", server.to_string().into()),
         ],
         evidence: evidence.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use citytap_sensor::observation::{KindId, Place};
+    use citytap_sensor::time::Timestamp;
+
+    const BROKER: u8 = 5;
+
+    fn end(last: u8, port: u16) -> Endpoint {
+        Endpoint { ip: [10, 0, 0, last].into(), port }
+    }
+
+    fn event(kind: KindId, client: u8, direction: Direction, fields: Vec<OwnedValue>) -> Event {
+        let (client, broker) = (end(client, 40_000), end(BROKER, 1883));
+        let (sender, receiver) = match direction {
+            Direction::ToServer => (client, broker),
+            Direction::ToClient => (broker, client),
+        };
+        let seen = Seen { place: Place { frame: 1, sequence: 0 }, time: Timestamp(1) };
+        Event { stage: 0, seen, network: 0, sender, receiver, direction, kind, fields }
+    }
+
+    fn retained(client: u8, name: &str, topic: &str, length: u64) -> Event {
+        let fields = vec![
+            OwnedValue::Text(topic.into()),
+            OwnedValue::Unsigned(length),
+            OwnedValue::Bool(false),
+            OwnedValue::Text(name.into()),
+        ];
+        event(RETAINED.kind_id(), client, Direction::ToServer, fields)
+    }
+
+    /// Findings and sightings in them about one client.
+    fn deleted(state: &MqttState, client: u8) -> (usize, u64) {
+        let id = IdentityKey::new(&Identity::ip([10, 0, 0, client].into()), 0);
+        let all = state.deleters.get(&id).map(|deleter| deleter.deleted.as_slice()).unwrap_or_default();
+        (all.len(), all.iter().map(|(.., evidence)| evidence.count).sum())
+    }
+
+    #[test]
+    fn another_is_who_has_another_name_and_another_address() {
+        let mut state = MqttState::new(100);
+        state.event(&retained(1, "a", "t", 9));
+        state.event(&retained(1, "random-2", "t", 0));
+        state.event(&retained(1, "a", "t", 9));
+        state.event(&retained(2, "a", "t", 0));
+        state.event(&retained(3, "b", "never left", 0));
+        assert_eq!((deleted(&state, 1), deleted(&state, 2), deleted(&state, 3)), ((0, 0), (0, 0), (0, 0)));
+        state.event(&retained(1, "a", "t", 9));
+        state.event(&retained(3, "b", "t", 0));
+        assert_eq!(deleted(&state, 3), (1, 1));
+    }
+
+    #[test]
+    fn of_many_messages_deleted_the_first_are_told_and_all_are_counted() {
+        let mut state = MqttState::new(100);
+        for topic in 0..20 {
+            state.event(&retained(1, "a", &format!("t/{topic}"), 9));
+            state.event(&retained(2, "b", &format!("t/{topic}"), 0));
+        }
+        assert_eq!(deleted(&state, 2), (DELETED, 20));
+    }
+
+    #[test]
+    fn what_is_refused_ended_or_of_a_connection_before_is_not_open() {
+        let mut state = MqttState::new(2);
+        let pubrec = |id, reason| {
+            let reason = if reason == 0 { OwnedValue::Absent } else { OwnedValue::Unsigned(reason) };
+            event(PUBREC.kind_id(), 1, Direction::ToClient, vec![OwnedValue::Unsigned(id), reason])
+        };
+        let pubrel = |id| event(PUBREL.kind_id(), 1, Direction::ToServer, vec![OwnedValue::Unsigned(id)]);
+        let connect = || event(CONNECT.kind_id(), 1, Direction::ToServer, vec![OwnedValue::Unsigned(4)]);
+        let told = |state: &MqttState| state.connections.iter().map(|(_, deliveries)| deliveries.evidence.count).sum::<u64>();
+        for id in 1..=9 {
+            state.event(&pubrec(id, 0x97));
+            state.event(&pubrec(id, 0));
+            state.event(&pubrel(id));
+        }
+        state.event(&pubrec(1, 0));
+        state.event(&pubrec(2, 0));
+        state.event(&connect());
+        state.event(&pubrec(1, 0));
+        state.event(&pubrec(2, 0));
+        assert_eq!(told(&state), 0);
+        state.event(&pubrec(3, 0));
+        assert_eq!(told(&state), 1);
     }
 }

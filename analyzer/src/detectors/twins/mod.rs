@@ -24,8 +24,8 @@ pub const SPEC: DetectorSpec = DetectorSpec {
 };
 
 const INTERESTS: &[Interest] = &[
-    Interest::novelties("mqtt.connect", &["client_id"]),
-    Interest::novelties("lwm2m.register", &["endpoint", "message"]),
+    Interest::messages("mqtt.connect", &["client_id"]),
+    Interest::messages("lwm2m.register", &["endpoint", "message"]),
     Interest::novelties("gwmp.pull_data", &["gateway"]),
     Interest::novelties("gwmp.stat", &["gateway"]),
 ];
@@ -130,11 +130,7 @@ impl Used {
         Answer::Found(Found {
             severity: Severity::Low,
             confidence: Confidence::Possible,
-            arguments: vec![
-                ("_a", a.to_string().into()),
-                ("_b", b.to_string().into()),
-                ("_name", name.value.to_string().into()),
-            ],
+            arguments: vec![("_a", a.to_string().into()), ("_b", b.to_string().into()), ("_name", name.value.to_string().into())],
             evidence: self.evidence.clone(),
         })
     }

@@ -73,10 +73,7 @@ fn what_is_not_allowed_is_told_by_zones_and_protocol() {
         answers(&detector),
         [
             told("10.2.0.1", "Low _examples=10.1.0.5 from=lights protocol=TCP port 22 to=control"),
-            told(
-                "10.2.0.1",
-                "Medium _examples=10.1.0.5, 10.1.0.6, 10.1.0.7 and 1 more from=lights protocol=modbus to=control"
-            ),
+            told("10.2.0.1", "Medium _examples=10.1.0.5, 10.1.0.6, 10.1.0.7 and 1 more from=lights protocol=modbus to=control"),
             told("10.2.0.3", "it stands in zone control, and all who use it may"),
         ]
     );

@@ -154,8 +154,11 @@ impl Derived {
     pub(super) fn facts(&self) -> SmallVec<[OwnedFact; 2]> {
         let mut facts = SmallVec::new();
         match &self.content {
-            Content::JoinAccept(opened) if opened.content().is_some_and(|accept| accept.opt_neg) => {
-                facts.push(self.attribute(Attribute::ProtocolVersion, "1.1".into(), "lorawan.opt_neg"));
+            Content::JoinAccept(opened) => {
+                let version = |opt_neg| if opt_neg { "1.1" } else { "1.0" };
+                facts.extend(opened.content().map(|accept| {
+                    self.attribute(Attribute::ProtocolVersion, version(accept.opt_neg).into(), "lorawan.opt_neg")
+                }));
             }
             Content::MacCommands { commands, link: Link::Up, .. } => {
                 let version = commands.iter().find_map(|command| command.minor_version);
