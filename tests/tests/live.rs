@@ -236,7 +236,7 @@ impl Listener for Watching {
         let stand = self.store.stand(report, Run::new(report, &[], &[], "city", false));
         assert_eq!(stand.added.run, 1, "it is one run however often it is written");
         let contents = &stand.contents;
-        for message in self.news.of(&contents.alerts, &contents.devices, report.policy.suppress, now) {
+        for message in self.news.of(&contents.alerts, &contents.devices, report.alert_policy.suppress, now) {
             self.told.push((message.key.clone(), message.labels["what"].clone()));
         }
         self.store.write(&stand).expect("the store takes it");

@@ -82,7 +82,7 @@ impl Keeper {
 
     /// What is to be told: of alerts as the store would have them, or as the run alone has them.
     fn news(&mut self, report: &Report, stand: Option<&Stand>, now: Timestamp) -> Vec<Message> {
-        let suppress = report.policy.suppress;
+        let suppress = report.alert_policy.suppress;
         let mut messages = match stand {
             Some(Stand { contents, .. }) => self.news.of(&contents.alerts, &contents.devices, suppress, now),
             None => self.news.of(&report.alerts, &report.inventory, suppress, now),

@@ -462,7 +462,8 @@ impl RuleSet {
             facts: &[],
             anomalies: &NONE,
         };
-        self.observe(&observation, &mut |matched| act(Matched { named: Some(bearer.clone()), ..matched }));
+        // It has no addresses, so it does not matter whose they are.
+        self.observe(&observation, &Ours::default(), &mut |matched| act(Matched { named: Some(bearer.clone()), ..matched }));
     }
 }
 

@@ -106,7 +106,6 @@ embedded! {
     "websocket/inflated.yml",
     "websocket/malformed.yml",
     "zigbee2mqtt/malformed.yml",
-    "zigbee2mqtt/open_for_joining.yml",
 }
 
 /// The files, by their names in the project.

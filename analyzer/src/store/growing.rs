@@ -10,7 +10,7 @@ use super::on_disk::OnDisk;
 use super::record::{seal, unseal};
 use super::{Store, StoreError, Tree};
 use crate::engine::Report;
-use crate::findings::alerts::{Alert, AlertId, Alerts, Policy};
+use crate::findings::alerts::{Alert, AlertId, AlertPolicy, Alerts};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -136,7 +136,7 @@ impl Growing {
         if !decided.is_empty() {
             let others = self.base.alerts.iter().filter(|alert| !decided.contains_key(&alert.id)).cloned();
             let all: Vec<Alert> = others.chain(decided.values().cloned()).collect();
-            self.base.alerts = Alerts::restored(&self.site, Policy::default(), all);
+            self.base.alerts = Alerts::restored(&self.site, AlertPolicy::default(), all);
         }
         Ok(keys)
     }

@@ -33,7 +33,7 @@ pub const SPEC: DetectorSpec = DetectorSpec {
     checks: checks::ALL,
     interests: &[PULL_DATA, PULL_ACK, PULL_RESP, RX_PACKET, STAT, STATS],
     parameters: checks::PARAMETERS,
-    make: |policy| Box::new(Gateways::new(policy)),
+    make: |making| Box::new(Gateways::new(making.policy)),
 };
 
 const PULL_DATA: Interest = Interest::messages("gwmp.pull_data", &["gateway", "token"]);

@@ -37,7 +37,7 @@ pub const SPEC: DetectorSpec = DetectorSpec {
     checks: checks::ALL,
     interests: &[Interest::messages("lorawan.data", MORE_FIELDS)],
     parameters: checks::PARAMETERS,
-    make: |policy| Box::new(LorawanDownlinks::new(policy)),
+    make: |making| Box::new(LorawanDownlinks::new(making.policy)),
 };
 
 /// Device addresses followed, those heard once making room first: as many as the keys follow.

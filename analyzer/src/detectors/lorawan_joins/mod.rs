@@ -37,7 +37,7 @@ pub const SPEC: DetectorSpec = DetectorSpec {
         SIGNS_OF_LIFE[2],
     ],
     parameters: checks::PARAMETERS,
-    make: |policy| Box::new(LorawanJoins::new(policy)),
+    make: |making| Box::new(LorawanJoins::new(making.policy)),
 };
 
 /// Devices followed: as many as the keys follow. One that joined once makes room first, since a flood invents them.

@@ -32,7 +32,7 @@ pub const SPEC: DetectorSpec = DetectorSpec {
         STATS,
     ],
     parameters: checks::PARAMETERS,
-    make: |policy| Box::new(LorawanPlaces::new(policy)),
+    make: |making| Box::new(LorawanPlaces::new(making.policy)),
 };
 
 const DEVICE_EVENT: Interest = Interest::messages("chirpstack.device_event", &["gateway", "dev_eui", "event"]);

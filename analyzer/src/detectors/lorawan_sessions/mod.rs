@@ -42,7 +42,7 @@ pub const SPEC: DetectorSpec = DetectorSpec {
         SIGNS_OF_LIFE[2],
     ],
     parameters: checks::PARAMETERS,
-    make: |policy| Box::new(LorawanSessions::new(policy)),
+    make: |making| Box::new(LorawanSessions::new(making.policy)),
 };
 
 /// Device addresses followed, those heard once making room first: as many as the keys follow.
