@@ -210,37 +210,3 @@ fn more_claims_than_are_remembered_are_judged_all_the_same() {
     });
     assert_eq!((answers, remembered.len()), (1, REMEMBERED));
 }
-
-#[test]
-fn temporary_timing() {
-    let mut city = City::new();
-    for number in 0..50_000_u32 {
-        let [_, b, c, d] = number.to_be_bytes();
-        let id = IdentityKey::new(&Identity::ip([10, b + 1, c, d].into()), 0);
-        let seen = city.seen();
-        city.inventory.apply(&OwnedFact::Identity { id: id.clone(), presence: Presence::Proved }, seen);
-        let revision = format!("1.{}.{}", number % 50, number % 7);
-        for (name, field, value) in [
-            (Attribute::Vendor, "modbus.vendor_name", "Siemens"),
-            (Attribute::Model, "modbus.product_code", "6ES7 214-1AG40-0XB0"),
-            (Attribute::Firmware, "modbus.revision", revision.as_str()),
-        ] {
-            let seen = city.seen();
-            city.inventory.apply(
-                &OwnedFact::Attribute { id: id.clone(), name, value: value.into(), confidence: Confidence::Seen, field },
-                seen,
-            );
-        }
-    }
-    let began = std::time::Instant::now();
-    println!("{} devices", city.inventory.count().0);
-    println!("grouping {:?}", began.elapsed());
-    let began = std::time::Instant::now();
-    println!("described {} {:?}", city.inventory.described().count(), began.elapsed());
-    let began = std::time::Instant::now();
-    let mut n = 0;
-    verdicts(&city.inventory, &mut |_| n += 1);
-    println!("verdicts {n} {:?}", began.elapsed());
-    let began = std::time::Instant::now();
-    println!("classes {} {:?}", city.inventory.classes().len(), began.elapsed());
-}

@@ -81,7 +81,8 @@ pub struct Row {
 struct Wire {
     start: String,
     whole: bool,
-    maker: Option<Box<str>>,
+    /// As it is compared.
+    maker: Option<String>,
     vendor: Box<str>,
     product: Box<str>,
 }
@@ -207,7 +208,7 @@ impl Pack {
                 self.wire.push(Wire {
                     start: squash(whole.unwrap_or(name)),
                     whole: whole.is_none(),
-                    maker: Some(*maker).filter(|maker| *maker != "any").map(Into::into),
+                    maker: Some(*maker).filter(|maker| *maker != "any").map(makers::key),
                     vendor: (*vendor).into(),
                     product: (*product).into(),
                 });
@@ -248,8 +249,7 @@ impl Pack {
         let maker = maker.map(makers::key);
         let fits = |wire: &&Wire| {
             let says = if wire.whole { text == wire.start } else { text.starts_with(&wire.start) };
-            let by = wire.maker.as_ref().is_none_or(|wanted| maker.as_ref().is_some_and(|maker| *maker == makers::key(wanted)));
-            says && by
+            says && (wire.maker.is_none() || wire.maker == maker)
         };
         self.wire.iter().find(fits).map(|wire| (&*wire.vendor, &*wire.product))
     }
