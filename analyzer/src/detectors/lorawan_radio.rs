@@ -307,6 +307,7 @@ impl Clocks {
 }
 
 #[cfg(test)]
+#[allow(missing_docs)]
 pub mod testing {
     //! A city's air for the tests: devices that send, gateways with clocks of their own, a tap that a detector listens to.
 

@@ -66,7 +66,9 @@ impl Senders {
         let Some(own) = known else {
             if self.clocks.len() == ADDRESSES {
                 let oldest = self.clocks.iter().enumerate().min_by_key(|(_, clock)| clock.last);
-                oldest.map(|(at, _)| at).into_iter().for_each(|at| drop(self.clocks.remove(at)));
+                if let Some((at, _)) = oldest {
+                    self.clocks.remove(at);
+                }
             }
             self.clocks.push(Clock { address, offset, since: now, last: now });
             return;

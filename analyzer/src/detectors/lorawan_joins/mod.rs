@@ -203,7 +203,8 @@ impl Device {
     /// The device itself joins: what was repeated just before was a try of its own.
     fn joined_anew(&mut self, now: Timestamp) {
         self.anew = now;
-        let just_before = |repeat: &&mut Repeat| now.since(repeat.seen.time) <= JOINING && repeat.went_on < GOES_ON;
+        let just_before =
+            |repeat: &&mut Repeat| repeat.seen.time <= now && now.since(repeat.seen.time) <= JOINING && repeat.went_on < GOES_ON;
         self.repeats.iter_mut().filter(just_before).for_each(|repeat| repeat.own = true);
     }
 

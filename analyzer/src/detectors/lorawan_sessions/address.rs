@@ -30,6 +30,9 @@ const NEAR: u16 = 1_024;
 /// Frames that a backhaul can hold back.
 const LATE: u16 = 64;
 
+/// A backhaul in order delivers within this time.
+const SLOW: Nanos = 45 * SECOND;
+
 /// Repeats that wait for the device's next frame.
 const REPEATS: usize = 16;
 
@@ -126,7 +129,7 @@ impl Address {
             Place::On(0) if self.tracks.first().is_some_and(|main| main.is_next(data.f_cnt_lsb)) => {
                 self.go_on(0, data, reception, around);
             }
-            place if around.delivery.is_timely() => {
+            place if is_on_air(reception, known, around.delivery) => {
                 self.repeat(data, reception, known, around);
                 match place {
                     Place::On(at) if at > 0 => self.go_on(at, data, reception, around),
@@ -324,6 +327,15 @@ impl Findings {
         }
         self.by_clock |= repeat.by_clock;
         self.replays.add(repeat.seen, "lorawan.f_cnt_lsb");
+    }
+}
+
+/// Whether a frame that was heard before was on the air again, and not only delivered.
+fn is_on_air(reception: &Reception, known: &Known, delivery: Delivery) -> bool {
+    match delivery {
+        Delivery::Prompt => true,
+        Delivery::InTouch => reception.time().since(known.last) >= SLOW,
+        Delivery::Late | Delivery::Unknown => false,
     }
 }
 
