@@ -311,7 +311,7 @@ impl Clocks {
 pub mod testing {
     //! A city's air for the tests: devices that send, gateways with clocks of their own, a tap that a detector listens to.
 
-    use super::super::{DETECTORS, Detector, DetectorSpec};
+    use super::super::{DETECTORS, Detector, DetectorSpec, Making};
     use crate::findings::{Answer, Verdict};
     use crate::hot::owned::{Event, OwnedValue, Seen};
     use crate::inventory::{Inventory, InventoryConfig};
@@ -321,6 +321,7 @@ pub mod testing {
     use citytap_sensor::time::{Nanos, SECOND, Timestamp};
     use std::collections::BTreeMap;
     use std::net::Ipv4Addr;
+    use std::sync::Arc;
 
     pub const GW: u64 = 0x7076_ff00_5606_0001;
     pub const FAR: u64 = 0x7076_ff00_5606_0002;
@@ -339,7 +340,8 @@ pub mod testing {
     impl Air {
         pub fn of(name: &str) -> Self {
             let spec = DETECTORS.iter().find(|spec| spec.name == name).unwrap();
-            let detector = (spec.make)(&Policy::default());
+            let making = Making { policy: &Policy::default(), zones: &Arc::default(), ours: &Arc::default() };
+            let detector = (spec.make)(&making);
             Self { spec, detector, now: Timestamp::from_parts(1_777_874_400, 0), frame: 0 }
         }
 

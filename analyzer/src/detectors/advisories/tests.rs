@@ -39,7 +39,8 @@ impl City {
     }
 
     fn judged(&self) -> Judgement {
-        let mut jury = Jury::new(&self.inventory);
+        let policy = crate::policy::Policy::default();
+        let mut jury = Jury::new(&self.inventory, &policy);
         verdicts(&self.inventory, &mut |verdict| jury.take(verdict));
         jury.judge().0
     }
@@ -151,7 +152,7 @@ fn devices_of_one_product_and_version_are_one_action() {
     }
     let judgement = city.judged();
     assert_eq!(judgement.findings.len(), 30);
-    let actions = crate::findings::actions::actions(judgement.findings.iter().map(|finding| finding.part()));
+    let actions = crate::findings::actions::actions(judgement.findings.iter().map(|finding| finding.part()), &|_| Default::default());
     assert_eq!(actions.len(), 1);
     let title = actions[0].title(&city.inventory);
     assert!(title.starts_with("30 devices are Moxa MGate MB3280 4.0, which has "), "{title}");
