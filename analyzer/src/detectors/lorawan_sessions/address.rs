@@ -23,9 +23,9 @@ const FOLLOWED: u32 = 5;
 /// A counter this small can be the first that is heard of a new session.
 const FIRST: u16 = 3;
 
-/// A second sender that starts within this many of the device's own counter was made from it; two that share an address by chance are this
-/// close once in thirty.
-const NEAR: u16 = 1_024;
+/// A second sender that starts within this many of the device's own counter was made from it; two that share an address by chance are rarely this
+/// close.
+const NEAR: u16 = 256;
 
 /// Frames that a backhaul can hold back.
 const LATE: u16 = 64;
@@ -307,10 +307,10 @@ impl Address {
             findings.replays = found.replays.clone();
             (findings.after, findings.by_clock) = (found.after, found.by_clock);
         }
-        if let [repeat] = self.repeats.as_slice() {
-            if repeat.f_cnt > FIRST {
-                findings.replayed(repeat);
-            }
+        if let [repeat] = self.repeats.as_slice()
+            && repeat.f_cnt > FIRST
+        {
+            findings.replayed(repeat);
         }
         (findings.replays.count > 0).then_some(findings)
     }

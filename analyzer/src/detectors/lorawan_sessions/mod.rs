@@ -5,7 +5,8 @@
 //! weak link, counters that wrap, a join, devices that share an address, noise.
 //!
 //! The keys are not known here as a rule, so a copied device and a device that got the same address by chance differ in little: only a sender that
-//! appears beside a device that was followed for a while, with a counter made from its own, on its port and at its gateways, is told of.
+//! appears beside a device that was followed for a while, with a counter made from its own, on its port and at its gateways, is told of; and not even
+//! that where the network gives one address to several devices as a custom.
 
 mod address;
 mod checks;
@@ -21,7 +22,8 @@ use crate::inventory::Inventory;
 use crate::policy::Policy;
 use address::{Address, Around};
 use citytap_sensor::flow::NetworkId;
-use citytap_sensor::observation::Confidence;
+use citytap_sensor::observation::{Confidence, DevAddr};
+use citytap_sensor::protocols::lorawan::address::NetId;
 use citytap_sensor::protocols::lorawan::dev_addr;
 use citytap_sensor::protocols::lorawan::wire::{DataFrame, Frame, Link, PhyPayload};
 use citytap_sensor::time::{Nanos, SECOND, Timestamp};
@@ -59,6 +61,13 @@ const JOINS: usize = 16_384;
 
 /// Uplinks from which an address can be told to be in order.
 const ENOUGH: u32 = 8;
+
+/// Addresses of one network that several devices use, from which on sharing is that network's custom: some give each address to many devices.
+const SHARING: u32 = 2;
+
+/// Why a copied device cannot be told there.
+const IN_SHARING: &str =
+    "in this network several devices share an address, and without keys a copied device cannot be told from them";
 
 type At = (NetworkId, u32);
 
@@ -158,10 +167,19 @@ impl Detector for LorawanSessions {
     }
 
     fn verdicts(&self, _: &Inventory, take: &mut dyn FnMut(Verdict)) {
+        let mut shared: HashMap<Option<NetId>, u32, FixedState> = HashMap::default();
+        for (at, _) in self.addresses.iter().filter(|(_, address)| address.shared) {
+            *shared.entry(NetId::of(DevAddr(at.1))).or_default() += 1;
+        }
         for (at, address) in &self.addresses {
             let subject = IdentityKey::new(&dev_addr(at.1), at.0);
+            let sharing = shared.get(&NetId::of(DevAddr(at.1))).is_some_and(|addresses| *addresses >= SHARING);
             for check in checks::ALL {
-                take(Verdict { check, subject: subject.clone(), answer: address.answer(check) });
+                let answer = match check {
+                    check if sharing && **check == checks::PARALLEL => Answer::Untested(IN_SHARING.into()),
+                    check => address.answer(check),
+                };
+                take(Verdict { check, subject: subject.clone(), answer });
             }
         }
     }

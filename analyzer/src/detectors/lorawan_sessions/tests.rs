@@ -110,6 +110,22 @@ fn a_copy_that_counts_ahead_is_told() {
 }
 
 #[test]
+fn where_addresses_are_shared_by_custom_a_copy_cannot_be_told() {
+    let mut air = air();
+    minutes(&mut air, 500..520);
+    for number in 0..6 {
+        air.heard(GW, &up(ADDRESS, 505 + number, 0xee), 0);
+        for shared in [ADDRESS + 5, ADDRESS + 6] {
+            air.heard(GW, &up(shared, 100 + number, 1), 0);
+            air.heard(GW, &up(shared, 9_000 + number, 2), 0);
+        }
+        minutes(&mut air, 520 + number..521 + number);
+    }
+    assert_eq!(found(&air), [""; 0]);
+    assert!(matches!(&air.answers("lorawan-parallel-session")["dev_addr:260b0001"], Answer::Untested(_)));
+}
+
+#[test]
 fn devices_that_share_an_address_are_none() {
     let mut air = air();
     for number in 0..40 {

@@ -98,8 +98,8 @@ impl CarrierFields {
             (None, None) => return None,
         };
         match (value(self.immediately), value(self.gps_time), value(self.tmst_us)) {
-            (Value::Bool(true), ..) => Some("immediately"),
             (_, Value::Unsigned(1..) | Value::Signed(1..), _) => Some("at_gps_time"),
+            (Value::Bool(true), ..) => Some("immediately"),
             (.., Value::Unsigned(_)) => Some(at),
             _ => None,
         }
