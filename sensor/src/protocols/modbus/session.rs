@@ -112,15 +112,17 @@ impl Decoder for Session {
             return Step::Consumed(input.bytes.len());
         }
         if self.framing == Framing::Unknown {
-            // An RTU request for few registers from address 0 reads as an MBAP header whose message is not all there.
+            // An RTU request for few registers from address 0 reads as an MBAP header of a longer message: what is whole first decides,
+            // however much more was shown with it.
             let header = MbapHeader::parse(&mut Reader::new(input.bytes));
             let plausible = header.filter(|header| header.protocol_id == 0 && header.is_plausible());
-            let whole = plausible.is_some_and(|header| input.bytes.len() >= header.adu_length());
-            let rtu = !whole && wire::begins_with_rtu_frame(input.bytes, input.direction);
+            let whole = plausible.map(|header| header.adu_length()).filter(|&length| input.bytes.len() >= length);
+            let rtu = wire::begins_with_rtu_frame(input.bytes, input.direction);
+            let rtu = rtu.filter(|&length| whole.is_none_or(|whole| length < whole)).is_some();
             let stream = input.channel != Channel::Datagram;
             self.framing = match (header, plausible) {
-                (_, Some(_)) if whole => Framing::Mbap,
                 _ if rtu => Framing::Rtu,
+                (_, Some(_)) if whole.is_some() => Framing::Mbap,
                 (None, _) | (_, Some(_)) if stream => return Step::Need(input.bytes.len() + 1),
                 (_, Some(_)) => Framing::Mbap,
                 _ => Framing::Rtu,
@@ -176,7 +178,7 @@ impl Session {
             (_, None) => true,
             (framing, Some(header)) => {
                 let mbap = header.protocol_id == 0 && header.is_plausible() && known(wire::MBAP_LENGTH);
-                mbap || (framing == Framing::Unknown && wire::begins_with_rtu_frame(input.bytes, input.direction))
+                mbap || (framing == Framing::Unknown && wire::begins_with_rtu_frame(input.bytes, input.direction).is_some())
             }
         }
     }

@@ -156,7 +156,7 @@ fn a_subscription_and_what_was_granted() {
     bench.show(ToServer, &packet(0x82, &[&[0, 1, 2, 0x0B, 9], &filters]));
     let line = last(&bench);
     assert!(line.contains("\"topic_filters\":[\"$share/g/a/#\",\"b/+\"],\"qos\":[1,0],\"no_local\":[true,false]"), "{line}");
-    assert!(line.contains("\"retain_handling\":[2,0],\"subscription_id\":9}"), "{line}");
+    assert!(line.contains("\"retain_handling\":[2,0],\"subscription_id\":9,\"wildcard_count\":2}"), "{line}");
     assert!(line.contains("+object(mqtt_client:c@10.0.0.2 mqtt.topic_filter b/+)"), "{line}");
     assert!(has(line, &anomaly::SHARED_NO_LOCAL));
     bench.show(ToClient, &packet(0x90, &[&[0, 1, 0, 1, 0x87]]));

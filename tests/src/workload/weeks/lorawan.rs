@@ -209,7 +209,7 @@ impl Actor for Housekeeping {
         city.udp(now + SECOND / 50, at(SERVER, 1700), gateway.address, &acknowledged);
         if self.turn.is_multiple_of(5) {
             let json = format!(
-                r#"{{"stat":{{"lati":52.37{},"long":4.90{},"alti":12,"rxnb":12,"rxok":11,"rxfw":11,"ackr":100.0,"dwnb":1,"txnb":1}}}}"#,
+                r#"{{"stat":{{"lati":52.37{},"long":4.90000{},"alti":12,"rxnb":12,"rxok":11,"rxfw":11,"ackr":100.0,"dwnb":1,"txnb":1}}}}"#,
                 gateway.number,
                 city.noise.below(3)
             );
