@@ -1,6 +1,8 @@
 //! Joins the stages of a replay: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
 
 use crate::config::{Config, Summary};
+use crate::detectors::baseline::learned::Baseline;
+use crate::detectors::baseline::teach::Learned;
 use crate::detectors::{self, DETECTORS, Detector};
 use crate::findings::actions::{Action, Directory, actions, name_device};
 use crate::findings::judge::{Finding, Judgement, Jury};
@@ -35,6 +37,8 @@ pub struct Setup {
     pub rules: Arc<RuleSet>,
     /// What a person changed about checks.
     pub policy: Policy,
+    /// What is normal here by earlier runs; `None` where nothing outlives the run.
+    pub baseline: Option<Arc<Baseline>>,
 }
 
 /// One thread, what is shipped, and the rules that come with the program.
@@ -46,6 +50,7 @@ impl Default for Setup {
             digest_key: None,
             rules: rules::embedded().clone(),
             policy: Policy::default(),
+            baseline: None,
         }
     }
 }
@@ -58,6 +63,8 @@ pub struct Report {
     pub judgement: Judgement,
     /// What to do, the most urgent first.
     pub actions: Vec<Action>,
+    /// What is normal here after this run; `None` where nothing outlives it.
+    pub learned: Option<Learned>,
     /// What was seen and what was not.
     pub coverage: Coverage,
     /// What the run went by.
@@ -171,11 +178,15 @@ struct Cold {
 impl Cold {
     fn new(setup: &Setup) -> Self {
         let config = &setup.config;
+        let mut detectors = detectors::all(&setup.policy);
+        if let Some(baseline) = &setup.baseline {
+            detectors.iter_mut().for_each(|detector| detector.begin(baseline));
+        }
         Self {
             rules: Stage::new(setup.rules.clone(), &setup.policy),
             inventory: Inventory::new(config.inventory()),
             keys: Keys::new(config.keys.clone(), config.budget()),
-            detectors: detectors::all(&setup.policy),
+            detectors,
             policy: setup.policy.clone(),
             coverage: Coverage::default(),
             configuration: config.summary(),
@@ -243,6 +254,7 @@ impl Cold {
         self.rules.verdicts(&|name| inventory.device_of(name).is_some(), &mut |verdict| jury.take(verdict));
         let (mut judgement, homeless) = jury.judge();
         self.rules.clear(self.inventory.spoken(), &mut judgement);
+        let learned = self.detectors.iter().find_map(|detector| detector.learned(&self.inventory));
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
@@ -266,6 +278,7 @@ impl Cold {
             inventory: self.inventory,
             judgement,
             actions,
+            learned,
             coverage: self.coverage,
             configuration: self.configuration,
             rule_files: self.rules.files().to_vec(),

@@ -44,7 +44,7 @@ if command -v cargo >/dev/null && [ ! -x "$cache/dtls13/debug/dtls13" ]; then
     CARGO_TARGET_DIR="$cache/dtls13" cargo build -q --manifest-path dtls13/Cargo.toml
 fi
 
-for script in modbus mqtt mqtt_attacks lorawan coap lwm2m net city; do
+for script in modbus mqtt mqtt_attacks lorawan coap lwm2m net baseline city; do
     [ -f "$script.py" ] || continue
     wanted=
     for argument in "$@"; do

@@ -2,6 +2,7 @@
 //! 3 a file could not be read or written.
 
 mod actions;
+mod baseline;
 mod completions;
 mod config;
 mod decode;
@@ -48,6 +49,7 @@ enum Command {
     Devices(devices::Devices),
     Findings(findings::Findings),
     Actions(actions::Actions),
+    Baseline(baseline::Baseline),
     Export(export::Export),
     Diff(diff::Diff),
     Rules(rules::Rules),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Devices(command) => command.run(),
         Command::Findings(command) => command.run(),
         Command::Actions(command) => command.run(),
+        Command::Baseline(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Rules(command) => command.run(),

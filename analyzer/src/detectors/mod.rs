@@ -1,6 +1,7 @@
 //! Detectors: judgements that cannot be said in a rule, such as baselines, counters that wrap, ratios, absence, geometry. One folder each, and a
 //! line in [`DETECTORS`].
 
+pub mod baseline;
 pub mod credentials;
 
 use crate::findings::{CheckSpec, Verdict};
@@ -8,7 +9,10 @@ use crate::hot::owned::{Event, FlowSummary, Interest, OwnedFact, Seen};
 use crate::inventory::Inventory;
 use crate::keys::Keys;
 use crate::policy::{Parameter, Policy};
+use baseline::learned::Baseline;
+use baseline::teach::Learned;
 use citytap_sensor::time::Timestamp;
+use std::sync::Arc;
 
 /// What a detector is and wants.
 pub struct DetectorSpec {
@@ -25,10 +29,13 @@ pub struct DetectorSpec {
 }
 
 /// All detectors.
-pub const DETECTORS: &[&DetectorSpec] = &[&credentials::SPEC];
+pub const DETECTORS: &[&DetectorSpec] = &[&credentials::SPEC, &baseline::SPEC];
 
 /// Watches what leaves the shards, in the order in which it was seen, and answers checks.
 pub trait Detector: Send {
+    /// Takes what is known of earlier runs, before all else; it is not called where nothing outlives the run.
+    fn begin(&mut self, _baseline: &Arc<Baseline>) {}
+
     /// Takes a fact.
     fn fact(&mut self, _fact: &OwnedFact, _seen: Seen) {}
 
@@ -43,6 +50,11 @@ pub trait Detector: Send {
 
     /// Hands over its answers so far, in any order. It may be asked again later.
     fn verdicts(&self, inventory: &Inventory, take: &mut dyn FnMut(Verdict));
+
+    /// What is known after this run: what it began with and what it saw. `None` where nothing outlives the run.
+    fn learned(&self, _inventory: &Inventory) -> Option<Learned> {
+        None
+    }
 
     /// Subjects that it did not watch because its table was full.
     fn shed(&self) -> u64;

@@ -60,7 +60,7 @@ impl Serialize for FindingId {
 }
 
 /// Arguments that grow while a finding stays the same.
-const COUNTS: &[&str] = &["clients", "_count"];
+const COUNTS: &[&str] = &["clients", "_count", "_greatest", "_least", "_owner", "_period", "_since", "_value", "_what"];
 
 /// A check's answer that matters, about one device.
 #[derive(Clone, Debug)]
@@ -392,7 +392,7 @@ fn telling(arguments: &[Argument]) -> impl Iterator<Item = &Argument> {
 }
 
 /// Puts arguments into a sentence.
-pub(super) fn render<'a>(sentence: &str, arguments: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+pub(crate) fn render<'a>(sentence: &str, arguments: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     arguments.fold(sentence.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 

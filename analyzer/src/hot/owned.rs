@@ -259,7 +259,7 @@ pub struct Event {
     pub fields: Vec<OwnedValue>,
 }
 
-/// A field's value, owned. Of lists, those of texts are copied.
+/// A field's value, owned. Of lists, those of texts and of whole numbers are copied.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OwnedValue {
     /// Not there.
@@ -280,6 +280,8 @@ pub enum OwnedValue {
     Address(IpAddr),
     /// Several texts.
     Texts(Box<[Box<str>]>),
+    /// Several whole numbers.
+    Numbers(Box<[u64]>),
 }
 
 impl OwnedValue {
@@ -292,7 +294,15 @@ impl OwnedValue {
                     Value::Text(text) => Some(text.into()),
                     _ => None,
                 };
-                (0..list.len()).map(text).collect::<Option<_>>().map_or(OwnedValue::Absent, OwnedValue::Texts)
+                let number = |at| match list.get(at, None) {
+                    Value::Unsigned(number) => Some(number),
+                    _ => None,
+                };
+                match list.get(0, None) {
+                    Value::Unsigned(_) => (0..list.len()).map(number).collect::<Option<_>>().map(OwnedValue::Numbers),
+                    _ => (0..list.len()).map(text).collect::<Option<_>>().map(OwnedValue::Texts),
+                }
+                .unwrap_or(OwnedValue::Absent)
             }
             Value::Bool(value) => OwnedValue::Bool(value),
             Value::Unsigned(value) | Value::Id { value, .. } => OwnedValue::Unsigned(value),
@@ -328,6 +338,14 @@ impl OwnedValue {
             _ => &[],
         };
         texts.iter().map(|text| &**text)
+    }
+
+    /// The whole numbers of a list, in order.
+    pub fn numbers(&self) -> &[u64] {
+        match self {
+            OwnedValue::Numbers(numbers) => numbers,
+            _ => &[],
+        }
     }
 
     /// The bytes.

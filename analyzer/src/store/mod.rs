@@ -7,12 +7,14 @@
 //! - [`journal`] makes many writes one: a run is in the store whole or not at all, whatever moment the process is killed at.
 //! - [`contents`] is what a store says, in memory, and how a run is added to it. Memory is the authority; indexes are made at open.
 //! - [`credentials`] is what devices presented, as digests under the store's own key. Key and digests stand here and nowhere else.
+//! - [`baseline`] is what is normal, one value for each party, and what is said of devices that a run should have heard.
 //! - [`City`] joins them.
 //!
 //! sled is used for what it does well (references/crates.md §4): plain inserts, never a large batch, an explicit flush, a bound on its
 //! size. It lies in a folder of its own beside `store.json`, which says what the folder is, so that no foreign folder is written into
 //! and a store of a newer version is refused before it is opened.
 
+pub mod baseline;
 pub mod city;
 pub mod contents;
 pub mod credentials;
@@ -48,12 +50,14 @@ pub enum Tree {
     Journal,
     /// Keyed digests of the credentials that devices presented, by device.
     Credentials,
+    /// What is normal, by who does it.
+    Baseline,
 }
 
 impl Tree {
     /// All of them. The journal names a tree by its place here, so new ones come last.
-    pub const ALL: [Tree; 7] =
-        [Tree::Meta, Tree::Runs, Tree::Devices, Tree::Findings, Tree::Checks, Tree::Journal, Tree::Credentials];
+    pub const ALL: [Tree; 8] =
+        [Tree::Meta, Tree::Runs, Tree::Devices, Tree::Findings, Tree::Checks, Tree::Journal, Tree::Credentials, Tree::Baseline];
 
     /// Its name on disk.
     pub fn name(self) -> &'static str {
@@ -65,6 +69,7 @@ impl Tree {
             Tree::Checks => "checks",
             Tree::Journal => "journal",
             Tree::Credentials => "credentials",
+            Tree::Baseline => "baseline",
         }
     }
 }

@@ -1,0 +1,342 @@
+//! What was seen in this run: who does what with whom. Records, facts and flows become rows under the names of the wire; which device has a
+//! name is asked when somebody wants an answer.
+
+use super::days::{Days, day_of};
+use super::learned::Kind;
+use super::topics::shape;
+use crate::hot::owned::{Event, FlowSummary, IdentityKey, Interest, OwnedFact, OwnedValue, Seen, ServerKey, ValueKey};
+use citytap_sensor::flow::{Direction, NetworkId, Transport};
+use citytap_sensor::observation::{Identity, KindId};
+use citytap_sensor::protocols::{modbus, mqtt, sparkplug};
+use citytap_sensor::time::SECOND;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::net::IpAddr;
+
+/// Rows of one run: each of a city's 60,000 devices with four of its own.
+pub const ROWS: usize = 1 << 18;
+
+/// Details that are told apart of one actor and target: the blocks of a large controller's map. Beyond it stands [`MANY`].
+pub const DETAILS: u16 = 256;
+
+/// Topics of one publisher that are kept as they are; of further ones the shape is. A sensor has a few, a network server has one for each of
+/// its devices.
+pub const TOPICS: u16 = 64;
+
+/// Bytes kept of a detail.
+const DETAIL_BYTES: usize = 160;
+
+/// The detail that stands for those that were too many.
+pub const MANY: &str = "*";
+
+/// What it wants to see.
+pub const INTERESTS: &[Interest] = &[
+    Interest::novelties(
+        "modbus.request",
+        &["unit_id", "function_code", "address", "quantity", "write_address", "write_quantity", "sub_function"],
+    ),
+    Interest::novelties("mqtt.publish", &["topic", "client_id", "delivered"]),
+    Interest::novelties("mqtt.subscribe", &["topic_filters", "client_id"]),
+    Interest::novelties("sparkplug.command", &["edge_node", "group", "device"]),
+    Interest::novelties("coap.request", &["method", "uri_path", "oscore"]),
+    Interest::novelties("lwm2m.operation", &["operation", "path", "message"]),
+];
+
+const MODBUS: KindId = INTERESTS[0].kind_id();
+const PUBLISH: KindId = INTERESTS[1].kind_id();
+const SUBSCRIBE: KindId = INTERESTS[2].kind_id();
+const COMMAND: KindId = INTERESTS[3].kind_id();
+const COAP: KindId = INTERESTS[4].kind_id();
+const OPERATION: KindId = INTERESTS[5].kind_id();
+
+/// One end of a row: a name, and the address that it was used at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct End {
+    /// The name.
+    pub name: IdentityKey,
+    /// Who has the name where no device is known by it.
+    pub address: Option<IdentityKey>,
+}
+
+impl End {
+    /// An address.
+    pub fn ip(address: IpAddr, network: NetworkId) -> Self {
+        Self { name: IdentityKey::new(&Identity::ip(address), network), address: None }
+    }
+
+    fn named(name: IdentityKey, address: IpAddr) -> Self {
+        let address = IdentityKey::new(&Identity::ip(address), name.network);
+        Self { name, address: Some(address) }
+    }
+}
+
+/// Which row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowKey {
+    /// What is done.
+    pub kind: Kind,
+    /// By whom.
+    pub actor: End,
+    /// To whom.
+    pub target: End,
+    /// What exactly.
+    pub detail: Box<str>,
+}
+
+/// When and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Where it was first seen.
+    pub first: Seen,
+    /// Where it was last seen.
+    pub last: Seen,
+    /// On which days.
+    pub days: Days,
+    /// In how many minutes.
+    pub minutes: u64,
+}
+
+/// The rows of a run.
+#[derive(Default)]
+pub struct Rows {
+    rows: HashMap<RowKey, Row, FixedState>,
+    details: HashMap<(Kind, End, End), u16, FixedState>,
+    shed: u64,
+}
+
+impl Rows {
+    /// The rows, sorted.
+    pub fn sorted(&self) -> Vec<(&RowKey, &Row)> {
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_unstable_by(|a, b| a.0.cmp(b.0));
+        rows
+    }
+
+    /// Rows that found no room.
+    pub fn shed(&self) -> u64 {
+        self.shed
+    }
+
+    /// Takes a record.
+    pub fn event(&mut self, event: &Event) {
+        match event.kind {
+            MODBUS => self.modbus(event),
+            PUBLISH => self.publish(event),
+            SUBSCRIBE => self.subscribe(event),
+            COMMAND => self.command(event),
+            COAP => self.coap(event),
+            OPERATION => self.operation(event),
+            _ => {}
+        }
+    }
+
+    /// Takes a fact: which gateway reports where, and whom it hears.
+    pub fn fact(&mut self, fact: &OwnedFact, seen: Seen) {
+        match fact {
+            OwnedFact::Peer { client, server, protocol } if is_gateway(client) => {
+                let (actor, target) = (End { name: client.clone(), address: None }, End { name: server.clone(), address: None });
+                self.tell(Kind::Reports, actor, target, (*protocol).into(), seen);
+            }
+            OwnedFact::Via { id, via } if is_gateway(via) => {
+                let (actor, target) = (End { name: via.clone(), address: None }, End { name: id.clone(), address: None });
+                self.tell(Kind::Hears, actor, target, String::new(), seen);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a flow: those in which packets went both ways. A scan of addresses that do not answer makes no rows.
+    pub fn flow(&mut self, flow: &FlowSummary) {
+        if !flow.answered {
+            return;
+        }
+        let detail = match (flow.protocol, flow.transport) {
+            (Some(protocol), _) => protocol.to_owned(),
+            (None, Transport::Tcp) => format!("tcp/{}", flow.server.port),
+            (None, Transport::Udp) => format!("udp/{}", flow.server.port),
+            _ => return,
+        };
+        let seen = Seen { place: flow.place, time: flow.last };
+        self.tell(Kind::Talks, End::ip(flow.client.ip, flow.network), End::ip(flow.server.ip, flow.network), detail, seen);
+    }
+
+    fn modbus(&mut self, event: &Event) {
+        let number = |at: usize| event.fields.get(at).and_then(OwnedValue::unsigned);
+        let (Some(unit), Some(function)) = (number(0), number(1)) else { return };
+        let actor = End::ip(event.sender.ip, event.network);
+        let target = unit_at(event.receiver.ip, unit, event.network);
+        let mut say = |kind, detail| self.tell(kind, actor.clone(), target.clone(), detail, event.seen);
+        let block = |table, address: Option<u64>, quantity: Option<u64>| match address {
+            Some(first) => Some(Block { table, first, last: first + quantity.unwrap_or(1).max(1) - 1 }.to_string()),
+            None => None,
+        };
+        let read = |table| block(table, number(2), number(3));
+        let other = || format!("function {function}");
+        match function {
+            1 => say(Kind::Polls, read("coils").unwrap_or_else(other)),
+            2 => say(Kind::Polls, read("inputs").unwrap_or_else(other)),
+            3 => say(Kind::Polls, read("holding").unwrap_or_else(other)),
+            4 => say(Kind::Polls, read("input").unwrap_or_else(other)),
+            5 => say(Kind::Writes, block("coils", number(2), None).unwrap_or_else(other)),
+            15 => say(Kind::Writes, read("coils").unwrap_or_else(other)),
+            6 | 22 => say(Kind::Writes, block("holding", number(2), None).unwrap_or_else(other)),
+            16 => say(Kind::Writes, read("holding").unwrap_or_else(other)),
+            21 => say(Kind::Writes, "files".into()),
+            23 => {
+                say(Kind::Polls, read("holding").unwrap_or_else(other));
+                say(Kind::Writes, block("holding", number(4), number(5)).unwrap_or_else(other));
+            }
+            17 => say(Kind::Identifies, other()),
+            43 if number(6) == Some(14) => say(Kind::Identifies, other()),
+            _ => say(Kind::Polls, other()),
+        }
+    }
+
+    fn publish(&mut self, event: &Event) {
+        let copy = event.fields.get(2).and_then(OwnedValue::bool) == Some(true);
+        let (Some(topic), false) = (text(event, 0), copy) else { return };
+        let (actor, target) = (client(event, 1), End::ip(event.receiver.ip, event.network));
+        let topics = self.details.get(&(Kind::Publishes, actor.clone(), target.clone())).copied().unwrap_or_default();
+        let as_it_is = RowKey { kind: Kind::Publishes, actor, target, detail: clipped(topic) };
+        if topics < TOPICS || self.rows.contains_key(&as_it_is) {
+            self.tell(as_it_is.kind, as_it_is.actor, as_it_is.target, topic.into(), event.seen);
+        } else {
+            self.tell(as_it_is.kind, as_it_is.actor, as_it_is.target, shape(topic), event.seen);
+        }
+    }
+
+    fn subscribe(&mut self, event: &Event) {
+        let Some(filters) = event.fields.first() else { return };
+        for filter in filters.texts() {
+            self.tell(Kind::Subscribes, client(event, 1), End::ip(event.receiver.ip, event.network), filter.into(), event.seen);
+        }
+    }
+
+    /// The broker's copy for the node says nothing of who commands.
+    fn command(&mut self, event: &Event) {
+        let (Some(node), Some(group), Direction::ToServer) = (text(event, 0), text(event, 1), event.direction) else { return };
+        let name = IdentityKey {
+            kind: &sparkplug::EDGE_NODE,
+            network: event.network,
+            at: Some(ServerKey::Address(event.receiver.ip)),
+            value: ValueKey::Text(format!("{group}/{node}").into()),
+        };
+        let what = text(event, 2).map_or_else(|| "node".to_owned(), |device| format!("device {device}"));
+        let actor = End::ip(event.sender.ip, event.network);
+        self.tell(Kind::Commands, actor, End { name, address: None }, what, event.seen);
+    }
+
+    fn coap(&mut self, event: &Event) {
+        let protected = event.fields.get(2).and_then(OwnedValue::bool) == Some(true);
+        let (Some(method), Some(path), false) = (text(event, 0), text(event, 1), protected) else { return };
+        if registers(path) {
+            return;
+        }
+        let (kind, detail) = match method {
+            "GET" | "FETCH" => (Kind::Reads, path.to_owned()),
+            _ => (Kind::Changes, format!("{method} {path}")),
+        };
+        self.tell(kind, End::ip(event.sender.ip, event.network), End::ip(event.receiver.ip, event.network), detail, event.seen);
+    }
+
+    fn operation(&mut self, event: &Event) {
+        let (Some(operation), Some(path), Some("request")) = (text(event, 0), text(event, 1), text(event, 2)) else { return };
+        if matches!(operation, "write" | "write_partial" | "write_composite" | "execute" | "create" | "delete") {
+            let (actor, target) = (End::ip(event.sender.ip, event.network), End::ip(event.receiver.ip, event.network));
+            self.tell(Kind::Manages, actor, target, format!("{operation} {path}"), event.seen);
+        }
+    }
+
+    fn tell(&mut self, kind: Kind, actor: End, target: End, detail: String, seen: Seen) {
+        let mut key = RowKey { kind, actor, target, detail: clipped(&detail) };
+        if !self.rows.contains_key(&key) {
+            let pair = (kind, key.actor.clone(), key.target.clone());
+            let details = self.details.get(&pair).copied().unwrap_or_default();
+            if details >= DETAILS {
+                self.shed += 1;
+                key.detail = MANY.into();
+            } else if self.rows.len() < ROWS {
+                self.details.insert(pair, details + 1);
+            }
+            if self.rows.len() >= ROWS && !self.rows.contains_key(&key) {
+                self.shed += 1;
+                return;
+            }
+        }
+        let day = day_of(seen.time);
+        let row = self.rows.entry(key).or_insert(Row { first: seen, last: seen, days: Days::one(day), minutes: 0 });
+        // Flows are told of every second, the rest once a minute.
+        if row.minutes == 0 || seen.time.seconds() / 60 != row.last.time.seconds() / 60 {
+            row.minutes += 1;
+        }
+        row.first = row.first.min(seen);
+        if seen.time.since(row.last.time) >= SECOND || seen.place > row.last.place {
+            row.last = seen;
+        }
+        row.days.add(day);
+    }
+}
+
+/// A run of registers, inputs or coils, as a detail writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block<'a> {
+    /// `coils`, `inputs`, `holding` or `input`.
+    pub table: &'a str,
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+}
+
+impl std::fmt::Display for Block<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}-{}", self.table, self.first, self.last)
+    }
+}
+
+impl<'a> Block<'a> {
+    /// Reads a detail; `None` for one that names no registers.
+    pub fn parse(detail: &'a str) -> Option<Self> {
+        let (table, range) = detail.split_once(' ')?;
+        let (first, last) = range.split_once('-')?;
+        Some(Self { table, first: first.parse().ok()?, last: last.parse().ok()? })
+    }
+}
+
+/// Whether a path is where devices register at a server and send what they measured by themselves (RFC 9176 §5, LwM2M Transport 1.1 §6.4): what
+/// every new device does changes nothing that acts.
+fn registers(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next();
+    matches!(first, Some("rd" | "bs" | "bspack" | "dp"))
+}
+
+/// Whether a name is a radio gateway's.
+pub fn is_gateway(name: &IdentityKey) -> bool {
+    name.kind.name == "gateway_eui"
+}
+
+/// A unit at a server; what answers under any name is the server itself.
+pub fn unit_at(server: IpAddr, unit: u64, network: NetworkId) -> End {
+    let name = IdentityKey { kind: &modbus::UNIT, network, at: Some(ServerKey::Address(server)), value: ValueKey::Number(unit) };
+    End::named(name, server)
+}
+
+/// Who publishes or subscribes: by client identifier where the connection's beginning was seen.
+fn client(event: &Event, at: usize) -> End {
+    let Some(id) = text(event, at) else { return End::ip(event.sender.ip, event.network) };
+    let name = IdentityKey {
+        kind: &mqtt::CLIENT,
+        network: event.network,
+        at: Some(ServerKey::Address(event.receiver.ip)),
+        value: ValueKey::Text(id.into()),
+    };
+    End::named(name, event.sender.ip)
+}
+
+fn text(event: &Event, at: usize) -> Option<&str> {
+    event.fields.get(at).and_then(OwnedValue::text)
+}
+
+fn clipped(text: &str) -> Box<str> {
+    text.get(..text.floor_char_boundary(DETAIL_BYTES)).unwrap_or_default().into()
+}
