@@ -275,7 +275,7 @@ impl Baseline {
             true => waiting.iter().filter(|(_, kind)| of_kind(kind)).map(|(id, _)| id.clone()).collect(),
             false => which.ids.clone(),
         };
-        for id in ids.iter().filter(|id| !waiting.iter().any(|(known, _)| known == *id)) {
+        if let Some(id) = ids.iter().find(|id| !waiting.iter().any(|(known, _)| known == *id)) {
             let meant = nearest(id, waiting.iter().map(|(known, _)| known.as_str()));
             let meant = meant.map(|word| format!(" Did you mean '{word}'?")).unwrap_or_default();
             eprintln!("citytap: no deviation has the id '{id}'.{meant} citytap baseline diff lists them.");

@@ -76,19 +76,17 @@ pub fn is_new(key: &str, present: &Present, base: &Baseline, numbers: &Numbers) 
     }
 }
 
-/// Answers about devices. `base` is `None` where nothing outlives the run: then nobody is new.
+/// Answers about devices. Where nothing outlives the run, no day was observed before it, and nobody is new.
 pub fn verdicts(
     parties: &Parties<'_>,
-    base: Option<&Baseline>,
+    base: &Baseline,
     numbers: &Numbers,
     told: &BTreeSet<IdentityKey>,
     take: &mut dyn FnMut(Verdict),
 ) {
     for (key, present) in &parties.present {
-        if let Some(base) = base {
-            take(newness(key, present, base, numbers, told.contains(&present.subject)));
-        }
-        let party = base.and_then(|base| base.parties.get(key));
+        take(newness(key, present, base, numbers, told.contains(&present.subject)));
+        let party = base.parties.get(key);
         if let (Some(answer), true) = (silence(present, party, numbers), present.lasting) {
             take(Verdict { check: &checks::SILENT, subject: present.subject.clone(), answer });
         }

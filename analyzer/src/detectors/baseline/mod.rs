@@ -170,7 +170,7 @@ impl Detector for Watch {
             let told = |verdict: &&Verdict| verdict.check == &checks::GATEWAY && matches!(verdict.answer, Answer::Found(_));
             let told: BTreeSet<_> = judged.verdicts.iter().filter(told).map(|verdict| verdict.subject.clone()).collect();
             judged.verdicts.into_iter().for_each(&mut *take);
-            devices::verdicts(parties, self.base.as_deref(), &self.numbers, &told, take);
+            devices::verdicts(parties, base, &self.numbers, &told, take);
             self.values(parties, take);
         });
     }

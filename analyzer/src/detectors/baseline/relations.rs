@@ -166,9 +166,8 @@ impl Rows {
         let actor = End::ip(event.sender.ip, event.network);
         let target = unit_at(event.receiver.ip, unit, event.network);
         let mut say = |kind, detail| self.tell(kind, actor.clone(), target.clone(), detail, event.seen);
-        let block = |table, address: Option<u64>, quantity: Option<u64>| match address {
-            Some(first) => Some(Block { table, first, last: first + quantity.unwrap_or(1).max(1) - 1 }.to_string()),
-            None => None,
+        let block = |table, address: Option<u64>, quantity: Option<u64>| {
+            address.map(|first| Block { table, first, last: first + quantity.unwrap_or(1).max(1) - 1 }.to_string())
         };
         let read = |table| block(table, number(2), number(3));
         let other = || format!("function {function}");
