@@ -4,10 +4,12 @@
 use citytap_analyzer::detectors::baseline::checks;
 use citytap_analyzer::detectors::baseline::learned::{Accepted, Baseline, Party, Standing};
 use citytap_analyzer::engine::{self, Report, Setup};
+use citytap_analyzer::findings::Severity;
+use citytap_analyzer::policy::{Change, Policy};
 use citytap_analyzer::store::{Contents, Run};
 use citytap_sensor::capture::Merge;
 use citytap_sensor::time::Timestamp;
-use citytap_tests::cases::{Case, cases, root};
+use citytap_tests::cases::{Case, cases, root, shared};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -169,16 +171,52 @@ fn what_a_person_takes_in_is_normal_and_what_a_person_forgets_is_found_again() {
         assert!(!waiting.is_empty(), "{}", case.name);
         let mut accepted = (*after).clone();
         let decision = Accepted { at: Timestamp(1), reason: "planned".into() };
-        waiting.iter().for_each(|id| drop(accepted.accept(id, &decision)));
+        waiting.iter().for_each(|id| {
+            accepted.accept(id, &decision);
+        });
         assert_eq!(accepted.deviations().count(), 0, "{}", case.name);
         let report = replay(&[file(&case, "capture.pcap")], Some(Arc::new(accepted)), 1);
         assert_eq!(found(&report), Counts::new(), "{}: taken in", case.name);
         let mut forgotten = (*after).clone();
-        waiting.iter().for_each(|id| drop(forgotten.dismiss(id)));
+        waiting.iter().for_each(|id| {
+            forgotten.dismiss(id);
+        });
         assert_eq!(forgotten.deviations().count(), 0, "{}", case.name);
         let report = replay(&[file(&case, "capture.pcap")], Some(Arc::new(forgotten)), 1);
         assert_eq!(found(&report), expected(&case), "{}: forgotten", case.name);
     }
+}
+
+#[test]
+fn a_person_says_after_how_many_days_it_is_known_who_writes() {
+    let captures = days(&case("baseline/modbus_strangers"), 3, "capture.pcap");
+    let mut policy = Policy::default();
+    let numbers = [("learning_days".to_owned(), 2)].into();
+    policy.set("modbus-new-writer", Change { numbers, severity: Some(Severity::Critical), ..Change::default() });
+    let mut source = Merge::open(&captures, Default::default());
+    let report = engine::replay(&mut source, &Setup { policy, ..Setup::default() }).expect("a replay");
+    assert_eq!(found(&report), [("modbus-new-writer".to_owned(), 1)].into());
+    assert!(report.judgement.findings.iter().any(|finding| finding.severity == Severity::Critical));
+}
+
+/// Whatever was learned of a capture and frozen, the same capture again is normal: every capture of the project, and others.
+#[test]
+fn a_capture_is_normal_by_itself() {
+    let mut captures: Vec<PathBuf> = cases().into_iter().map(|case| case.capture).collect();
+    captures.extend(shared().map(|(_, captures)| captures).unwrap_or_default());
+    let mut wrong = Vec::new();
+    for capture in captures {
+        let first = replay(std::slice::from_ref(&capture), Some(Arc::default()), 1);
+        let mut normal = (*learned(&first)).clone();
+        normal.freeze(Timestamp(0), "");
+        let again = replay(std::slice::from_ref(&capture), Some(Arc::new(normal)), 1);
+        for report in [first, again] {
+            if !found(&report).is_empty() {
+                wrong.push(format!("{}: {:?}", capture.display(), found(&report)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -223,10 +261,11 @@ fn a_sensor_that_falls_silent_is_told_in_one_run_and_across_runs_and_clears_when
             })
             .collect()
     };
-    // For seven days and a half all speak every ten minutes; then the sensors, their dashboard and the broker say no more.
+    // For seven days and a half all speak every ten minutes; then three sensors, the broker and the host of dashboard and controller say no
+    // more. The two clients are devices of their own, since they are there at one time.
     let stopped = 7 * DAY + DAY / 2;
     let whole = laid_out("silence.pcap", &ticks(0, 8 * DAY, &|second| second < stopped));
-    assert_eq!(found(&replay(std::slice::from_ref(&whole), None, 1)), [("device-silent".to_owned(), 5)].into());
+    assert_eq!(found(&replay(std::slice::from_ref(&whole), None, 1)), [("device-silent".to_owned(), 7)].into());
     let short = laid_out("silence-short.pcap", &ticks(0, stopped + 1_800, &|second| second < stopped));
     assert_eq!(found(&replay(&[short], None, 1)), Counts::new(), "half an hour is no silence");
 
@@ -242,11 +281,11 @@ fn a_sensor_that_falls_silent_is_told_in_one_run_and_across_runs_and_clears_when
         counts
     };
     assert_eq!(run("silence-1.pcap", &ticks(0, 7 * DAY, &|_| true)), Counts::new());
-    let silent: Counts = [("device-silent".to_owned(), 5)].into();
+    let silent: Counts = [("device-silent".to_owned(), 7)].into();
     assert_eq!(run("silence-2.pcap", &ticks(7 * DAY, 8 * DAY, &|_| false)), silent);
     // A capture of an hour a month later: nobody watched in between.
     assert_eq!(run("silence-3.pcap", &ticks(38 * DAY, 38 * DAY + 3_600, &|_| true)), Counts::new());
-    let gone: Counts = [("device-gone".to_owned(), 5)].into();
+    let gone: Counts = [("device-gone".to_owned(), 7)].into();
     let after = run("silence-4.pcap", &ticks(39 * DAY, 47 * DAY, &|_| false));
     assert_eq!(after.get("device-gone"), gone.get("device-gone"), "{after:?}");
 }

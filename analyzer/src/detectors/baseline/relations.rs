@@ -147,15 +147,16 @@ impl Rows {
 
     /// Takes a flow: those in which packets went both ways. A scan of addresses that do not answer makes no rows.
     pub fn flow(&mut self, flow: &FlowSummary) {
+        // That neighbours find each other's hardware address comes with anything else that they do.
+        let transport = match flow.transport {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+            Transport::Icmpv6 | Transport::Link | Transport::LoraTap => return,
+        };
         if !flow.answered {
             return;
         }
-        let detail = match (flow.protocol, flow.transport) {
-            (Some(protocol), _) => protocol.to_owned(),
-            (None, Transport::Tcp) => format!("tcp/{}", flow.server.port),
-            (None, Transport::Udp) => format!("udp/{}", flow.server.port),
-            _ => return,
-        };
+        let detail = flow.protocol.map_or_else(|| format!("{transport}/{}", flow.server.port), str::to_owned);
         let seen = Seen { place: flow.place, time: flow.last };
         self.tell(Kind::Talks, End::ip(flow.client.ip, flow.network), End::ip(flow.server.ip, flow.network), detail, seen);
     }
@@ -338,4 +339,62 @@ fn text(event: &Event, at: usize) -> Option<&str> {
 
 fn clipped(text: &str) -> Box<str> {
     text.get(..text.floor_char_boundary(DETAIL_BYTES)).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use citytap_sensor::flow::Endpoint;
+    use citytap_sensor::observation::Place;
+    use citytap_sensor::time::Timestamp;
+
+    fn event(kind: KindId, fields: Vec<OwnedValue>) -> Event {
+        let end = |last| Endpoint { ip: [10, 0, 0, last].into(), port: 1 };
+        let seen = Seen { place: Place { frame: 1, sequence: 0 }, time: Timestamp::from_parts(1_000_000, 0) };
+        Event { stage: 0, seen, network: 0, sender: end(1), receiver: end(2), direction: Direction::ToServer, kind, fields }
+    }
+
+    fn number(number: usize) -> OwnedValue {
+        OwnedValue::Unsigned(number as u64)
+    }
+
+    fn details(rows: &Rows) -> Vec<&str> {
+        rows.sorted().into_iter().map(|(key, _)| &*key.detail).collect()
+    }
+
+    #[test]
+    fn a_client_that_reads_everything_has_one_detail_for_the_rest() {
+        let mut rows = Rows::default();
+        let beyond = usize::from(DETAILS) + 10;
+        for first in 0..beyond {
+            let rest = [OwnedValue::Absent, OwnedValue::Absent, OwnedValue::Absent];
+            rows.event(&event(MODBUS, [number(1), number(3), number(first * 10), number(5)].into_iter().chain(rest).collect()));
+        }
+        let details = details(&rows);
+        assert_eq!(details.len(), usize::from(DETAILS) + 1);
+        assert!(details.contains(&MANY) && details.contains(&"holding 0-4"));
+        assert_eq!(rows.shed(), 10);
+    }
+
+    #[test]
+    fn a_publisher_of_many_topics_is_known_by_their_shape() {
+        let mut rows = Rows::default();
+        for number in 0..1_000 {
+            let topic = OwnedValue::Text(format!("application/1/device/{number:016x}/event/up").into());
+            rows.event(&event(PUBLISH, vec![topic, OwnedValue::Text("server".into()), OwnedValue::Bool(false)]));
+        }
+        let details = details(&rows);
+        assert_eq!(details.len(), usize::from(TOPICS) + 1);
+        assert!(details.contains(&"application/+/device/+/event/up"));
+        assert_eq!(rows.shed(), 0);
+    }
+
+    #[test]
+    fn rows_are_bounded() {
+        let mut rows = Rows::default();
+        let end = |at: u32| End::ip(std::net::Ipv4Addr::from(at).into(), 0);
+        let seen = Seen { place: Place { frame: 1, sequence: 0 }, time: Timestamp(0) };
+        (0..ROWS as u32 + 3).for_each(|at| rows.tell(Kind::Talks, end(at), end(u32::MAX), "x".into(), seen));
+        assert_eq!((rows.sorted().len(), rows.shed()), (ROWS, 3));
+    }
 }

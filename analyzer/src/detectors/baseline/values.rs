@@ -387,4 +387,26 @@ mod tests {
         assert_eq!(register.outside, None);
         assert!(!register.is_left_by(2_000, 4));
     }
+
+    #[test]
+    fn registers_are_bounded() {
+        use citytap_sensor::flow::{Direction, Endpoint};
+        use citytap_sensor::observation::Place;
+        use citytap_sensor::time::Timestamp;
+        let mut values = Values::new(&Policy::default());
+        let end = |last| Endpoint { ip: [10, 0, 0, last].into(), port: 1 };
+        let numbers: Box<[u64]> = vec![7; 1 << 16].into();
+        for unit in [1, 2] {
+            let fields = vec![
+                OwnedValue::Numbers(numbers.clone()),
+                OwnedValue::Unsigned(unit),
+                OwnedValue::Unsigned(3),
+                OwnedValue::Unsigned(0),
+            ];
+            let seen = Seen { place: Place { frame: 1, sequence: 0 }, time: Timestamp(0) };
+            let (sender, receiver, direction) = (end(1), end(2), Direction::ToClient);
+            values.event(&Event { stage: 0, seen, network: 0, sender, receiver, direction, kind: RESPONSE, fields });
+        }
+        assert_eq!((values.sorted().len(), values.shed()), (REGISTERS, 1 << 16));
+    }
 }

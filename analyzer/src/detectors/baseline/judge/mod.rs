@@ -13,7 +13,7 @@ use super::days::{Days, date, day_of};
 use super::learned::{Baseline, Kind, Known, RelationKey, Standing};
 use super::parties::Parties;
 use super::relations::{Row, RowKey};
-use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Severity, Verdict};
+use crate::findings::{Answer, CheckSpec, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::{IdentityKey, Seen};
 use crate::policy::{Parameter, Policy};
 use citytap_sensor::observation::Confidence;
@@ -196,7 +196,7 @@ pub fn still_learning(days: Days, frozen: bool, learning_days: u32) -> Option<An
     let missing = learning_days.checked_sub(days.count()).filter(|missing| *missing > 0 && !frozen)?;
     let until =
         days.last().map_or_else(String::new, |last| format!(" until {} at the earliest", date(last.saturating_add(missing))));
-    Some(Answer::Untested(format!("learning{until}: active on {} of {learning_days} days", days.count()).into()))
+    Some(Answer::Untested(format!("learning{until} ({} of {learning_days} days)", days.count()).into()))
 }
 
 /// An answer that something was found.

@@ -2,7 +2,6 @@
 
 use super::{Judge, SeenRelation, WAITS, evidence, found, some_of};
 use crate::detectors::baseline::checks;
-use crate::detectors::baseline::days::day_of;
 use crate::detectors::baseline::learned::{Kind, RelationKey, Standing};
 use crate::findings::{Answer, CheckSpec, Severity, Verdict};
 use crate::hot::owned::IdentityKey;
