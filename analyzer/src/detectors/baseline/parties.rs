@@ -89,13 +89,14 @@ impl<'a> Parties<'a> {
 
     /// The device that one end of a row was at a time, and the key of its party: that of the name itself where it is nobody's.
     pub fn of(&self, end: &End, seen: Seen) -> (String, Option<&IdentityKey>) {
-        let found = [Some(&end.name), end.address.as_ref()].into_iter().flatten().find_map(|name| {
+        let fallback = end.fallback();
+        let found = [Some(&end.name), fallback.as_ref()].into_iter().flatten().find_map(|name| {
             let device = self.inventory.device_at(name, seen)?;
             self.by_device.get(&device)
         });
         match found {
             Some(key) => (key.clone(), self.present.get(key).map(|present| &present.subject)),
-            None => (end.address.as_ref().unwrap_or(&end.name).to_string(), None),
+            None => (fallback.as_ref().unwrap_or(&end.name).to_string(), None),
         }
     }
 }

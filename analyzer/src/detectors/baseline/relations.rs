@@ -8,9 +8,10 @@ use crate::hot::owned::{Event, FlowSummary, IdentityKey, Interest, OwnedFact, Ow
 use citytap_sensor::flow::{Direction, NetworkId, Transport};
 use citytap_sensor::observation::{Identity, KindId};
 use citytap_sensor::protocols::{modbus, mqtt, sparkplug};
-use citytap_sensor::time::SECOND;
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
+use std::borrow::{Borrow, Cow};
+use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 
 /// Rows of one run: each of a city's 60,000 devices with four of its own.
@@ -55,7 +56,7 @@ pub struct End {
     /// The name.
     pub name: IdentityKey,
     /// Who has the name where no device is known by it.
-    pub address: Option<IdentityKey>,
+    pub address: Option<IpAddr>,
 }
 
 impl End {
@@ -64,23 +65,23 @@ impl End {
         Self { name: IdentityKey::new(&Identity::ip(address), network), address: None }
     }
 
-    fn named(name: IdentityKey, address: IpAddr) -> Self {
-        let address = IdentityKey::new(&Identity::ip(address), name.network);
-        Self { name, address: Some(address) }
+    /// The address as a name.
+    pub fn fallback(&self) -> Option<IdentityKey> {
+        self.address.map(|address| IdentityKey::new(&Identity::ip(address), self.name.network))
     }
 }
 
 /// Which row.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RowKey {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowKey<'r> {
     /// What is done.
     pub kind: Kind,
     /// By whom.
-    pub actor: End,
+    pub actor: &'r End,
     /// To whom.
-    pub target: End,
+    pub target: &'r End,
     /// What exactly.
-    pub detail: Box<str>,
+    pub detail: &'r str,
 }
 
 /// When and how often.
@@ -96,19 +97,67 @@ pub struct Row {
     pub minutes: u64,
 }
 
-/// The rows of a run.
+/// The rows of a run. Ends and details are kept once each: a city has more rows than devices, and few details.
 #[derive(Default)]
 pub struct Rows {
-    rows: HashMap<RowKey, Row, FixedState>,
-    details: HashMap<(Kind, End, End), u16, FixedState>,
+    ends: Once<End>,
+    details: Once<Box<str>>,
+    rows: HashMap<(Kind, u32, u32, u32), Row, FixedState>,
+    /// Details of each pair.
+    counts: HashMap<(Kind, u32, u32), u16, FixedState>,
     shed: u64,
+}
+
+/// Values kept once, by number.
+struct Once<T> {
+    numbers: HashTable<u32>,
+    values: Vec<T>,
+    hasher: FixedState,
+}
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self { numbers: HashTable::new(), values: Vec::new(), hasher: FixedState::default() }
+    }
+}
+
+impl<T: Hash + Eq> Once<T> {
+    fn find<Q>(&self, value: &Q) -> Option<u32>
+    where
+        T: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let same = |number: &u32| self.values.get(*number as usize).is_some_and(|known| known.borrow() == value);
+        self.numbers.find(self.hasher.hash_one(value), same).copied()
+    }
+
+    /// Rows are bounded, and so is what they name.
+    fn enter(&mut self, value: T) -> u32 {
+        let hash = self.hasher.hash_one(&value);
+        let (values, hasher) = (&self.values, &self.hasher);
+        if let Some(number) = self.numbers.find(hash, |number| values.get(*number as usize) == Some(&value)) {
+            return *number;
+        }
+        let number = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        self.numbers.insert_unique(hash, number, |number| values.get(*number as usize).map_or(0, |value| hasher.hash_one(value)));
+        self.values.push(value);
+        number
+    }
+
+    fn get(&self, number: u32) -> Option<&T> {
+        self.values.get(number as usize)
+    }
 }
 
 impl Rows {
     /// The rows, sorted.
-    pub fn sorted(&self) -> Vec<(&RowKey, &Row)> {
-        let mut rows: Vec<_> = self.rows.iter().collect();
-        rows.sort_unstable_by(|a, b| a.0.cmp(b.0));
+    pub fn sorted(&self) -> Vec<(RowKey<'_>, &Row)> {
+        let rows = self.rows.iter().filter_map(|(&(kind, actor, target, detail), row)| {
+            let (actor, target) = (self.ends.get(actor)?, self.ends.get(target)?);
+            Some((RowKey { kind, actor, target, detail: self.details.get(detail)? }, row))
+        });
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         rows
     }
 
@@ -135,11 +184,11 @@ impl Rows {
         match fact {
             OwnedFact::Peer { client, server, protocol } if is_gateway(client) => {
                 let (actor, target) = (End { name: client.clone(), address: None }, End { name: server.clone(), address: None });
-                self.tell(Kind::Reports, actor, target, (*protocol).into(), seen);
+                self.tell(Kind::Reports, actor, target, protocol, seen);
             }
             OwnedFact::Via { id, via } if is_gateway(via) => {
                 let (actor, target) = (End { name: via.clone(), address: None }, End { name: id.clone(), address: None });
-                self.tell(Kind::Hears, actor, target, String::new(), seen);
+                self.tell(Kind::Hears, actor, target, "", seen);
             }
             _ => {}
         }
@@ -156,9 +205,9 @@ impl Rows {
         if !flow.answered {
             return;
         }
-        let detail = flow.protocol.map_or_else(|| format!("{transport}/{}", flow.server.port), str::to_owned);
+        let detail = flow.protocol.map_or_else(|| format!("{transport}/{}", flow.server.port).into(), Cow::Borrowed);
         let seen = Seen { place: flow.place, time: flow.last };
-        self.tell(Kind::Talks, End::ip(flow.client.ip, flow.network), End::ip(flow.server.ip, flow.network), detail, seen);
+        self.tell(Kind::Talks, End::ip(flow.client.ip, flow.network), End::ip(flow.server.ip, flow.network), &detail, seen);
     }
 
     fn modbus(&mut self, event: &Event) {
@@ -166,7 +215,7 @@ impl Rows {
         let (Some(unit), Some(function)) = (number(0), number(1)) else { return };
         let actor = End::ip(event.sender.ip, event.network);
         let target = unit_at(event.receiver.ip, unit, event.network);
-        let mut say = |kind, detail| self.tell(kind, actor.clone(), target.clone(), detail, event.seen);
+        let mut say = |kind, detail: String| self.tell(kind, actor.clone(), target.clone(), &detail, event.seen);
         let block = |table, address: Option<u64>, quantity: Option<u64>| {
             address.map(|first| Block { table, first, last: first + quantity.unwrap_or(1).max(1) - 1 }.to_string())
         };
@@ -196,19 +245,21 @@ impl Rows {
         let copy = event.fields.get(2).and_then(OwnedValue::bool) == Some(true);
         let (Some(topic), false) = (text(event, 0), copy) else { return };
         let (actor, target) = (client(event, 1), End::ip(event.receiver.ip, event.network));
-        let topics = self.details.get(&(Kind::Publishes, actor.clone(), target.clone())).copied().unwrap_or_default();
-        let as_it_is = RowKey { kind: Kind::Publishes, actor, target, detail: clipped(topic) };
-        if topics < TOPICS || self.rows.contains_key(&as_it_is) {
-            self.tell(as_it_is.kind, as_it_is.actor, as_it_is.target, topic.into(), event.seen);
-        } else {
-            self.tell(as_it_is.kind, as_it_is.actor, as_it_is.target, shape(topic), event.seen);
-        }
+        let pair = self.ends.find(&actor).zip(self.ends.find(&target));
+        let topics = pair.and_then(|(actor, target)| self.counts.get(&(Kind::Publishes, actor, target)));
+        let known = |(actor, target): (u32, u32)| {
+            let detail = self.details.find(clipped(topic))?;
+            Some(self.rows.contains_key(&(Kind::Publishes, actor, target, detail)))
+        };
+        let as_it_is = topics.is_none_or(|topics| *topics < TOPICS) || pair.and_then(known) == Some(true);
+        let detail = if as_it_is { Cow::Borrowed(topic) } else { Cow::Owned(shape(topic)) };
+        self.tell(Kind::Publishes, actor, target, &detail, event.seen);
     }
 
     fn subscribe(&mut self, event: &Event) {
         let Some(filters) = event.fields.first() else { return };
         for filter in filters.texts() {
-            self.tell(Kind::Subscribes, client(event, 1), End::ip(event.receiver.ip, event.network), filter.into(), event.seen);
+            self.tell(Kind::Subscribes, client(event, 1), End::ip(event.receiver.ip, event.network), filter, event.seen);
         }
     }
 
@@ -223,7 +274,7 @@ impl Rows {
         };
         let what = text(event, 2).map_or_else(|| "node".to_owned(), |device| format!("device {device}"));
         let actor = End::ip(event.sender.ip, event.network);
-        self.tell(Kind::Commands, actor, End { name, address: None }, what, event.seen);
+        self.tell(Kind::Commands, actor, End { name, address: None }, &what, event.seen);
     }
 
     fn coap(&mut self, event: &Event) {
@@ -236,44 +287,56 @@ impl Rows {
             "GET" | "FETCH" => (Kind::Reads, path.to_owned()),
             _ => (Kind::Changes, format!("{method} {path}")),
         };
-        self.tell(kind, End::ip(event.sender.ip, event.network), End::ip(event.receiver.ip, event.network), detail, event.seen);
+        self.tell(kind, End::ip(event.sender.ip, event.network), End::ip(event.receiver.ip, event.network), &detail, event.seen);
     }
 
     fn operation(&mut self, event: &Event) {
         let (Some(operation), Some(path), Some("request")) = (text(event, 0), text(event, 1), text(event, 2)) else { return };
         if matches!(operation, "write" | "write_partial" | "write_composite" | "execute" | "create" | "delete") {
             let (actor, target) = (End::ip(event.sender.ip, event.network), End::ip(event.receiver.ip, event.network));
-            self.tell(Kind::Manages, actor, target, format!("{operation} {path}"), event.seen);
+            self.tell(Kind::Manages, actor, target, &format!("{operation} {path}"), event.seen);
         }
     }
 
-    fn tell(&mut self, kind: Kind, actor: End, target: End, detail: String, seen: Seen) {
-        let mut key = RowKey { kind, actor, target, detail: clipped(&detail) };
-        if !self.rows.contains_key(&key) {
-            let pair = (kind, key.actor.clone(), key.target.clone());
-            let details = self.details.get(&pair).copied().unwrap_or_default();
-            if details >= DETAILS {
-                self.shed += 1;
-                key.detail = MANY.into();
-            } else if self.rows.len() < ROWS {
-                self.details.insert(pair, details + 1);
-            }
-            if self.rows.len() >= ROWS && !self.rows.contains_key(&key) {
-                self.shed += 1;
-                return;
-            }
-        }
+    fn tell(&mut self, kind: Kind, actor: End, target: End, detail: &str, seen: Seen) {
+        let Some(key) = self.key(kind, actor, target, clipped(detail)) else {
+            self.shed += 1;
+            return;
+        };
         let day = day_of(seen.time);
         let row = self.rows.entry(key).or_insert(Row { first: seen, last: seen, days: Days::one(day), minutes: 0 });
         // Flows are told of every second, the rest once a minute.
         if row.minutes == 0 || seen.time.seconds() / 60 != row.last.time.seconds() / 60 {
             row.minutes += 1;
         }
-        row.first = row.first.min(seen);
-        if seen.time.since(row.last.time) >= SECOND || seen.place > row.last.place {
+        let order = |seen: &Seen| (seen.time, seen.place);
+        if order(&seen) < order(&row.first) {
+            row.first = seen;
+        }
+        if order(&seen) > order(&row.last) {
             row.last = seen;
         }
         row.days.add(day);
+    }
+
+    /// The key of a row, whether it is there or not; `None` where there is no room for another.
+    fn key(&mut self, kind: Kind, actor: End, target: End, detail: &str) -> Option<(Kind, u32, u32, u32)> {
+        let pair = self.ends.find(&actor).zip(self.ends.find(&target));
+        let known = pair.zip(self.details.find(detail)).map(|((actor, target), detail)| (kind, actor, target, detail));
+        if let Some(key) = known.filter(|key| self.rows.contains_key(key)) {
+            return Some(key);
+        }
+        if self.rows.len() >= ROWS {
+            return None;
+        }
+        let (actor, target) = (self.ends.enter(actor), self.ends.enter(target));
+        let count = self.counts.entry((kind, actor, target)).or_insert(0);
+        if *count < DETAILS {
+            *count += 1;
+            return Some((kind, actor, target, self.details.enter(detail.into())));
+        }
+        self.shed += 1;
+        Some((kind, actor, target, self.details.enter(MANY.into())))
     }
 }
 
@@ -318,7 +381,7 @@ pub fn is_gateway(name: &IdentityKey) -> bool {
 /// A unit at a server; what answers under any name is the server itself.
 pub fn unit_at(server: IpAddr, unit: u64, network: NetworkId) -> End {
     let name = IdentityKey { kind: &modbus::UNIT, network, at: Some(ServerKey::Address(server)), value: ValueKey::Number(unit) };
-    End::named(name, server)
+    End { name, address: Some(server) }
 }
 
 /// Who publishes or subscribes: by client identifier where the connection's beginning was seen.
@@ -330,15 +393,15 @@ fn client(event: &Event, at: usize) -> End {
         at: Some(ServerKey::Address(event.receiver.ip)),
         value: ValueKey::Text(id.into()),
     };
-    End::named(name, event.sender.ip)
+    End { name, address: Some(event.sender.ip) }
 }
 
 fn text(event: &Event, at: usize) -> Option<&str> {
     event.fields.get(at).and_then(OwnedValue::text)
 }
 
-fn clipped(text: &str) -> Box<str> {
-    text.get(..text.floor_char_boundary(DETAIL_BYTES)).unwrap_or_default().into()
+fn clipped(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(DETAIL_BYTES)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -359,7 +422,7 @@ mod tests {
     }
 
     fn details(rows: &Rows) -> Vec<&str> {
-        rows.sorted().into_iter().map(|(key, _)| &*key.detail).collect()
+        rows.sorted().into_iter().map(|(key, _)| key.detail).collect()
     }
 
     #[test]
@@ -394,7 +457,7 @@ mod tests {
         let mut rows = Rows::default();
         let end = |at: u32| End::ip(std::net::Ipv4Addr::from(at).into(), 0);
         let seen = Seen { place: Place { frame: 1, sequence: 0 }, time: Timestamp(0) };
-        (0..ROWS as u32 + 3).for_each(|at| rows.tell(Kind::Talks, end(at), end(u32::MAX), "x".into(), seen));
+        (0..ROWS as u32 + 3).for_each(|at| rows.tell(Kind::Talks, end(at), end(u32::MAX), "x", seen));
         assert_eq!((rows.sorted().len(), rows.shed()), (ROWS, 3));
     }
 }

@@ -63,10 +63,10 @@ impl Judge<'_> {
             let Some(seen) = self.seen.get(key) else { continue };
             let standing = self.base.relations.get(key).map(|known| known.standing);
             let day = day_of(seen.known.first_seen);
-            let usual = peers.len() <= most && !peers.is_empty();
+            let few = peers.len() <= most;
             // Days that the device was active since it last made a new acquaintance.
             let quiet = days.before(day).saturating_sub(days.before(settled));
-            let enough = frozen || (usual && quiet >= learning_days);
+            let enough = few && (frozen || (!peers.is_empty() && quiet >= learning_days));
             if standing == Some(Standing::Deviation) || (standing.is_none() && enough) {
                 new.push((key, seen));
             } else {

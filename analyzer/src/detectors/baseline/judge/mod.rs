@@ -68,7 +68,7 @@ pub struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     /// Of the rows of a run.
-    pub fn new(base: &'a Baseline, policy: &'a Policy, parties: &'a Parties<'a>, rows: &[(&RowKey, &Row)]) -> Self {
+    pub fn new(base: &'a Baseline, policy: &'a Policy, parties: &'a Parties<'a>, rows: &[(RowKey<'_>, &Row)]) -> Self {
         let mut before: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (key, known) in &base.relations {
             before.entry((key.kind, key.target.as_str())).or_default().push((key, known));
@@ -89,9 +89,9 @@ impl<'a> Judge<'a> {
     }
 
     /// Rows of one device under several names become one relation.
-    fn enter(&mut self, key: &RowKey, row: &Row) {
-        let (actor, actor_device) = self.parties.of(&key.actor, row.last);
-        let (target, target_device) = self.parties.of(&key.target, row.last);
+    fn enter(&mut self, key: &RowKey<'_>, row: &Row) {
+        let (actor, actor_device) = self.parties.of(key.actor, row.last);
+        let (target, target_device) = self.parties.of(key.target, row.last);
         let lasting = |party: &String| self.parties.present.get(party).is_some_and(|present| present.lasting);
         let actor = match (key.kind, actor_device) {
             (Kind::Hears, _) if !lasting(&target) => return,
@@ -102,14 +102,14 @@ impl<'a> Judge<'a> {
         if actor == target {
             return;
         }
-        let detail = key.detail.to_string();
+        let detail = key.detail.to_owned();
         let known = Known::new(row.first.time, row.last.time, row.days, row.minutes);
         let seen = SeenRelation {
             first: row.first,
             last: row.last,
             known,
             actor: spoken(&key.actor.name),
-            target: spoken(key.target.address.as_ref().unwrap_or(&key.target.name)),
+            target: key.target.address.map_or_else(|| spoken(&key.target.name), |address| address.to_string()),
             actor_device: actor_device.cloned(),
             target_device: target_device.cloned(),
         };
