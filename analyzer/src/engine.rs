@@ -5,6 +5,8 @@
 pub mod live;
 
 use crate::config::{Config, Summary};
+use crate::detectors::baseline::learned::Baseline;
+use crate::detectors::baseline::teach::Learned;
 use crate::detectors::{self, DETECTORS, Detector, Making};
 use crate::findings::actions::{Action, Directory, actions, name_device};
 use crate::findings::alerts::{AlertPolicy, Alerts};
@@ -45,6 +47,8 @@ pub struct Setup {
     pub policy: Policy,
     /// Key of the hash tables: 0 in replay, random live. Nothing that is told depends on it.
     pub seed: u64,
+    /// What is normal here by earlier runs; `None` where nothing outlives the run.
+    pub baseline: Option<Arc<Baseline>>,
 }
 
 /// One thread, what is shipped, and the rules that come with the program.
@@ -57,6 +61,7 @@ impl Default for Setup {
             rules: rules::embedded().clone(),
             policy: Policy::default(),
             seed: 0,
+            baseline: None,
         }
     }
 }
@@ -81,6 +86,8 @@ pub struct Report {
     pub alert_policy: AlertPolicy,
     /// What each device is exposed to, in the order of ids.
     pub exposures: Vec<(DeviceId, Exposure)>,
+    /// What is normal here after this run; `None` where nothing outlives it.
+    pub learned: Option<Learned>,
     /// What was seen and what was not.
     pub coverage: Coverage,
     /// What the run went by.
@@ -222,15 +229,19 @@ struct Cold {
 impl Cold {
     fn new(setup: &Setup) -> Self {
         let config = &setup.config;
+        let mut detectors = detectors::all(&Making {
+            policy: &setup.policy,
+            zones: &Arc::new(config.zones()),
+            ours: &Arc::new(config.ours()),
+        });
+        if let Some(baseline) = &setup.baseline {
+            detectors.iter_mut().for_each(|detector| detector.begin(baseline));
+        }
         Self {
             rules: Stage::new(setup.rules.clone(), &setup.policy),
             inventory: Inventory::new(InventoryConfig { hash_seed: setup.seed, ..config.inventory() }),
             keys: Keys::new(config.keys.clone(), config.budget()),
-            detectors: detectors::all(&Making {
-                policy: &setup.policy,
-                zones: &Arc::new(config.zones()),
-                ours: &Arc::new(config.ours()),
-            }),
+            detectors,
             policy: setup.policy.clone(),
             coverage: Coverage::default(),
             configuration: config.summary(),
@@ -312,6 +323,7 @@ impl Cold {
         }
         self.rules.clear(self.inventory.spoken(), &mut judgement);
         judgement.deliver(&self.alert_policy);
+        let learned = self.detectors.iter().find_map(|detector| detector.learned(&self.inventory));
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
@@ -344,6 +356,7 @@ impl Cold {
             alerts,
             alert_policy: self.alert_policy.clone(),
             exposures,
+            learned,
             coverage: std::mem::take(&mut self.coverage),
             configuration: self.configuration.clone(),
             rule_files: self.rules.files().to_vec(),

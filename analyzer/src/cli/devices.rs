@@ -153,7 +153,7 @@ fn same_word(a: &str, b: &str) -> bool {
 
 /// The devices that something typed can mean: by whole id, by kind and value, by value, by given name, by the beginning of an id.
 /// The first way that finds any counts.
-fn find<'c>(typed: &str, contents: &'c Contents) -> Vec<&'c Device> {
+pub(super) fn find<'c>(typed: &str, contents: &'c Contents) -> Vec<&'c Device> {
     if let Some(device) = typed.to_lowercase().parse::<DeviceId>().ok().and_then(|id| contents.device(id)) {
         return vec![device];
     }

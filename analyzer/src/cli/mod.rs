@@ -4,6 +4,7 @@
 mod actions;
 mod advisories;
 mod alerts;
+mod baseline;
 mod checks;
 mod completions;
 mod config;
@@ -57,6 +58,7 @@ enum Command {
     Alerts(alerts::Alerts),
     Checks(checks::Checks),
     Register(register::Register),
+    Baseline(baseline::Baseline),
     Export(export::Export),
     Diff(diff::Diff),
     Rules(rules::Rules),
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Alerts(command) => command.run(),
         Command::Checks(command) => command.run(),
         Command::Register(command) => command.run(),
+        Command::Baseline(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Rules(command) => command.run(),

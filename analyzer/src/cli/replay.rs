@@ -15,6 +15,7 @@ use crate::screen::{self, counted};
 use crate::store::{Added, City, Run, StoreError};
 use citytap_sensor::capture::{CaptureInfo, CaptureSource, Merge, ReadOptions, digest_file};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Read captures and print devices, checks and what to do.
 #[derive(clap::Args)]
@@ -36,6 +37,9 @@ pub struct Replay {
     /// With --store: judge a capture again that was added before, without counting its packets twice.
     #[arg(long, requires = "store")]
     again: bool,
+    /// Tell what deviates from this baseline, at once: a file that citytap baseline export wrote.
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    baseline: Option<PathBuf>,
     /// Compare with a file of expectations; see --write-expect.
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
@@ -110,7 +114,11 @@ impl Replay {
         // Standard input cannot be read a second time, so its digest is made while it is read.
         let digest = self.captures.iter().any(|capture| capture.as_os_str() == "-");
         let mut source = Progress::new(Merge::open(&self.captures, ReadOptions { digest, ..ReadOptions::default() }));
-        let setup = Setup { threads: self.threads, config, digest_key, rules, policy, ..Setup::default() };
+        let baseline = match (&self.baseline, &city) {
+            (Some(path), _) => Some(Arc::new(super::baseline::read(path)?)),
+            (None, city) => city.as_ref().map(|city| city.contents().baseline.clone()),
+        };
+        let setup = Setup { threads: self.threads, config, digest_key, rules, policy, baseline, ..Setup::default() };
         let report = engine::replay(&mut source, &setup);
         let source = source.into_inner();
         let report = report?;

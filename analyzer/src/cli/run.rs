@@ -159,7 +159,8 @@ impl RunLive {
             digest_key = city.digest_key()?;
             tell_damage(city);
         }
-        let setup = Setup { config, digest_key, seed: u64::from_ne_bytes(seed), ..setup };
+        let baseline = city.as_ref().map(|city| city.contents().baseline.clone());
+        let setup = Setup { config, digest_key, baseline, seed: u64::from_ne_bytes(seed), ..setup };
         Ok((setup, city.map(Growing::begin)))
     }
 

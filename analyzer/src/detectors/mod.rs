@@ -3,6 +3,7 @@
 
 pub mod advisories;
 pub mod amplification;
+pub mod baseline;
 pub mod certificates;
 pub mod clocks;
 pub mod configuration;
@@ -27,6 +28,8 @@ use crate::inventory::{Inventory, Ours};
 use crate::keys::Keys;
 use crate::policy::zones::Zones;
 use crate::policy::{Parameter, Policy};
+use baseline::learned::Baseline;
+use baseline::teach::Learned;
 use citytap_sensor::time::Timestamp;
 use std::sync::Arc;
 
@@ -80,10 +83,14 @@ pub const DETECTORS: &[&DetectorSpec] = &[
     &lorawan_places::SPEC,
     &lorawan_sessions::SPEC,
     &advisories::SPEC,
+    &baseline::SPEC,
 ];
 
 /// Watches what leaves the shards, in the order in which it was seen, and answers checks.
 pub trait Detector: Send {
+    /// Takes what is known of earlier runs, before all else; it is not called where nothing outlives the run.
+    fn begin(&mut self, _baseline: &Arc<Baseline>) {}
+
     /// Takes a fact.
     fn fact(&mut self, _fact: &OwnedFact, _seen: Seen) {}
 
@@ -98,6 +105,11 @@ pub trait Detector: Send {
 
     /// Hands over its answers so far, in any order. It may be asked again later.
     fn verdicts(&self, inventory: &Inventory, take: &mut dyn FnMut(Verdict));
+
+    /// What is known after this run: what it began with and what it saw. `None` where nothing outlives the run.
+    fn learned(&self, _inventory: &Inventory) -> Option<Learned> {
+        None
+    }
 
     /// Subjects that it did not watch because its table was full.
     fn shed(&self) -> u64;

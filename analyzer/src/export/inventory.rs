@@ -103,7 +103,7 @@ pub fn json(devices: &[(Cow<'_, Device>, Risk)], mut out: impl std::io::Write) -
 }
 
 /// A cell that no spreadsheet takes for a formula.
-pub(super) fn harmless(cell: String) -> String {
+pub(crate) fn harmless(cell: String) -> String {
     match cell.as_bytes().first() {
         Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r') => format!("'{cell}"),
         _ => cell,

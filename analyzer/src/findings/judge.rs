@@ -75,7 +75,8 @@ impl<'de> Deserialize<'de> for FindingId {
 }
 
 /// Arguments that grow while a finding stays the same.
-pub(super) const COUNTS: &[&str] = &["clients", "_count", "_examples", "_pack"];
+pub(super) const COUNTS: &[&str] =
+    &["clients", "_count", "_examples", "_greatest", "_least", "_owner", "_pack", "_period", "_since", "_value", "_what"];
 
 /// A check's answer that matters, about one device.
 #[derive(Clone, Debug)]
@@ -456,7 +457,7 @@ fn telling(arguments: &[Argument]) -> impl Iterator<Item = &Argument> {
 }
 
 /// Puts arguments into a sentence.
-pub(super) fn render<'a>(sentence: &str, arguments: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+pub(crate) fn render<'a>(sentence: &str, arguments: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     arguments.fold(sentence.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 

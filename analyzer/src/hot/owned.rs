@@ -339,6 +339,14 @@ impl OwnedValue {
         texts.iter().map(|text| &**text)
     }
 
+    /// The whole numbers of a list, in order.
+    pub fn numbers(&self) -> &[u64] {
+        match self {
+            OwnedValue::Numbers(numbers) => numbers,
+            _ => &[],
+        }
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {

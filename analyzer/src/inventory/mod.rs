@@ -347,6 +347,22 @@ impl Inventory {
         (groups.listed().len(), provisional)
     }
 
+    /// The names of each device and whether it is provisional, by id; the founding name first, then those that say most.
+    pub fn named(&self) -> impl Iterator<Item = (DeviceId, Vec<&IdentityKey>, bool)> + '_ {
+        let groups = self.groups();
+        groups.listed().iter().map(|&group| {
+            let founding = groups.founding(group);
+            let mut nodes: Vec<NodeId> = groups.members(group).iter().map(|&vertex| groups.node(vertex)).collect();
+            nodes.sort_unstable_by_key(|&node| {
+                let key = &self.table.node(node).key;
+                (node != founding, std::cmp::Reverse(rank(key.kind)), key)
+            });
+            nodes.dedup();
+            let names = nodes.into_iter().map(|node| &self.table.node(node).key).collect();
+            (groups.id(group), names, groups.provisional(group))
+        })
+    }
+
     /// The device that has a name now, if the name is known and its device is listed.
     pub fn device_of(&self, name: &IdentityKey) -> Option<DeviceId> {
         let groups = self.groups();

@@ -5,7 +5,8 @@ use super::credentials::{self, Kept};
 use super::journal::{self, Recovered, Write};
 use super::on_disk::OnDisk;
 use super::record::{seal, unseal};
-use super::{STORE_VERSION, Store, StoreError, Tree};
+use super::{STORE_VERSION, Store, StoreError, Tree, baseline};
+use crate::detectors::baseline::learned::Baseline;
 use crate::engine::Report;
 use crate::findings::alerts::{Alert, AlertId, AlertPolicy, Alerts, Decision, DecisionError};
 use crate::hot::digest::{DigestKey, KEY_BYTES};
@@ -137,6 +138,9 @@ impl City {
             contents.register.insert((entry.list.clone(), entry.line), entry);
         })?;
         contents.enter();
+        let mut normal = Baseline::default();
+        each(store_ref, Tree::Baseline, &mut damaged, |stored| baseline::gather(&mut normal, stored))?;
+        contents.baseline = Arc::new(normal);
         let (damaged_count, damaged) = (damaged.count, damaged.named);
         Ok(Self { path: path.into(), store, about, contents, damaged, damaged_count, recovered, limit })
     }
@@ -149,6 +153,10 @@ impl City {
     /// What it knows.
     pub fn contents(&self) -> &Contents {
         &self.contents
+    }
+
+    pub(super) fn contents_mut(&mut self) -> &mut Contents {
+        &mut self.contents
     }
 
     /// Records that could not be used: the first of them, and how many in all.
@@ -236,7 +244,8 @@ impl City {
         Ok(gone)
     }
 
-    fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+    /// Writes all of it or nothing, where there is room.
+    pub(super) fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         // The journal holds each value a second time.
         let bytes: u64 = writes.iter().filter_map(|write| write.value.as_ref()).map(|value| 2 * value.len() as u64).sum();
         let size = self.store.size()?.saturating_add(bytes);
@@ -289,7 +298,8 @@ pub(super) fn writes(contents: &Contents, run: Option<u32>, changed: &Changed) -
         let kept = contents.credentials.get(id).map(|presented| Kept::new(*id, presented));
         write(Tree::Credentials, id.0.to_be_bytes().to_vec(), kept.as_ref())
     });
-    runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).chain(alerts).collect()
+    let baseline = baseline::writes(&contents.baseline, &changed.baseline);
+    runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).chain(alerts).chain(baseline).collect()
 }
 
 fn alerts(store: &dyn Store, site: &str, damaged: &mut Damaged) -> Result<Alerts, StoreError> {
@@ -323,7 +333,7 @@ fn each<T: DeserializeOwned>(
 
 fn key_text(tree: Tree, key: &[u8]) -> String {
     match std::str::from_utf8(key) {
-        Ok(text) if matches!(tree, Tree::Findings | Tree::Checks | Tree::Meta) => text.to_owned(),
+        Ok(text) if matches!(tree, Tree::Findings | Tree::Checks | Tree::Meta | Tree::Baseline) => text.to_owned(),
         _ => key.iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }

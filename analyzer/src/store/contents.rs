@@ -1,5 +1,6 @@
 //! What a store says, in memory, and how a run is added to it. No input or output here: [`super::city`] reads and writes.
 
+use crate::detectors::baseline::learned::Baseline;
 use crate::engine::Report;
 use crate::export::run_folder;
 use crate::findings::actions::{Action, actions};
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// All that a store knows.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,6 +41,8 @@ pub struct Contents {
     pub register: BTreeMap<(String, u32), Entry>,
     /// What the register says of devices; [`Contents::enter`] makes it.
     pub entered: BTreeMap<DeviceId, Entered>,
+    /// What is normal.
+    pub baseline: Arc<Baseline>,
 }
 
 /// A run that was added: what it read, what it saw, what made it.
@@ -138,6 +142,8 @@ pub struct Changed {
     pub credentials: BTreeSet<DeviceId>,
     /// Alerts.
     pub alerts: BTreeSet<AlertId>,
+    /// What is normal.
+    pub baseline: BTreeSet<String>,
 }
 
 impl Contents {
@@ -251,6 +257,9 @@ impl Contents {
             *(if self.findings.contains_key(&kept.id) { &mut added.known_findings } else { &mut added.new_findings }) += 1;
             self.add_finding(kept, counting, &mut added);
         }
+        if let Some(learned) = &report.learned {
+            self.learn(learned, counting, run.last_packet, &mut added);
+        }
         let still_open: BTreeSet<String> = self.open_findings().iter().map(|finding| finding.id.clone()).collect();
         added.cleared_findings = open.difference(&still_open).filter(|id| self.findings.contains_key(*id)).count();
         self.runs.insert(run.number, run);
@@ -354,7 +363,7 @@ impl Contents {
         added.dropped += presented::join(self.credentials.entry(device).or_default(), new, counting);
     }
 
-    fn add_check(&mut self, check: KeptCheck, added: &mut Added) {
+    pub(super) fn add_check(&mut self, check: KeptCheck, added: &mut Added) {
         let key = (check.device, check.check.clone());
         added.changed.checks.insert(key.clone());
         match self.checks.get_mut(&key) {
@@ -365,7 +374,7 @@ impl Contents {
         }
     }
 
-    fn add_finding(&mut self, finding: KeptFinding, counting: Counting, added: &mut Added) {
+    pub(super) fn add_finding(&mut self, finding: KeptFinding, counting: Counting, added: &mut Added) {
         added.changed.findings.insert(finding.id.clone());
         match self.findings.get_mut(&finding.id) {
             Some(known) => known.merge(finding, counting),

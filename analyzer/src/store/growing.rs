@@ -90,6 +90,7 @@ impl Growing {
             checks: &changed.checks | &self.changed.checks,
             credentials: &changed.credentials | &self.changed.credentials,
             alerts: &changed.alerts | &self.changed.alerts,
+            baseline: &changed.baseline | &self.changed.baseline,
         };
         let mut store = OnDisk::open(&self.path)?;
         // Where the last time was cut short, what it had begun is ended or forgotten first.

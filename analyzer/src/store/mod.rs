@@ -7,12 +7,14 @@
 //! - [`journal`] makes many writes one: a run is in the store whole or not at all, whatever moment the process is killed at.
 //! - [`contents`] is what a store says, in memory, and how a run is added to it. Memory is the authority; indexes are made at open.
 //! - [`credentials`] is what devices presented, as digests under the store's own key. Key and digests stand here and nowhere else.
+//! - [`baseline`] is what is normal, one value for each party, and what is said of devices that a run should have heard.
 //! - [`City`] joins them; [`Growing`] writes a run that goes on, again and again.
 //!
 //! sled is used for what it does well (references/crates.md §4): plain inserts, never a large batch, an explicit flush, a bound on its
 //! size. It lies in a folder of its own beside `store.json`, which says what the folder is, so that no foreign folder is written into
 //! and a store of a newer version is refused before it is opened.
 
+pub mod baseline;
 pub mod city;
 pub mod contents;
 pub mod credentials;
@@ -54,11 +56,13 @@ pub enum Tree {
     Alerts,
     /// Entries of the register by list and line.
     Register,
+    /// What is normal, by who does it.
+    Baseline,
 }
 
 impl Tree {
     /// All of them. The journal names a tree by its place here, so new ones come last.
-    pub const ALL: [Tree; 9] = [
+    pub const ALL: [Tree; 10] = [
         Tree::Meta,
         Tree::Runs,
         Tree::Devices,
@@ -68,6 +72,7 @@ impl Tree {
         Tree::Credentials,
         Tree::Alerts,
         Tree::Register,
+        Tree::Baseline,
     ];
 
     /// Its name on disk.
@@ -82,6 +87,7 @@ impl Tree {
             Tree::Credentials => "credentials",
             Tree::Alerts => "alerts",
             Tree::Register => "register",
+            Tree::Baseline => "baseline",
         }
     }
 }

@@ -1,0 +1,492 @@
+//! What is normal at a site, as it is kept, shown, frozen and exported.
+//!
+//! - A *party* is a device by its names, or a name of nobody's device: an address outside. It keeps one key for good, the name by which it was
+//!   first known. A later run's device is the party that shares a name with it which lasts (a MAC address, a client identifier, an EUI, a
+//!   unit), or else its address: so a new lease makes no stranger of a known device.
+//! - A *relation* is what one party does with another: kind, actor, target, detail.
+//! - A *register* is what values a register of a device takes.
+//!
+//! Each has a *standing*: learned, or a deviation that waits for a person. Deviations are told again as long as they go on and nobody took
+//! them in. A *frozen* version is a number: what was learned before it carries it.
+
+use super::days::Days;
+use super::values::Register;
+use crate::inventory::when;
+use citytap_sensor::time::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Version of the exported form; raised when a field changes its meaning.
+pub const BASELINE_VERSION: u32 = 1;
+
+/// Parties kept, and so devices: the size of city that one appliance is for.
+pub const PARTIES: usize = 1 << 18;
+
+/// Relations kept of a site: a city of 60,000 devices has some four of each.
+pub const RELATIONS: usize = 1 << 19;
+
+/// Names kept of a party: a client identifier made up for each connection must not grow it for ever.
+pub const NAMES: usize = 32;
+
+/// What one party does with another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Changes a resource of a server (CoAP PUT, POST, DELETE and the like), unprotected. Detail: method and path.
+    Changes,
+    /// Sends commands to an edge node (Sparkplug NCMD, DCMD). Detail: node or device.
+    Commands,
+    /// A radio gateway hears a device.
+    Hears,
+    /// Asks a device what it is (Modbus functions 17 and 43/14).
+    Identifies,
+    /// Commands a managed device (LwM2M execute, write, create, delete). Detail: operation and path.
+    Manages,
+    /// Reads registers (Modbus). Detail: which.
+    Polls,
+    /// Publishes on a topic of a broker (MQTT). Detail: the topic, or the shape of it where a publisher has many.
+    Publishes,
+    /// Reads a resource of a server (CoAP GET and the like). Detail: the path.
+    Reads,
+    /// A radio gateway reports to a network server. Detail: the protocol.
+    Reports,
+    /// Subscribes at a broker (MQTT). Detail: the filter.
+    Subscribes,
+    /// Exchanges packets both ways. Detail: the protocol, or transport and port.
+    Talks,
+    /// Writes registers, coils or files (Modbus). Detail: which.
+    Writes,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 12] = [
+        Kind::Changes,
+        Kind::Commands,
+        Kind::Hears,
+        Kind::Identifies,
+        Kind::Manages,
+        Kind::Polls,
+        Kind::Publishes,
+        Kind::Reads,
+        Kind::Reports,
+        Kind::Subscribes,
+        Kind::Talks,
+        Kind::Writes,
+    ];
+
+    /// Its name: what the actor does.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Changes => "changes",
+            Kind::Commands => "commands",
+            Kind::Hears => "hears",
+            Kind::Identifies => "identifies",
+            Kind::Manages => "manages",
+            Kind::Polls => "polls",
+            Kind::Publishes => "publishes",
+            Kind::Reads => "reads",
+            Kind::Reports => "reports",
+            Kind::Subscribes => "subscribes",
+            Kind::Talks => "talks",
+            Kind::Writes => "writes",
+        }
+    }
+}
+
+/// Whether something is normal here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It is.
+    #[default]
+    Learned,
+    /// It came when enough was known to call it new, and nobody has taken it in.
+    Deviation,
+}
+
+/// A person's decision that something is normal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// When, by the clock of the machine on which it was decided.
+    #[serde(with = "when")]
+    pub at: Timestamp,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// What stands of anything that can be normal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// When it was first seen.
+    #[serde(with = "when")]
+    pub first_seen: Timestamp,
+    /// When it was last seen.
+    #[serde(with = "when")]
+    pub last_seen: Timestamp,
+    /// On which days.
+    pub days: Days,
+    /// How often it was told: the same is told at most once a minute, so this is the number of minutes in which it went on.
+    pub minutes: u64,
+    /// Whether it is normal.
+    #[serde(default)]
+    pub standing: Standing,
+    /// The first frozen version that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<u32>,
+    /// The decision that took it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Accepted>,
+}
+
+impl Known {
+    /// What was seen over a time, learned.
+    pub fn new(first_seen: Timestamp, last_seen: Timestamp, days: Days, minutes: u64) -> Self {
+        Self { first_seen, last_seen, days, minutes, standing: Standing::Learned, frozen: None, accepted: None }
+    }
+
+    /// Adds what was seen of it elsewhere. The standing stays.
+    pub fn add(&mut self, other: &Known) {
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.days = self.days.union(other.days);
+        self.minutes = self.minutes.saturating_add(other.minutes);
+    }
+
+    fn accept(&mut self, decision: &Accepted, version: Option<u32>) {
+        self.standing = Standing::Learned;
+        self.accepted = Some(decision.clone());
+        self.frozen = self.frozen.or(version);
+    }
+}
+
+/// Which relation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RelationKey {
+    /// What is done.
+    pub kind: Kind,
+    /// The key of the party that does it.
+    pub actor: String,
+    /// The key of the party that it is done to.
+    pub target: String,
+    /// What exactly; empty where the kind says all.
+    pub detail: String,
+}
+
+impl RelationKey {
+    fn is_of_pair(&self, other: &RelationKey) -> bool {
+        self.actor == other.actor && self.target == other.target
+    }
+
+    /// Its id: a hash of 12 hex digits.
+    pub fn id(&self) -> String {
+        id(&["relation", self.kind.name(), &self.actor, &self.target, &self.detail])
+    }
+}
+
+/// How often a device speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rhythm {
+    /// Usual time between two times that it spoke, milliseconds: an exponentially weighted mean.
+    pub period_ms: u64,
+    /// Times between that went into it.
+    pub gaps: u64,
+    /// The longest of them, milliseconds.
+    pub longest_ms: u64,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    /// Its names, as `kind:value@server`.
+    pub names: BTreeSet<String>,
+    /// When and whether it is normal that it is here.
+    #[serde(flatten)]
+    pub known: Known,
+    /// How often it speaks.
+    #[serde(default)]
+    pub rhythm: Rhythm,
+    /// Time that the site was observed since it last spoke, milliseconds: time between captures does not count.
+    #[serde(default)]
+    pub unseen_ms: u64,
+    /// Whether its names last longer than a session.
+    pub lasting: bool,
+}
+
+impl Party {
+    /// The id of the party with a key.
+    pub fn id(key: &str) -> String {
+        id(&["party", key])
+    }
+}
+
+/// A frozen version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// Its number, from 1.
+    pub version: u32,
+    /// When it was frozen, by the clock of the machine on which it was.
+    #[serde(with = "when")]
+    pub at: Timestamp,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// All that is normal at a site, and what waits for a decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// See [`BASELINE_VERSION`].
+    #[serde(default)]
+    pub baseline_version: u32,
+    /// Days on which anything was observed.
+    #[serde(default)]
+    pub days: Days,
+    /// The frozen versions, the one in force last.
+    #[serde(default)]
+    pub frozen: Vec<Frozen>,
+    /// Devices, by key.
+    #[serde(default)]
+    pub parties: BTreeMap<String, Party>,
+    /// Relations.
+    #[serde(default, serialize_with = "as_list", deserialize_with = "from_list")]
+    pub relations: BTreeMap<RelationKey, Known>,
+    /// Registers.
+    #[serde(default, serialize_with = "as_list", deserialize_with = "from_list")]
+    pub registers: BTreeMap<RegisterKey, Register>,
+    /// What found no room.
+    #[serde(default)]
+    pub shed: u64,
+}
+
+/// Which register.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RegisterKey {
+    /// The key of the party that has it.
+    pub party: String,
+    /// The address of the server through which it was read.
+    pub server: String,
+    /// The unit at that address.
+    pub unit: u8,
+    /// `holding` or `input`.
+    pub table: String,
+    /// Its address.
+    pub address: u16,
+}
+
+impl RegisterKey {
+    /// Its id.
+    pub fn id(&self) -> String {
+        id(&["register", &self.party, &self.server, &self.unit.to_string(), &self.table, &self.address.to_string()])
+    }
+}
+
+fn id(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Something that can be taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deviation<'b> {
+    /// A device.
+    Party(&'b str, &'b Party),
+    /// What one does with another.
+    Relation(&'b RelationKey, &'b Known),
+    /// A value outside what a register took so far.
+    Register(&'b RegisterKey, &'b Register),
+}
+
+impl Deviation<'_> {
+    /// Its id.
+    pub fn id(&self) -> String {
+        match self {
+            Deviation::Party(key, _) => Party::id(key),
+            Deviation::Relation(key, _) => key.id(),
+            Deviation::Register(key, _) => key.id(),
+        }
+    }
+
+    /// What it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Deviation::Party(..) => "device",
+            Deviation::Relation(key, _) => key.kind.name(),
+            Deviation::Register(..) => "value",
+        }
+    }
+}
+
+impl Baseline {
+    /// The frozen version in force.
+    pub fn version(&self) -> Option<u32> {
+        self.frozen.last().map(|frozen| frozen.version)
+    }
+
+    /// What waits for a decision: devices, then relations, then values.
+    pub fn deviations(&self) -> impl Iterator<Item = Deviation<'_>> {
+        let waits = |known: &Known| known.standing == Standing::Deviation;
+        let parties = self.parties.iter().filter(move |(_, party)| waits(&party.known));
+        let relations = self.relations.iter().filter(move |(_, known)| waits(known));
+        let registers = self.registers.iter().filter(|(_, register)| register.outside.is_some());
+        let parties = parties.map(|(key, party)| Deviation::Party(key, party));
+        let relations = relations.map(|(key, known)| Deviation::Relation(key, known));
+        parties.chain(relations).chain(registers.map(|(key, register)| Deviation::Register(key, register)))
+    }
+
+    /// Makes what is learned now the reference: from here on, what is not in it deviates at once. Answers the version's number.
+    pub fn freeze(&mut self, at: Timestamp, reason: &str) -> u32 {
+        let version = self.version().unwrap_or(0) + 1;
+        self.frozen.push(Frozen { version, at, reason: reason.into() });
+        let parties = self.parties.values_mut().map(|party| &mut party.known);
+        for known in parties.chain(self.relations.values_mut()).filter(|known| known.standing == Standing::Learned) {
+            known.frozen = known.frozen.or(Some(version));
+        }
+        self.registers.values_mut().for_each(|register| register.frozen = register.frozen.or(Some(version)));
+        version
+    }
+
+    /// Takes in the deviation with an id, and of a relation all that the two do with each other; answers whether there is one.
+    pub fn accept(&mut self, id: &str, decision: &Accepted) -> bool {
+        let version = self.version();
+        let waits = |known: &Known| known.standing == Standing::Deviation;
+        let party = self.parties.iter_mut().find(|(key, party)| waits(&party.known) && Party::id(key) == id);
+        if let Some((_, party)) = party {
+            party.known.accept(decision, version);
+            return true;
+        }
+        let relation = self.relations.iter().find(|(key, known)| waits(known) && key.id() == id).map(|(key, _)| key.clone());
+        if let Some(relation) = relation {
+            let of_pair = self.relations.iter_mut().filter(|(key, known)| waits(known) && key.is_of_pair(&relation));
+            of_pair.for_each(|(_, known)| known.accept(decision, version));
+            return true;
+        }
+        let register = self.registers.iter_mut().find(|(key, register)| register.outside.is_some() && key.id() == id);
+        register.is_some_and(|(_, register)| {
+            register.accept(decision);
+            true
+        })
+    }
+
+    /// Forgets the deviation with an id, of a relation all deviations of the two, and of a device all that it does: it was dealt with, and is told
+    /// anew when it comes again.
+    /// Answers whether there is one.
+    pub fn dismiss(&mut self, id: &str) -> bool {
+        let found = self.deviations().find(|deviation| deviation.id() == id).map(|deviation| match deviation {
+            Deviation::Party(key, _) => (Some(key.to_owned()), None, None),
+            Deviation::Relation(key, _) => (None, Some(key.clone()), None),
+            Deviation::Register(key, _) => (None, None, Some(key.clone())),
+        });
+        match found {
+            Some((Some(party), ..)) => {
+                self.parties.remove(&party);
+                self.relations.retain(|key, _| key.actor != party && key.target != party);
+                self.registers.retain(|key, _| key.party != party);
+            }
+            Some((_, Some(relation), _)) => {
+                self.relations.retain(|key, known| known.standing == Standing::Learned || !key.is_of_pair(&relation));
+            }
+            Some((_, _, Some(register))) => {
+                if let Some(register) = self.registers.get_mut(&register) {
+                    register.outside = None;
+                }
+            }
+            Some(_) | None => return false,
+        }
+        true
+    }
+
+    /// What a part of the site is: the party with a key, what it does, its registers. One value of a store.
+    pub fn member(&self, key: &str) -> Member {
+        let relations = Kind::ALL.iter().flat_map(|&kind| self.of_actor(kind, key));
+        let from = RegisterKey { party: key.into(), server: String::new(), unit: 0, table: String::new(), address: 0 };
+        let registers = self.registers.range(from..).take_while(|(register, _)| register.party == key);
+        Member {
+            key: key.into(),
+            party: self.parties.get(key).cloned(),
+            relations: relations.map(|(key, known)| (key.clone(), known.clone())).collect(),
+            registers: registers.map(|(key, register)| (key.clone(), register.clone())).collect(),
+        }
+    }
+
+    /// The keys of all parties that are something or do something.
+    pub fn keys(&self) -> BTreeSet<&str> {
+        let actors = self.relations.keys().map(|key| key.actor.as_str());
+        self.parties.keys().map(String::as_str).chain(actors).chain(self.registers.keys().map(|key| key.party.as_str())).collect()
+    }
+
+    /// All but the members.
+    pub fn without_members(&self) -> Self {
+        let Self { baseline_version, days, frozen, shed, .. } = self;
+        Self { baseline_version: *baseline_version, days: *days, frozen: frozen.clone(), shed: *shed, ..Self::default() }
+    }
+
+    /// Puts a member back.
+    pub fn put(&mut self, member: Member) {
+        if let Some(party) = member.party {
+            self.parties.insert(member.key, party);
+        }
+        self.relations.extend(member.relations);
+        self.registers.extend(member.registers);
+    }
+
+    /// What an actor does of one kind.
+    pub fn of_actor(&self, kind: Kind, actor: &str) -> impl Iterator<Item = (&RelationKey, &Known)> {
+        let from = RelationKey { kind, actor: actor.into(), target: String::new(), detail: String::new() };
+        let same = from.actor.clone();
+        self.relations.range(from..).take_while(move |(key, _)| key.kind == kind && key.actor == same)
+    }
+
+    /// What an actor does of one kind to one target.
+    pub fn of_pair<'b>(&'b self, kind: Kind, actor: &str, target: &str) -> impl Iterator<Item = (&'b RelationKey, &'b Known)> {
+        let from = RelationKey { kind, actor: actor.into(), target: target.into(), detail: String::new() };
+        let (actor, target) = (from.actor.clone(), from.target.clone());
+        self.relations.range(from..).take_while(move |(key, _)| key.kind == kind && key.actor == actor && key.target == target)
+    }
+}
+
+/// A party with what it does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its key.
+    pub key: String,
+    /// What it is, where it is a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<Party>,
+    /// What it does.
+    #[serde(default, serialize_with = "as_list", deserialize_with = "from_list")]
+    pub relations: BTreeMap<RelationKey, Known>,
+    /// What its registers hold.
+    #[serde(default, serialize_with = "as_list", deserialize_with = "from_list")]
+    pub registers: BTreeMap<RegisterKey, Register>,
+}
+
+/// An entry with its key.
+#[derive(Serialize, Deserialize)]
+struct Item<K, V> {
+    #[serde(flatten)]
+    key: K,
+    #[serde(flatten)]
+    value: V,
+}
+
+/// JSON has no keys but texts, so what has another is a list.
+fn as_list<S: Serializer, K: Serialize, V: Serialize>(map: &BTreeMap<K, V>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(map.iter().map(|(key, value)| Item { key, value }))
+}
+
+fn from_list<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord,
+    V: Deserialize<'de>,
+{
+    let items = Vec::<Item<K, V>>::deserialize(deserializer)?;
+    Ok(items.into_iter().map(|item| (item.key, item.value)).collect())
+}

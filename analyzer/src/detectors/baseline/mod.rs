@@ -1,0 +1,190 @@
+//! What is normal here, learned in packet time, and what deviates from it: who reads, writes and commands what, who publishes on which topic, which
+//! gateway reports where, who speaks to whom, how often each device speaks, which values registers take; new devices and silent ones.
+//!
+//! - [`relations`] and [`silence`] and [`values`] gather what a run sees, under the names of the wire.
+//! - [`parties`] says which device each name is, by the inventory, and which device of the baseline that is.
+//! - [`judge`] and [`devices`] say what is new, with the three answers: found, clear, or learning.
+//! - [`learned`] is the baseline itself; [`teach`] is what a run adds to it.
+//!
+//! Until enough is known nothing is found (parameter `learning_days`: days with activity, 7 as shipped). Days of one long run and of runs that a
+//! store joins are the same: a replay of eight days finds on the eighth what eight replays of a day find. Where nothing outlives the
+//! run, no device is new.
+
+pub mod checks;
+pub mod days;
+pub mod devices;
+pub mod judge;
+pub mod learned;
+pub mod parties;
+pub mod relations;
+pub mod silence;
+pub mod teach;
+mod topics;
+pub mod values;
+
+use super::{Detector, DetectorSpec};
+use crate::findings::{Answer, Severity, Verdict};
+use crate::hot::owned::{Event, FlowSummary, Interest, OwnedFact, OwnedValue, Seen};
+use crate::inventory::Inventory;
+use crate::policy::Policy;
+use citytap_sensor::time::Timestamp;
+use devices::Numbers;
+use judge::{Judge, found};
+use learned::Baseline;
+use parties::Parties;
+use relations::Rows;
+use silence::Lives;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use teach::Learned;
+use values::Values;
+
+/// What it is.
+pub const SPEC: DetectorSpec = DetectorSpec {
+    name: "baseline",
+    checks: checks::ALL,
+    interests: INTERESTS,
+    parameters: checks::PARAMETERS,
+    make: |making| Box::new(Watch::new(making.policy)),
+};
+
+/// What relations and values want to see.
+const INTERESTS: &[Interest] = &{
+    let (mut all, mut at) = ([values::INTERESTS[0]; relations::INTERESTS.len() + values::INTERESTS.len()], 0);
+    while at < relations::INTERESTS.len() {
+        all[values::INTERESTS.len() + at] = relations::INTERESTS[at];
+        at += 1;
+    }
+    all[1] = values::INTERESTS[1];
+    all
+};
+
+/// What the registers of one device come to.
+#[derive(Default)]
+struct OfDevice {
+    judged: usize,
+    waiting: bool,
+    days: days::Days,
+}
+
+/// Watches a run.
+pub struct Watch {
+    policy: Policy,
+    numbers: Numbers,
+    /// What was known before; `None` where nothing outlives the run.
+    base: Option<Arc<Baseline>>,
+    rows: Rows,
+    lives: Lives,
+    values: Values,
+}
+
+impl Watch {
+    fn new(policy: &Policy) -> Self {
+        Self {
+            policy: policy.clone(),
+            numbers: Numbers::new(policy),
+            base: None,
+            rows: Rows::default(),
+            lives: Lives::default(),
+            values: Values::new(policy),
+        }
+    }
+
+    fn with<T>(&self, inventory: &Inventory, then: impl FnOnce(&Baseline, &Parties<'_>) -> T) -> T {
+        let nothing = Baseline::default();
+        let base = self.base.as_deref().unwrap_or(&nothing);
+        then(base, &Parties::new(inventory, base, &self.lives))
+    }
+
+    /// Values out of the usual.
+    fn values(&self, parties: &Parties<'_>, take: &mut dyn FnMut(Verdict)) {
+        let learning_days = u32::try_from(self.policy.number(&checks::VALUE_DAYS)).unwrap_or(u32::MAX);
+        let samples = self.policy.number(&checks::VALUE_SAMPLES);
+        let mut judged: BTreeMap<_, OfDevice> = BTreeMap::new();
+        for (point, watched) in self.values.sorted() {
+            let (owner, device) = parties.of(&point.device(), watched.last);
+            let Some(subject) = device.filter(|_| watched.party.as_ref().is_none_or(|party| *party == owner)) else { continue };
+            let entry = judged.entry(subject.clone()).or_default();
+            if let Some(register) = &watched.register {
+                entry.days = entry.days.union(register.days);
+                let day = register.days.last().unwrap_or_default();
+                entry.judged += usize::from(register.is_usual(day, learning_days, samples));
+                entry.waiting |= register.outside.is_some();
+            }
+            if watched.outside.count > 0 {
+                let (least, greatest) = watched.limits;
+                let register = format!("{} {} of unit {}", point.table, point.address, point.unit);
+                let arguments = vec![
+                    ("_greatest", greatest.to_string().into()),
+                    ("_least", least.to_string().into()),
+                    ("_register", register.into()),
+                    ("_value", watched.value.to_string().into()),
+                ];
+                take(found(&checks::VALUE, subject.clone(), Severity::Medium, arguments, watched.outside.clone()));
+            }
+        }
+        for (subject, of_device) in judged {
+            let answer = match of_device.judged {
+                _ if of_device.waiting => Answer::Untested(judge::WAITS.into()),
+                0 => judge::still_learning(of_device.days, false, learning_days)
+                    .unwrap_or(Answer::Untested("no register of it has a range that says something".into())),
+                1 => Answer::Clear("1 register keeps within its range".into()),
+                more => Answer::Clear(format!("{more} registers keep within their ranges").into()),
+            };
+            take(Verdict { check: &checks::VALUE, subject, answer });
+        }
+    }
+}
+
+impl Detector for Watch {
+    fn begin(&mut self, baseline: &Arc<Baseline>) {
+        self.values.begin(baseline);
+        self.base = Some(baseline.clone());
+    }
+
+    fn fact(&mut self, fact: &OwnedFact, seen: Seen) {
+        self.rows.fact(fact, seen);
+        self.lives.fact(fact, seen);
+    }
+
+    /// Requests are asked for twice, with values and without: which it is, the first field tells.
+    fn event(&mut self, event: &Event) {
+        match event.fields.first() {
+            Some(OwnedValue::Numbers(_)) => self.values.event(event),
+            _ => self.rows.event(event),
+        }
+    }
+
+    fn flow(&mut self, flow: &FlowSummary) {
+        self.rows.flow(flow);
+        self.lives.flow(flow);
+    }
+
+    fn epoch(&mut self, now: Timestamp) {
+        self.lives.epoch(now);
+    }
+
+    fn verdicts(&self, inventory: &Inventory, take: &mut dyn FnMut(Verdict)) {
+        self.with(inventory, |base, parties| {
+            let (_, judged) = Judge::new(base, &self.policy, parties, &self.rows.sorted()).judge();
+            let told = |verdict: &&Verdict| verdict.check == &checks::GATEWAY && matches!(verdict.answer, Answer::Found(_));
+            let told: BTreeSet<_> = judged.verdicts.iter().filter(told).map(|verdict| verdict.subject.clone()).collect();
+            judged.verdicts.into_iter().for_each(&mut *take);
+            devices::verdicts(parties, base, &self.numbers, &told, take);
+            self.values(parties, take);
+        });
+    }
+
+    fn learned(&self, inventory: &Inventory) -> Option<Learned> {
+        self.base.as_ref()?;
+        Some(self.with(inventory, |base, parties| {
+            let (seen, judged) = Judge::new(base, &self.policy, parties, &self.rows.sorted()).judge();
+            let after = teach::after(base, parties, seen, &judged, &self.values, &self.lives, &self.numbers);
+            Learned::new(after, parties, &self.numbers, &self.policy)
+        }))
+    }
+
+    fn shed(&self) -> u64 {
+        self.rows.shed() + self.lives.shed() + self.values.shed()
+    }
+}
