@@ -224,6 +224,7 @@ fn every_check_of_these_detectors_is_shown_by_a_capture() {
         ("credentials", "shown by the captures of `signatures`"),
         ("zones", "needs a configuration, and has a test of its own"),
         ("advisories", "measured on labelled pairs, and listed by the quiet test"),
+        ("baseline", "has captures of its own, two for each case"),
         ("gateways", "shown by the captures of `lorawan`"),
     ];
     let of_detector = |name: &str| name.starts_with("lorawan_") || elsewhere.iter().any(|(other, _)| *other == name);
