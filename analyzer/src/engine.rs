@@ -229,11 +229,8 @@ struct Cold {
 impl Cold {
     fn new(setup: &Setup) -> Self {
         let config = &setup.config;
-        let mut detectors = detectors::all(&Making {
-            policy: &setup.policy,
-            zones: &Arc::new(config.zones()),
-            ours: &Arc::new(config.ours()),
-        });
+        let mut detectors =
+            detectors::all(&Making { policy: &setup.policy, zones: &Arc::new(config.zones()), ours: &Arc::new(config.ours()) });
         if let Some(baseline) = &setup.baseline {
             detectors.iter_mut().for_each(|detector| detector.begin(baseline));
         }

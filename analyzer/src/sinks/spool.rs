@@ -96,7 +96,7 @@ impl Spool {
                 self.memory.push_back(message);
             }
         }
-        self.to_disk();
+        self.spill();
         while self.memory.len() > self.most {
             if self.on_disk() > 0 {
                 self.shed_segment();
@@ -134,7 +134,7 @@ impl Spool {
         if moved {
             self.write_taken();
         }
-        self.to_disk();
+        self.spill();
     }
 
     /// How much of what.
@@ -154,7 +154,7 @@ impl Spool {
     }
 
     /// Moves what is in memory to the disk.
-    fn to_disk(&mut self) {
+    fn spill(&mut self) {
         let Some(disk) = &mut self.disk else { return };
         if self.memory.is_empty() {
             return;

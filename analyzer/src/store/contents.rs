@@ -273,7 +273,8 @@ impl Contents {
         let now = self.now();
         let mut alerts = std::mem::take(&mut self.alerts);
         alerts.set_policy(&report.alert_policy);
-        added.told = alerts.update(self.findings.values().filter(|finding| self.is_open(finding)).filter_map(KeptFinding::standing), now);
+        added.told =
+            alerts.update(self.findings.values().filter(|finding| self.is_open(finding)).filter_map(KeptFinding::standing), now);
         let cleared = self.findings.values().filter(|finding| !self.is_open(finding));
         let resolved = alerts.clear(cleared.filter_map(|finding| FindingId::parse(&finding.id)), now);
         added.told.extend(resolved);

@@ -152,7 +152,8 @@ fn devices_of_one_product_and_version_are_one_action() {
     }
     let judgement = city.judged();
     assert_eq!(judgement.findings.len(), 30);
-    let actions = crate::findings::actions::actions(judgement.findings.iter().map(|finding| finding.part()), &|_| Default::default());
+    let actions =
+        crate::findings::actions::actions(judgement.findings.iter().map(|finding| finding.part()), &|_| Default::default());
     assert_eq!(actions.len(), 1);
     let title = actions[0].title(&city.inventory);
     assert!(title.starts_with("30 devices are Moxa MGate MB3280 4.0, which has "), "{title}");

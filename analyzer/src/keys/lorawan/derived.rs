@@ -156,9 +156,11 @@ impl Derived {
         match &self.content {
             Content::JoinAccept(opened) => {
                 let version = |opt_neg| if opt_neg { "1.1" } else { "1.0" };
-                facts.extend(opened.content().map(|accept| {
-                    self.attribute(Attribute::ProtocolVersion, version(accept.opt_neg).into(), "lorawan.opt_neg")
-                }));
+                facts.extend(
+                    opened.content().map(|accept| {
+                        self.attribute(Attribute::ProtocolVersion, version(accept.opt_neg).into(), "lorawan.opt_neg")
+                    }),
+                );
             }
             Content::MacCommands { commands, link: Link::Up, .. } => {
                 let version = commands.iter().find_map(|command| command.minor_version);

@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 const MILLI: Nanos = 1_000_000;
 
+/// When the wire can be read, the packet's stamp and its byte; the time alone where the wire fails.
+type Coming = (Nanos, Option<(Nanos, u8)>);
+
 /// A wire on which packets become readable at a time, each one byte long.
 #[derive(Clone, Default)]
 struct Scripted {
-    /// When it can be read, its stamp, its byte; the time alone where the wire fails.
-    coming: Rc<RefCell<VecDeque<(Nanos, Option<(Nanos, u8)>)>>>,
+    coming: Rc<RefCell<VecDeque<Coming>>>,
     clock: Rc<Cell<Nanos>>,
 }
 

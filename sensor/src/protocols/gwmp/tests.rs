@@ -142,7 +142,10 @@ fn a_downlink_and_what_became_of_it() {
         )
     );
     assert!(bench.lines.0[3].contains(r#"lorawan.data {"direction":"downlink","confirmed":false,"dev_addr":"01010101""#));
-    assert!(bench.lines.0[3].contains(r#""tmst_us":818549596,"timing":"at_tmst"}"#) && !bench.lines.0[3].contains("lorawan.direction"));
+    assert!(
+        bench.lines.0[3].contains(r#""tmst_us":818549596,"timing":"at_tmst"}"#)
+            && !bench.lines.0[3].contains("lorawan.direction")
+    );
     assert_eq!(
         bench.lines.0[4],
         r#"> gwmp.tx_ack {"version":2,"token":4660,"gateway":"647fdafffe007417","error":"TOO_LATE","latency_us":1000000}"#
