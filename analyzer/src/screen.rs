@@ -139,13 +139,19 @@ fn devices(text: &mut String, inventory: &Inventory) -> std::fmt::Result {
     Ok(())
 }
 
+/// Checks that the screen lists whatever they say; where there are more, those that found nothing are one line.
+const CHECKS: usize = 16;
+
 fn checks(text: &mut String, checks: &[Check], findings: &[Finding]) -> std::fmt::Result {
     let mut by_check: BTreeMap<&str, Vec<&Check>> = BTreeMap::new();
     checks.iter().for_each(|check| by_check.entry(check.spec.title).or_default().push(check));
     if !by_check.is_empty() {
         writeln!(text, "CHECKS")?;
     }
-    for (title, checks) in by_check {
+    let has = |checks: &[&Check], outcome| checks.iter().any(|check| check.outcome == outcome);
+    let folds = by_check.len() > CHECKS;
+    let (told, folded): (Vec<_>, Vec<_>) = by_check.into_iter().partition(|(_, checks)| !folds || has(checks, Outcome::Found));
+    for (title, checks) in told {
         let count = |wanted| checks.iter().filter(|check| check.outcome == wanted).count() as u64;
         let mut parts = Vec::new();
         if count(Outcome::Found) > 0 {
@@ -160,6 +166,16 @@ fn checks(text: &mut String, checks: &[Check], findings: &[Finding]) -> std::fmt
             parts.push(format!("{} could not test ({})", grouped(count(Outcome::Untested)), reasons(&checks)));
         }
         text.push_str(&wrapped("  ", &format!("{title}: {}", parts.join(" · "))));
+    }
+    if !folded.is_empty() {
+        let untested = folded.iter().filter(|(_, checks)| !has(checks, Outcome::Clear)).count();
+        let words = format!(
+            "{} more found nothing: {} tested and clear on some devices or all, {untested} could test none. --out DIR and \
+             `citytap checks --store DIR` tell each, and why what could not be tested could not",
+            counted(folded.len(), "check", "checks"),
+            folded.len() - untested,
+        );
+        text.push_str(&wrapped("  ", &words));
     }
     Ok(())
 }

@@ -329,9 +329,16 @@ fn agree(sentence: &str, count: usize) -> String {
     if count != 1 {
         return sentence.replace(" accepts ", " accept ");
     }
-    [(" use ", " uses "), (" are ", " is "), (" were ", " was "), (" may uses ", " may use ")]
-        .iter()
-        .fold(sentence.to_owned(), |text, (many, one)| text.replacen(many, one, 1))
+    [
+        (" use ", " uses "),
+        (" have ", " has "),
+        (" are ", " is "),
+        (" were ", " was "),
+        (" may uses ", " may use "),
+        (" may has ", " may have "),
+    ]
+    .iter()
+    .fold(sentence.to_owned(), |text, (many, one)| text.replacen(many, one, 1))
 }
 
 /// `22 parking sensors`, `broker 10.20.0.5`, `30 devices (22 parking sensors, 8 street lights)`.
