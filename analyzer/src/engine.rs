@@ -7,7 +7,7 @@ pub mod live;
 use crate::config::{Config, Summary};
 use crate::detectors::baseline::learned::Baseline;
 use crate::detectors::baseline::teach::Learned;
-use crate::detectors::{self, DETECTORS, Detector, Making};
+use crate::detectors::{self, Detector, DetectorSpec, Making};
 use crate::findings::actions::{Action, Directory, actions, name_device};
 use crate::findings::alerts::{AlertPolicy, Alerts};
 use crate::findings::judge::{Finding, Judgement, Jury};
@@ -69,6 +69,13 @@ impl Default for Setup {
 impl Setup {
     fn sensor(&self) -> SensorConfig {
         SensorConfig { seed: self.seed, ..self.config.sensor() }
+    }
+}
+
+impl Setup {
+    /// The detectors of the run, in the order in which stages are numbered.
+    fn detectors(&self) -> impl Iterator<Item = &'static DetectorSpec> {
+        detectors::of_run(self.baseline.is_some())
     }
 }
 
@@ -203,7 +210,7 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
 /// What the cold half wants of the shards.
 fn wishes(setup: &Setup) -> Arc<Wishes> {
     let of_keys = Keys::interests();
-    let stages: Vec<&[Interest]> = std::iter::once(&*of_keys).chain(DETECTORS.iter().map(|spec| spec.interests)).collect();
+    let stages: Vec<&[Interest]> = std::iter::once(&*of_keys).chain(setup.detectors().map(|spec| spec.interests)).collect();
     let wishes = Wishes::new(setup.sensor().decoders, &stages, signatures::look_up).unwrap_or_else(|error| {
         // The interests are ours and tested against the decoders.
         debug_assert!(false, "{error}");
@@ -229,8 +236,9 @@ struct Cold {
 impl Cold {
     fn new(setup: &Setup) -> Self {
         let config = &setup.config;
-        let mut detectors =
-            detectors::all(&Making { policy: &setup.policy, zones: &Arc::new(config.zones()), ours: &Arc::new(config.ours()) });
+        let (zones, ours) = (Arc::new(config.zones()), Arc::new(config.ours()));
+        let making = Making { policy: &setup.policy, zones: &zones, ours: &ours };
+        let mut detectors: Vec<_> = setup.detectors().map(|spec| (spec.make)(&making)).collect();
         if let Some(baseline) = &setup.baseline {
             detectors.iter_mut().for_each(|detector| detector.begin(baseline));
         }

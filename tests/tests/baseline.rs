@@ -198,7 +198,8 @@ fn a_person_says_after_how_many_days_it_is_known_who_writes() {
     let numbers = [("learning_days".to_owned(), 2)].into();
     policy.set("modbus-new-writer", Change { numbers, severity: Some(Severity::Critical), ..Change::default() });
     let mut source = Merge::open(&captures, Default::default());
-    let report = engine::replay(&mut source, &Setup { policy, ..Setup::default() }).expect("a replay");
+    let report =
+        engine::replay(&mut source, &Setup { policy, baseline: Some(Arc::default()), ..Setup::default() }).expect("a replay");
     assert_eq!(found(&report), [("modbus-new-writer".to_owned(), 1)].into());
     assert!(report.judgement.findings.iter().any(|finding| finding.severity == Severity::Critical));
 }

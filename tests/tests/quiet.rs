@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// More than a thousand weeks of devices: 300 for four weeks.
 const WEEKS: Weeks = Weeks { lorawan: 180, mqtt: 75, modbus: 15, lwm2m: 30, weeks: 4, seed: 1 };
@@ -62,9 +63,10 @@ fn fits(pattern: &str, name: &str) -> bool {
     rest.is_empty()
 }
 
+/// With a baseline that is kept, so that what is normal is learned.
 fn replay(capture: &Path, config: Config) -> Report {
     let mut source = Merge::open(&[capture.to_owned()], Default::default());
-    let setup = Setup { threads: 2, config, ..Setup::default() };
+    let setup = Setup { threads: 2, config, baseline: Some(Arc::default()), ..Setup::default() };
     engine::replay(&mut source, &setup).unwrap_or_else(|error| panic!("{}: {error}", capture.display()))
 }
 

@@ -115,9 +115,9 @@ pub trait Detector: Send {
     fn shed(&self) -> u64;
 }
 
-/// All detectors, fresh.
-pub fn all(making: &Making<'_>) -> Vec<Box<dyn Detector>> {
-    DETECTORS.iter().map(|spec| (spec.make)(making)).collect()
+/// Those of a run. What is normal is learned where it is kept: a run that nothing outlives has no use for what it costs to learn it.
+pub fn of_run(keeps: bool) -> impl Iterator<Item = &'static DetectorSpec> {
+    DETECTORS.iter().copied().filter(move |spec| keeps || spec.name != baseline::SPEC.name)
 }
 
 /// The checks that code asks rather than rules, those of keys first.
