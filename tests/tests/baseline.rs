@@ -149,6 +149,10 @@ fn after_seven_days_of_learning_the_eighth_is_judged_in_one_run_and_in_eight() {
             }
             baseline = learned(&report);
         }
+        let remembered = found(&replay(&captures, Some(Arc::default()), 1));
+        if remembered != wanted {
+            wrong.push(format!("{} in one run that is kept: {remembered:?}, not {wanted:?}", case.name));
+        }
         let usual = found(&replay(&days(&case, 9, "again.pcap"), None, 1));
         if !usual.is_empty() {
             wrong.push(format!("{} as usual: {usual:?}", case.name));

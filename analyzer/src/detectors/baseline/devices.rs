@@ -1,7 +1,7 @@
 //! What is said of devices themselves: new ones, silent ones.
 
 use super::checks;
-use super::days::day_of;
+use super::days::{Days, day_of};
 use super::judge::{found, still_learning};
 use super::learned::{Baseline, Party, Rhythm, Standing};
 use super::parties::{Parties, Present};
@@ -63,8 +63,19 @@ impl Numbers {
     }
 }
 
+/// What is known of the time before and during a run.
+pub struct Memory<'b> {
+    /// What earlier runs learned.
+    pub base: &'b Baseline,
+    /// Days on which anything was observed, this run's included.
+    pub days: Days,
+    /// Whether anything outlives the run: else no device is new, since none was known.
+    pub lasts: bool,
+}
+
 /// Whether a device deviates by being here.
-pub fn is_new(key: &str, present: &Present, base: &Baseline, numbers: &Numbers) -> bool {
+pub fn is_new(key: &str, present: &Present, memory: &Memory<'_>, numbers: &Numbers) -> bool {
+    let base = memory.base;
     let Some(first) = present.first.filter(|_| !present.provisional && present.lasting) else { return false };
     match base.parties.get(key) {
         // Who was told of for so many days is no news, unless a person froze what is normal.
@@ -72,21 +83,21 @@ pub fn is_new(key: &str, present: &Present, base: &Baseline, numbers: &Numbers) 
             let days = party.known.days.union(present.days).count();
             party.known.standing == Standing::Deviation && (base.version().is_some() || days <= numbers.new_days)
         }
-        None => base.version().is_some() || base.days.before(day_of(first.time)) >= numbers.new_days,
+        None => base.version().is_some() || (memory.lasts && memory.days.before(day_of(first.time)) >= numbers.new_days),
     }
 }
 
-/// Answers about devices. Where nothing outlives the run, no day was observed before it, and nobody is new.
+/// Answers about devices.
 pub fn verdicts(
     parties: &Parties<'_>,
-    base: &Baseline,
+    memory: &Memory<'_>,
     numbers: &Numbers,
     told: &BTreeSet<IdentityKey>,
     take: &mut dyn FnMut(Verdict),
 ) {
     for (key, present) in &parties.present {
-        take(newness(key, present, base, numbers, told.contains(&present.subject)));
-        let party = base.parties.get(key);
+        take(newness(key, present, memory, numbers, told.contains(&present.subject)));
+        let party = memory.base.parties.get(key);
         if let (Some(answer), true) = (silence(present, party, numbers), present.lasting) {
             take(Verdict { check: &checks::SILENT, subject: present.subject.clone(), answer });
         }
@@ -97,9 +108,9 @@ pub fn verdicts(
     }
 }
 
-fn newness(key: &str, present: &Present, base: &Baseline, numbers: &Numbers, told: bool) -> Verdict {
+fn newness(key: &str, present: &Present, memory: &Memory<'_>, numbers: &Numbers, told: bool) -> Verdict {
     let subject = present.subject.clone();
-    let answer = match (is_new(key, present, base, numbers), base.parties.get(key)) {
+    let answer = match (is_new(key, present, memory, numbers), memory.base.parties.get(key)) {
         (true, _) if told => Answer::Clear("that it is new is told under another check".into()),
         (true, _) => {
             let evidence = present.first.map(|first| Evidence::one(first, "first_seen")).unwrap_or_default();
@@ -107,7 +118,11 @@ fn newness(key: &str, present: &Present, base: &Baseline, numbers: &Numbers, tol
         }
         (false, Some(party)) => Answer::Clear(format!("it is known since {}", date_of(party.known.first_seen)).into()),
         (false, None) if present.provisional || !present.lasting => Answer::Untested("it has no name that lasts".into()),
-        (false, None) => still_learning(base.days, false, numbers.new_days).unwrap_or(Answer::Untested("learning".into())),
+        (false, None) if !memory.lasts && memory.days.count() >= numbers.new_days => {
+            Answer::Untested("nothing is kept of earlier runs: replay with --store, or with --baseline".into())
+        }
+        (false, None) => still_learning(memory.days, false, numbers.new_days)
+            .unwrap_or_else(|| Answer::Clear("it was here when learning ended".into())),
     };
     Verdict { check: &checks::NEW, subject, answer }
 }

@@ -28,7 +28,7 @@ use crate::hot::owned::{Event, FlowSummary, Interest, OwnedFact, OwnedValue, See
 use crate::inventory::Inventory;
 use crate::policy::Policy;
 use citytap_sensor::time::Timestamp;
-use devices::Numbers;
+use devices::{Memory, Numbers};
 use judge::{Judge, found};
 use learned::Baseline;
 use parties::Parties;
@@ -94,6 +94,10 @@ impl Watch {
         let nothing = Baseline::default();
         let base = self.base.as_deref().unwrap_or(&nothing);
         then(base, &Parties::new(inventory, base, &self.lives))
+    }
+
+    fn memory<'b>(&self, base: &'b Baseline) -> Memory<'b> {
+        Memory { base, days: base.days.union(self.lives.days()), lasts: self.base.is_some() }
     }
 
     /// Values out of the usual.
@@ -170,7 +174,7 @@ impl Detector for Watch {
             let told = |verdict: &&Verdict| verdict.check == &checks::GATEWAY && matches!(verdict.answer, Answer::Found(_));
             let told: BTreeSet<_> = judged.verdicts.iter().filter(told).map(|verdict| verdict.subject.clone()).collect();
             judged.verdicts.into_iter().for_each(&mut *take);
-            devices::verdicts(parties, base, &self.numbers, &told, take);
+            devices::verdicts(parties, &self.memory(base), &self.numbers, &told, take);
             self.values(parties, take);
         });
     }
@@ -179,7 +183,7 @@ impl Detector for Watch {
         self.base.as_ref()?;
         Some(self.with(inventory, |base, parties| {
             let (seen, judged) = Judge::new(base, &self.policy, parties, &self.rows.sorted()).judge();
-            let after = teach::after(base, parties, seen, &judged, &self.values, &self.lives, &self.numbers);
+            let after = teach::after(&self.memory(base), parties, seen, &judged, &self.values, &self.lives, &self.numbers);
             Learned::new(after, parties, &self.numbers, &self.policy)
         }))
     }

@@ -1,7 +1,7 @@
 //! What a run adds to a baseline.
 
 use super::checks;
-use super::devices::{Numbers, Silence, is_new, minute_of, rhythm_of, span};
+use super::devices::{Memory, Numbers, Silence, is_new, minute_of, rhythm_of, span};
 use super::judge::{Judged, SeenRelation};
 use super::learned::{BASELINE_VERSION, Baseline, Kind, Known, NAMES, PARTIES, Party, RELATIONS, RelationKey, Standing};
 use super::parties::{Parties, Present};
@@ -68,7 +68,7 @@ impl Learned {
 
 /// The baseline after a run.
 pub fn after(
-    base: &Baseline,
+    memory: &Memory<'_>,
     parties: &Parties<'_>,
     seen: BTreeMap<RelationKey, SeenRelation>,
     judged: &Judged,
@@ -76,16 +76,16 @@ pub fn after(
     lives: &Lives,
     numbers: &Numbers,
 ) -> Baseline {
-    let mut after = base.clone();
+    let mut after = memory.base.clone();
     after.baseline_version = BASELINE_VERSION;
-    after.days = base.days.union(lives.days());
+    after.days = memory.days;
     for (key, party) in &mut after.parties {
         if parties.present.get(key).is_none_or(|present| present.last.is_none()) {
             party.unseen_ms = party.unseen_ms.saturating_add(lives.observed_ms());
         }
     }
     for (key, present) in &parties.present {
-        party(&mut after, base, key, present, numbers);
+        party(&mut after, memory, key, present, numbers);
     }
     let mut counts: BTreeMap<(Kind, String), usize> = BTreeMap::new();
     for key in after.relations.keys() {
@@ -116,15 +116,15 @@ pub fn after(
     after
 }
 
-fn party(after: &mut Baseline, base: &Baseline, key: &str, present: &Present, numbers: &Numbers) {
+fn party(after: &mut Baseline, memory: &Memory<'_>, key: &str, present: &Present, numbers: &Numbers) {
     let (Some(first), Some(last)) = (present.first, present.last) else { return };
     let known = Known::new(first.time, last.time, present.days, present.signs);
-    let new = is_new(key, present, base, numbers);
+    let new = is_new(key, present, memory, numbers);
     if !after.parties.contains_key(key) && after.parties.len() >= PARTIES {
         after.shed += 1;
         return;
     }
-    let rhythm = rhythm_of(present, base.parties.get(key));
+    let rhythm = rhythm_of(present, memory.base.parties.get(key));
     let fresh = || Party {
         names: Default::default(),
         known: Known::new(first.time, Timestamp(0), Default::default(), 0),
