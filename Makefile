@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint deny bench fuzz rust
+.PHONY: help demo test lint deny bench fuzz rust lab
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export CARGO_TERM_COLOR ?= auto
@@ -40,12 +40,21 @@ demo: rust
 	@echo '  $(TARGET)/quick/citytap decode $(CITY) --protocol modbus  one JSON line a message'
 	@echo '  $(TARGET)/quick/citytap replay YOUR.pcap                  your own capture'
 
-test: rust lint
+test: rust lint lab
 	@$(call need,tshark,tshark)
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest@$(NEXTEST_VERSION)
 	@[ -n "$${CITYTAP_CAPTURES:-}" ] || echo 'CITYTAP_CAPTURES is not set: the tests use pcaps/ alone'
-	cargo nextest run --workspace
+	CITYTAP_LAB_PYTHON=$(LAB_PYTHON) cargo nextest run --workspace
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+
+# The live test's small city: programs that speak, in network namespaces. Namespaces need root; without it the test says so and is passed over.
+LAB_PYTHON = $(abspath $(TARGET))/lab-python/bin/python
+lab:
+	@if [ "$$(id -u)" = 0 ]; then \
+		$(call need,ip,iproute2); $(call need,ethtool,ethtool); $(call need,sysctl,procps); $(call need,tcpdump,tcpdump); \
+		$(call need,mosquitto,mosquitto); \
+		tests/live/python.sh $(abspath $(TARGET))/lab-python; \
+	else echo 'not root: the live test is passed over'; fi
 
 lint: rust
 	cargo fmt --all --check
@@ -79,9 +88,10 @@ fuzz: rust
 	@$(TARGET)/debug/seeds tests/fuzz/target/seeds
 	@tests/fuzz/run.sh $(or $(CARGO_TARGET_DIR),tests/fuzz/target)/$(HOST)/release/citytap-fuzz tests/fuzz/target/seeds
 
-# A C compiler links Rust programs and builds zstd.
+# A C compiler links Rust programs and builds zstd; live capture is libpcap's.
 rust:
 	@$(call need,cc,build-essential pkg-config)
+	@[ -e /usr/include/pcap.h ] || tests/install.sh libpcap-dev
 	@command -v cargo >/dev/null || { echo 'No Rust toolchain. This gets it:'; \
 		echo "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y"; exit 1; }
 	@have=$$(rustc --version | cut -d' ' -f2); \

@@ -1,15 +1,22 @@
-//! Joins the stages of a replay: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
+//! Joins the stages of a run: shards, inventory, keys, detectors, findings, actions. The only module that knows them all.
+//!
+//! [`replay`] reads captures to their end and reports once; [`live::listen`] does the same to what passes now, and reports as it goes.
+
+pub mod live;
 
 use crate::config::{Config, Summary};
 use crate::detectors::baseline::learned::Baseline;
 use crate::detectors::baseline::teach::Learned;
-use crate::detectors::{self, DETECTORS, Detector};
+use crate::detectors::{self, DETECTORS, Detector, Making};
 use crate::findings::actions::{Action, Directory, actions, name_device};
+use crate::findings::alerts::{AlertPolicy, Alerts};
 use crate::findings::judge::{Finding, Judgement, Jury};
+use crate::findings::risk::{Context, Gravest, Risk};
 use crate::hot::digest::DigestKey;
 use crate::hot::owned::{FlowSummary, Interest, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes, in_order};
-use crate::inventory::{DeviceId, Inventory};
+use crate::inventory::exposure::Exposure;
+use crate::inventory::{Device, DeviceId, Inventory, InventoryConfig};
 use crate::keys::Keys;
 use crate::policy::Policy;
 use crate::rules::stage::Stage;
@@ -17,8 +24,9 @@ use crate::rules::{self, RuleFile, RuleSet};
 use crate::signatures;
 use citytap_sensor::capture::CaptureSource;
 use citytap_sensor::counters::Counters;
-use citytap_sensor::dispatch::{self, EpochEnd};
+use citytap_sensor::dispatch::{self, EpochEnd, Outcome};
 use citytap_sensor::flow::Transport;
+use citytap_sensor::pipeline::SensorConfig;
 use citytap_sensor::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +45,8 @@ pub struct Setup {
     pub rules: Arc<RuleSet>,
     /// What a person changed about checks.
     pub policy: Policy,
+    /// Key of the hash tables: 0 in replay, random live. Nothing that is told depends on it.
+    pub seed: u64,
     /// What is normal here by earlier runs; `None` where nothing outlives the run.
     pub baseline: Option<Arc<Baseline>>,
 }
@@ -50,8 +60,15 @@ impl Default for Setup {
             digest_key: None,
             rules: rules::embedded().clone(),
             policy: Policy::default(),
+            seed: 0,
             baseline: None,
         }
+    }
+}
+
+impl Setup {
+    fn sensor(&self) -> SensorConfig {
+        SensorConfig { seed: self.seed, ..self.config.sensor() }
     }
 }
 
@@ -63,6 +80,12 @@ pub struct Report {
     pub judgement: Judgement,
     /// What to do, the most urgent first.
     pub actions: Vec<Action>,
+    /// What a person is told, once.
+    pub alerts: Alerts,
+    /// What is told at once.
+    pub alert_policy: AlertPolicy,
+    /// What each device is exposed to, in the order of ids.
+    pub exposures: Vec<(DeviceId, Exposure)>,
     /// What is normal here after this run; `None` where nothing outlives it.
     pub learned: Option<Learned>,
     /// What was seen and what was not.
@@ -73,6 +96,24 @@ pub struct Report {
     pub rule_files: Vec<RuleFile>,
     /// Wall time of each stage, for the benchmark; it stands in no output.
     pub stages: Vec<(&'static str, Duration)>,
+}
+
+impl Report {
+    /// The devices with their risks, in the order of ids.
+    pub fn devices(&self) -> impl Iterator<Item = (Device, Risk)> + '_ {
+        let gravest = Gravest::new(self.judgement.findings.iter().map(Finding::part));
+        self.inventory.devices().map(move |device| {
+            let risk = gravest.risk(device.id, context(&self.exposures, device.id));
+            (device, risk)
+        })
+    }
+}
+
+/// What of a device weighs beside its findings: what a person says of it stands in a store alone.
+fn context(exposures: &[(DeviceId, Exposure)], device: DeviceId) -> Context {
+    let at = exposures.binary_search_by_key(&device, |(id, _)| *id);
+    let exposure = at.ok().and_then(|at| exposures.get(at)).map(|(_, exposure)| *exposure);
+    Context { exposure: exposure.unwrap_or_default(), criticality: None }
 }
 
 /// What was seen, dropped, one-way, encrypted, undecoded.
@@ -109,6 +150,14 @@ impl Coverage {
         ENCRYPTED.iter().filter_map(|name| self.flows.get(name)).sum()
     }
 
+    /// Takes what the dispatcher and the shards counted.
+    fn stands(&mut self, outcome: Outcome) {
+        self.counters = outcome.counters;
+        self.span = outcome.span;
+        let by_number = outcome.undecoded_link_types.into_iter().map(|(link_type, packets)| (link_type.0, packets));
+        self.undecoded_link_types = by_number.collect();
+    }
+
     fn flow(&mut self, flow: &FlowSummary) {
         if !flow.closed {
             return;
@@ -127,28 +176,17 @@ impl Coverage {
 pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, citytap_sensor::capture::CaptureError> {
     let started = Instant::now();
     let mut cold = Cold::new(setup);
-    let sensor = setup.config.sensor();
-    let of_keys = Keys::interests();
-    let stages: Vec<&[Interest]> = std::iter::once(&*of_keys).chain(DETECTORS.iter().map(|spec| spec.interests)).collect();
-    let wishes = Wishes::new(sensor.decoders, &stages, signatures::look_up).unwrap_or_else(|error| {
-        // The interests are ours and tested against the decoders.
-        debug_assert!(false, "{error}");
-        Wishes::nothing(signatures::look_up)
-    });
-    let wishes = Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()));
+    let wishes = wishes(setup);
     let make = |_| Hot::new(wishes.clone());
     let mut in_cold = Duration::ZERO;
-    let outcome = dispatch::run(source, sensor, &setup.config.network_map(), setup.threads, make, |epoch| {
+    let outcome = dispatch::run(source, setup.sensor(), &setup.config.network_map(), setup.threads, make, |epoch| {
         let began = Instant::now();
         cold.epoch(epoch);
         in_cold += began.elapsed();
         true
     })?;
     let whole = started.elapsed();
-    cold.coverage.counters = outcome.counters;
-    cold.coverage.span = outcome.span;
-    cold.coverage.undecoded_link_types =
-        outcome.undecoded_link_types.into_iter().map(|(link_type, packets)| (link_type.0, packets)).collect();
+    cold.coverage.stands(outcome);
     let audit = cold.in_audit;
     let mut report = cold.report();
     report.stages.splice(
@@ -162,6 +200,18 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
     Ok(report)
 }
 
+/// What the cold half wants of the shards.
+fn wishes(setup: &Setup) -> Arc<Wishes> {
+    let of_keys = Keys::interests();
+    let stages: Vec<&[Interest]> = std::iter::once(&*of_keys).chain(DETECTORS.iter().map(|spec| spec.interests)).collect();
+    let wishes = Wishes::new(setup.sensor().decoders, &stages, signatures::look_up).unwrap_or_else(|error| {
+        // The interests are ours and tested against the decoders.
+        debug_assert!(false, "{error}");
+        Wishes::nothing(signatures::look_up)
+    });
+    Arc::new(wishes.digested(setup.digest_key.clone()).with_rules(setup.rules.clone()).of_site(setup.config.ours()))
+}
+
 /// The cold half: takes epochs whole.
 struct Cold {
     inventory: Inventory,
@@ -171,6 +221,7 @@ struct Cold {
     rules: Stage,
     coverage: Coverage,
     configuration: Summary,
+    alert_policy: AlertPolicy,
     /// Wall time of the key audit, for the benchmark.
     in_audit: Duration,
 }
@@ -178,18 +229,20 @@ struct Cold {
 impl Cold {
     fn new(setup: &Setup) -> Self {
         let config = &setup.config;
-        let mut detectors = detectors::all(&setup.policy);
+        let mut detectors =
+            detectors::all(&Making { policy: &setup.policy, zones: &Arc::new(config.zones()), ours: &Arc::new(config.ours()) });
         if let Some(baseline) = &setup.baseline {
             detectors.iter_mut().for_each(|detector| detector.begin(baseline));
         }
         Self {
             rules: Stage::new(setup.rules.clone(), &setup.policy),
-            inventory: Inventory::new(config.inventory()),
+            inventory: Inventory::new(InventoryConfig { hash_seed: setup.seed, ..config.inventory() }),
             keys: Keys::new(config.keys.clone(), config.budget()),
             detectors,
             policy: setup.policy.clone(),
             coverage: Coverage::default(),
             configuration: config.summary(),
+            alert_policy: config.alerts(),
             in_audit: Duration::ZERO,
         }
     }
@@ -236,6 +289,7 @@ impl Cold {
         }
         for derived in self.keys.take_derived() {
             *self.coverage.records.entry(derived.kind()).or_insert(0) += 1;
+            self.rules.derived(&derived);
         }
         self.detectors.iter_mut().for_each(|detector| detector.epoch(epoch.now));
     }
@@ -245,15 +299,27 @@ impl Cold {
         self.inventory.apply(fact, seen);
     }
 
-    fn report(mut self) -> Report {
+    /// How things stand. The inventory and the coverage go with the report; a run that goes on [takes them back](Self::resume).
+    fn report(&mut self) -> Report {
         let began = Instant::now();
+        self.inventory.classes();
+        let classed = Instant::now();
         let mut jury = Jury::new(&self.inventory, &self.policy);
         self.detectors.iter().for_each(|detector| detector.verdicts(&self.inventory, &mut |verdict| jury.take(verdict)));
         self.keys.verdicts(&mut |verdict| jury.take(verdict));
         let inventory = &self.inventory;
         self.rules.verdicts(&|name| inventory.device_of(name).is_some(), &mut |verdict| jury.take(verdict));
         let (mut judgement, homeless) = jury.judge();
+        let set = self.rules.set().clone();
+        if let Some(said) = rules::findings::judge(&set, &self.policy, &judgement.findings, &self.inventory) {
+            let mut jury = Jury::new(&self.inventory, &self.policy);
+            said.verdicts.into_iter().for_each(|verdict| jury.take(verdict));
+            judgement.add(jury.judge().0);
+            self.coverage.rules.extend(said.matches);
+            self.coverage.shed.extend(said.shed.into_iter().map(|(name, count)| (format!("{name}_over_findings"), count)));
+        }
         self.rules.clear(self.inventory.spoken(), &mut judgement);
+        judgement.deliver(&self.alert_policy);
         let learned = self.detectors.iter().find_map(|detector| detector.learned(&self.inventory));
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
@@ -270,20 +336,34 @@ impl Cold {
             }
         }
         let judged = Instant::now();
-        self.inventory.classes();
-        let classed = Instant::now();
-        let actions = actions(judgement.findings.iter().map(Finding::part));
-        let stages = vec![("checks", judged - began), ("classes", classed - judged), ("actions", classed.elapsed())];
+        let exposures: Vec<_> = self.inventory.exposures().collect();
+        let actions = actions(judgement.findings.iter().map(Finding::part), &|device| context(&exposures, device));
+        let mut alerts = Alerts::new(&self.inventory.config().site, self.alert_policy.clone());
+        let now = self.coverage.span.map_or_else(Timestamp::default, |(_, last)| last);
+        alerts.update(judgement.findings.iter().map(Finding::standing), now);
+        if alerts.shed() > 0 {
+            self.coverage.shed.insert("findings_without_an_alert".into(), alerts.shed());
+        }
+        let stages =
+            vec![("classes", classed - began), ("checks", judged - classed), ("risk, actions, alerts", judged.elapsed())];
         Report {
-            inventory: self.inventory,
+            inventory: std::mem::replace(&mut self.inventory, Inventory::new(InventoryConfig::new(""))),
             judgement,
             actions,
+            alerts,
+            alert_policy: self.alert_policy.clone(),
+            exposures,
             learned,
-            coverage: self.coverage,
-            configuration: self.configuration,
+            coverage: std::mem::take(&mut self.coverage),
+            configuration: self.configuration.clone(),
             rule_files: self.rules.files().to_vec(),
             stages,
         }
+    }
+
+    /// Goes on after a report.
+    fn resume(&mut self, report: Report) {
+        (self.inventory, self.coverage) = (report.inventory, report.coverage);
     }
 }
 

@@ -7,6 +7,8 @@
 //! - [`policy`] is what a person changed about checks: thresholds, severities.
 //! - [`signatures`] is the data: credentials, keys, vendors, fingerprints, classes.
 //! - [`store`] is what outlives the process.
+//! - [`live`] is a run that listens and goes on; [`sinks`] deliver what it finds.
+//! - [`register`] is what the city says it has, compared with what was seen.
 //! - [`findings`] judges: checks with three answers, findings with evidence, actions.
 
 pub mod checks;
@@ -20,9 +22,12 @@ pub mod findings;
 pub mod hot;
 pub mod inventory;
 pub mod keys;
+pub mod live;
 mod nearest;
 pub mod policy;
+pub mod register;
 pub mod rules;
 pub mod screen;
 pub mod signatures;
+pub mod sinks;
 pub mod store;

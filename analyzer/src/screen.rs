@@ -7,6 +7,7 @@ pub mod text;
 use crate::engine::Report;
 use crate::findings::actions::{Action, Directory};
 use crate::findings::judge::{Check, Finding, Outcome};
+use crate::findings::risk::Verdict;
 use crate::inventory::{Inventory, confidence_name};
 use crate::signatures::classes::class_words;
 use citytap_sensor::counters::Counter;
@@ -68,6 +69,9 @@ fn read(text: &mut String, report: &Report, damaged: usize) -> std::fmt::Result 
     say(coverage.one_way, "one-way flow", "one-way flows");
     say(coverage.encrypted(), "encrypted flow unread", "encrypted flows unread");
     say(coverage.counters.get(Counter::UndecodedFlows), "flow of an unknown protocol", "flows of unknown protocols");
+    let dropped = [Counter::PacketsDroppedByKernel, Counter::PacketsDroppedByInterface, Counter::PacketsDroppedInQueue];
+    let dropped = dropped.into_iter().map(|counter| coverage.counters.get(counter)).sum();
+    say(dropped, "packet dropped before it was read", "packets dropped before they were read");
     say(coverage.counters.get(Counter::PacketsCut), "packet cut short by the capture", "packets cut short by the capture");
     say(coverage.counters.get(Counter::TcpGapBytes), "byte missing in streams", "bytes missing in streams");
     for (link_type, &packets) in &coverage.undecoded_link_types {
@@ -185,10 +189,16 @@ pub fn act(actions: &[Action], devices: &dyn Directory, shown: usize, rest: &str
 fn actions(text: &mut String, actions: &[Action], devices: &dyn Directory, shown: usize, rest: &str) -> std::fmt::Result {
     for action in actions.iter().take(shown) {
         let (severity, confidence) = (action.severity.name(), confidence_name(action.confidence));
-        text.push_str(&wrapped("ACT  ", &format!("{}  [{severity}, {confidence}]", action.title(devices))));
-        let remedy = action.spec.remedy;
-        let (first, _) = remedy.split_once(". ").unwrap_or((remedy.trim_end_matches('.'), ""));
-        text.push_str(&wrapped("     do: ", &format!("{first}.")));
+        let verdict = action.verdict.name().to_uppercase();
+        let title = action.title(devices);
+        let what = format!("{title}  [{severity}, {confidence}, risk {}]", action.risk.score());
+        text.push_str(&wrapped(&format!("{verdict:<5}  "), &what));
+        // What is only to be watched asks for nothing; `--format json` and the files have its remedy.
+        if action.verdict > Verdict::Watch {
+            let remedy = action.spec.remedy;
+            let (first, _) = remedy.split_once(". ").unwrap_or((remedy.trim_end_matches('.'), ""));
+            text.push_str(&wrapped("       do: ", &format!("{first}.")));
+        }
     }
     let more = actions.len().saturating_sub(shown);
     if more > 0 {

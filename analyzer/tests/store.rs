@@ -58,8 +58,9 @@ fn a_city_is_kept_and_asked() {
     fits(&table);
     let shown = devices.as_array().unwrap().iter().filter(|device| device["provisional"] == false).count();
     assert!(table.lines().last().unwrap().starts_with(&format!("{shown} devices")), "{table}");
-    let ids: Vec<&str> = table.lines().skip(1).take(shown).map(|line| &line[..16]).collect();
-    assert!(ids.is_sorted());
+    let risk = |line: &str| line.split_whitespace().next().and_then(|word| word.parse::<u8>().ok()).expect("a risk");
+    let risks: Vec<u8> = table.lines().skip(1).take(shown).map(risk).collect();
+    assert!(risks.is_sorted_by(|a, b| a >= b) && risks[0] >= 60, "{table}");
     let table = done(&["findings", "--store", &store]);
     fits(&table);
     assert!(table.contains(&format!("{} findings", findings.as_array().unwrap().len())));

@@ -306,9 +306,11 @@ def main(script):
     wanted = [argument.strip("/") for argument in sys.argv[1:]]
     failed = []
     for protocol, function, software, ipv6, timestamps, capture in _cases:
+        if function.__module__ != "__main__":
+            continue  # a script that this one builds on
         name = f"{protocol}/{function.__name__}"
-        if wanted and name not in wanted and protocol not in wanted:
-            continue
+        if function.__module__ != "__main__" or wanted and name not in wanted and protocol not in wanted:
+            continue  # of a script that this one imports, or not asked for
         folder = PCAPS / protocol / function.__name__
         started = time.monotonic()
         lab = Lab(folder, ipv6=ipv6)

@@ -354,6 +354,28 @@ def scan_of_units(lab):
 
 
 @case("modbus", PYMODBUS)
+def searched_and_then_stopped(lab):
+    """An intruder asks units 1 to 40 for their identification, of which one is there, and tells that one a little later to listen only. The SCADA host
+    polls meanwhile."""
+    plc, scada = pair(lab, {1: SCHNEIDER})
+    intruder = lab.host("intruder", "10.10.0.66", mac="00:0c:29:66:66:66")
+
+    def attack():
+        wire = m.Client(PLC)
+        for unit in range(1, 41):
+            wire.ask(m.identify(1), unit)
+        wire.pause(1)
+        wire.send(m.diag.ForceListenOnlyModeRequest())
+        wire.pause(0.5)
+        wire.close()
+
+    with lab.capture():
+        lab.run(scada, lambda: polls(m.Client(PLC), 5))
+        lab.run(intruder, attack)
+    return {"server": PLC, "client": SCADA, "intruder": "10.10.0.66", "units_asked": 40, "units_present": [1]}
+
+
+@case("modbus", PYMODBUS)
 def scan_of_units_that_all_answer(lab):
     """A server that does not heed the unit identifier: two scanners ask units 1 to 247 for their identification, one of them with a connection for
     each unit, and the same server answers under all of them."""

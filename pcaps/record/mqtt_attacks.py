@@ -60,6 +60,28 @@ def login_attempts(lab):
             "secrets_that_must_not_leak": [*guesses[:4], "Rk1-old-unlisted-pw", *(password for _, password in USERS)]}
 
 
+@case("mqtt", MOSQUITTO, PAHO)
+def password_guessed(lab):
+    """A host guesses 24 passwords of the user admin within some ten seconds, all refused, and then the one that the product's manual names: accepted."""
+    hosts(lab, users=[*USERS, ("admin", "admin")])
+    guesser = attacker(lab)
+    guesses = [f"admin{year}-unlisted" for year in range(2003, 2027)]
+
+    def guess():
+        for password in guesses:
+            attempt("paho-guess", "admin", password)
+            time.sleep(0.2)
+        client = Client(BROKER, "paho-guess", user="admin", password="admin")
+        assert client.accepted
+        client.disconnect()
+
+    with lab.capture():
+        lab.run("sensor", report, "meter-10", 700)
+        lab.run(guesser, guess)
+    return {"broker": BROKER, "guesser": ATTACKER, "refused_guesses": 24, "accepted_default_pairs": ["admin:admin"],
+            "secrets_that_must_not_leak": [*guesses[:4], *(password for _, password in USERS)]}
+
+
 @case("mqtt", MOSQUITTO, PAHO, timestamps="stretched")
 def slow_login_attempts(lab):
     """A host guesses a password every 27 minutes, 52 times in 23 hours, so that no short window sees it. A meter with the right password reports with every fourth guess, one with an

@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 cache=${CITYTAP_RECORD_CACHE:-$HOME/.cache/citytap-record}
 export CITYTAP_RECORD_CACHE="$cache"
 packages="iproute2 ethtool procps tcpdump tshark python3-venv openssl zstd
-    mosquitto ejabberd libcoap3-bin dnsmasq-base udhcpc radvd iputils-ping"
+    mosquitto ejabberd libcoap3-bin dnsmasq-base udhcpc isc-dhcp-client radvd iputils-ping"
 
 missing=
 for package in $packages; do
@@ -44,15 +44,20 @@ if command -v cargo >/dev/null && [ ! -x "$cache/dtls13/debug/dtls13" ]; then
     CARGO_TARGET_DIR="$cache/dtls13" cargo build -q --manifest-path dtls13/Cargo.toml
 fi
 
-for script in modbus mqtt mqtt_attacks lorawan coap lwm2m net baseline city; do
+for script in modbus malformed_modbus mqtt mqtt_attacks malformed_mqtt lorawan lorawan_attacks malformed_lorawan coap malformed_coap lwm2m net malformed_net baseline city; do
     [ -f "$script.py" ] || continue
+    protocol=${script#malformed_}
+    protocol=${protocol%_attacks}
     wanted=
     for argument in "$@"; do
         case "$argument" in
-            "${script%_attacks}" | "${script%_attacks}"/*) wanted="$wanted $argument" ;;
+            "$protocol" | "$protocol"/*) wanted="$wanted $argument" ;;
         esac
     done
     if [ $# = 0 ] || [ -n "$wanted" ]; then
         "$cache/py/bin/python" "$script.py" $wanted
     fi
 done
+
+# Cases of several protocols: the script picks those that are asked for.
+"$cache/py/bin/python" setup_faults.py "$@"

@@ -35,6 +35,12 @@ counters! {
     WireBytes = "wire_bytes",
     /// Packets of which the capture holds only the beginning (snap length).
     PacketsCut = "packets_cut",
+    /// Live: packets lost because the kernel's buffer was full.
+    PacketsDroppedByKernel = "packets_dropped_by_kernel",
+    /// Live: packets lost in the network interface or its driver.
+    PacketsDroppedByInterface = "packets_dropped_by_interface",
+    /// Live: packets dropped because the thread that reads them did not keep up.
+    PacketsDroppedInQueue = "packets_dropped_in_queue",
     /// Packets whose time stamp lay before an earlier packet's.
     TimeBackward = "time_backward",
     /// Packets whose time stamp jumped ahead by more than an hour without a second packet to confirm it.

@@ -2,21 +2,31 @@
 //!
 //! One dispatcher reads a capture group, for live and replay alike. With one thread everything runs inline; with more, the dispatcher's
 //! thread reads, peels and runs the cold half, and each other thread runs its share of the shards.
+//!
+//! A live source differs in three ways: while nothing comes, the time that it tells ends epochs; where a thread does not keep up, packets on
+//! their way to it are dropped and counted instead of waited for; and each epoch tells how the run stands.
 
 use crate::capture::{CaptureError, CaptureSource, LinkType, Packet};
-use crate::counters::{Counter, Counters};
+use crate::counters::Counters;
 use crate::flow::table::number;
-use crate::limits::{EPOCH_LENGTH, EPOCH_PACKETS, SHARDS};
+use crate::limits::SHARDS;
 use crate::link::{self, Layers, NetworkMap};
 use crate::observation::Observer;
 use crate::pipeline::{PacketInfo, SensorConfig, Shard};
 use crate::protocols::Decoders;
-use crate::time::{Clock, Timestamp};
+use crate::time::Timestamp;
+use course::Course;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{channel, sync_channel};
+use threaded::{Bundle, Lane, QUEUE, Threaded, Told, work};
+
+mod course;
+#[cfg(test)]
+mod tests;
+mod threaded;
 
 /// The hot half's end in each shard: observes, and hands over what it gathered when an epoch ends.
 pub trait HotStage: Observer {
@@ -36,10 +46,12 @@ pub struct EpochEnd<B> {
     pub last: bool,
     /// What the shards gathered.
     pub batches: Vec<B>,
+    /// Live: how the run stands.
+    pub so_far: Option<Outcome>,
 }
 
-/// How a run ended.
-#[derive(Debug)]
+/// How a run ended, or stands.
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// All counters of the dispatcher and the shards.
     pub counters: Counters,
@@ -91,10 +103,11 @@ pub fn run<H: HotStage>(
         drop(results);
         let mut threaded = Threaded::<H, _> {
             lanes,
+            live: source.is_live(),
             gathered,
-            pending: Vec::new(),
-            next: 0,
+            pending: VecDeque::new(),
             counters: Counters::default(),
+            dropped: 0,
             cold: &mut cold,
             going: true,
         };
@@ -105,7 +118,8 @@ pub fn run<H: HotStage>(
 /// What takes peeled packets and epochs.
 trait Target {
     fn packet(&mut self, shard: usize, info: PacketInfo, bytes: &[u8]);
-    fn epoch(&mut self, mark: Mark) -> bool;
+    /// Ends an epoch. `so_far`: live, how the run stands, without the counters of shards, which are added.
+    fn epoch(&mut self, mark: Mark, so_far: Option<Outcome>) -> bool;
     fn counters(&mut self) -> Counters;
 }
 
@@ -116,23 +130,25 @@ struct Mark {
     frame: u64,
     now: Timestamp,
     last: bool,
+    /// Whether the shards are to tell their counters.
+    tell: bool,
 }
 
 fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut dyn Target) -> Result<Outcome, CaptureError> {
-    let mut counters = Counters::default();
-    let mut clock = Clock::default();
-    let (mut frame, mut epoch) = (0u64, 0u64);
-    let mut epoch_ends: Option<Timestamp> = None;
-    let mut epoch_packets = 0;
-    let mut first = None;
+    let mut course = Course::new(source.is_live());
     let mut failure = None;
-    let mut undecoded_link_types = BTreeMap::new();
     let mut interfaces = Interfaces { networks, numbers: HashMap::with_hasher(FixedState::with_seed(0)) };
     let mut held = Vec::new();
     loop {
+        if course.asks() {
+            course.lost(source.lost());
+        }
         let mut packet = match source.next() {
             Ok(Some(packet)) => packet,
-            Ok(None) => break,
+            Ok(None) => match source.idle() {
+                Some(time) if course.silent(time, target) => continue,
+                _ => break,
+            },
             Err(error) => {
                 failure = Some(error);
                 break;
@@ -150,37 +166,26 @@ fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut 
                 number
             }
         };
-        let before = clock.now().unwrap_or(packet.stamp);
-        let now = clock.advance(packet.stamp);
-        first.get_or_insert(packet.stamp);
-        if epoch_packets >= EPOCH_PACKETS || epoch_ends.is_some_and(|end| now >= end) {
-            epoch += 1;
-            epoch_packets = 0;
-            if !target.epoch(Mark { epoch, frame, now: before, last: false }) {
-                break;
-            }
-            epoch_ends = None;
+        let before = course.clock.now().unwrap_or(packet.stamp);
+        let now = course.clock.advance(packet.stamp);
+        course.span = Some((course.span.map_or(packet.stamp, |(first, _)| first), now));
+        if course.is_over(now) && !course.end_epoch(before, now, target) {
+            break;
         }
-        epoch_ends.get_or_insert(Timestamp((now.0 / EPOCH_LENGTH + 1).saturating_mul(EPOCH_LENGTH)));
-        frame += 1;
-        epoch_packets += 1;
-        counters.bump(Counter::Packets);
-        counters.add(Counter::WireBytes, u64::from(packet.wire_length));
-        counters.add(Counter::PacketsCut, u64::from(packet.wire_length as usize > packet.bytes.len()));
-        if let Some(layers) = link::peel(packet.link_type.0, packet.bytes, &mut counters, networks.numbered(map)) {
-            target.packet(shard_of(&layers), PacketInfo { frame, time: packet.stamp, now, layers, map }, packet.bytes);
+        course.count(&packet);
+        if let Some(layers) = link::peel(packet.link_type.0, packet.bytes, &mut course.counters, networks.numbered(map)) {
+            let info = PacketInfo { frame: course.frame, time: packet.stamp, now, layers, map };
+            target.packet(shard_of(&layers), info, packet.bytes);
         } else if !link::decodes(packet.link_type.0) {
-            count_link_type(&mut undecoded_link_types, packet.link_type);
+            count_link_type(&mut course.undecoded_link_types, packet.link_type);
         }
     }
-    let now = clock.now().unwrap_or_default();
-    target.epoch(Mark { epoch: epoch + 1, frame, now, last: true });
-    counters.add(Counter::TimeBackward, clock.backward);
-    counters.add(Counter::TimeJumpsRefused, clock.jumps_refused);
-    counters.merge(&target.counters());
+    course.lost(source.lost());
+    let mut outcome = course.finish(target);
+    outcome.counters.merge(&target.counters());
     match failure {
         Some(error) => Err(error),
-        None => Ok(Outcome { counters, span: first.map(|first| (first, now)), undecoded_link_types }),
+        None => Ok(outcome),
     }
 }
 
@@ -238,15 +243,18 @@ impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Target for Inline<'_, H,
         self.shards[shard].packet(&info, bytes);
     }
 
-    fn epoch(&mut self, mark: Mark) -> bool {
+    fn epoch(&mut self, mark: Mark, mut so_far: Option<Outcome>) -> bool {
         let batches = self.shards.iter_mut().filter_map(|shard| end_epoch(shard, mark)).collect();
-        self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last: mark.last, batches });
+        if let Some(outcome) = &mut so_far {
+            outcome.counters.merge(&self.counters());
+        }
+        self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last: mark.last, batches, so_far });
         self.going
     }
 
     fn counters(&mut self) -> Counters {
         let mut sum = Counters::default();
-        self.shards.iter().for_each(|shard| sum.merge(&shard.counters));
+        self.shards.iter().for_each(|shard| shard.add_counters(&mut sum));
         sum
     }
 }
@@ -258,155 +266,4 @@ fn end_epoch<H: HotStage>(shard: &mut Shard<H>, mark: Mark) -> Option<H::Batch> 
         shard.epoch(mark.epoch, mark.frame, mark.now);
     }
     shard.observer.drain()
-}
-
-/// Bundles waiting for each worker: enough to ride out an uneven second, little enough to stay in the cache.
-const QUEUE: usize = 8;
-
-/// Bytes of packets in a bundle before it is handed over.
-const BUNDLE_BYTES: usize = 128 * 1024;
-
-/// Epochs in a bundle before it is handed over: on a quiet wire they must not wait for packets.
-const BUNDLE_MARKS: usize = 16;
-
-/// Packets, and the ends of epochs between them, on their way to a worker.
-#[derive(Default)]
-struct Bundle {
-    bytes: Vec<u8>,
-    packets: Vec<(PacketInfo, u32, u32, u8)>,
-    marks: Vec<(usize, Mark)>,
-}
-
-struct Lane {
-    full: SyncSender<Bundle>,
-    returned: Receiver<Bundle>,
-    bundle: Bundle,
-}
-
-impl Lane {
-    fn hand_over(&mut self) {
-        if self.bundle.packets.is_empty() && self.bundle.marks.is_empty() {
-            return;
-        }
-        let next = self.returned.try_recv().unwrap_or_default();
-        // A worker that is gone has panicked; the scope tells of it when it joins.
-        let _ = self.full.send(std::mem::replace(&mut self.bundle, next));
-    }
-}
-
-/// What a worker tells at the end of an epoch.
-struct Told<B> {
-    mark: Mark,
-    batches: Vec<(usize, B)>,
-    counters: Option<Counters>,
-}
-
-/// An epoch, how many workers have told of it, and what they gathered.
-type Pending<B> = (Mark, usize, Vec<(usize, B)>);
-
-struct Threaded<'s, H: HotStage, C> {
-    lanes: Vec<Lane>,
-    gathered: Receiver<Told<H::Batch>>,
-    /// Epochs of which not all workers have told yet, the oldest first.
-    pending: Vec<Pending<H::Batch>>,
-    next: u64,
-    counters: Counters,
-    cold: &'s mut C,
-    going: bool,
-}
-
-impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Threaded<'_, H, C> {
-    fn take(&mut self, told: Told<H::Batch>) {
-        let at = match self.pending.iter().position(|(mark, ..)| mark.epoch == told.mark.epoch) {
-            Some(at) => at,
-            None => {
-                self.pending.push((told.mark, 0, Vec::new()));
-                self.pending.len() - 1
-            }
-        };
-        let (_, workers, batches) = &mut self.pending[at];
-        *workers += 1;
-        batches.extend(told.batches);
-        if let Some(counters) = told.counters {
-            self.counters.merge(&counters);
-        }
-        while let Some(at) =
-            self.pending.iter().position(|(mark, told, _)| mark.epoch == self.next + 1 && *told == self.lanes.len())
-        {
-            let (mark, _, mut batches) = self.pending.swap_remove(at);
-            batches.sort_unstable_by_key(|(shard, _)| *shard);
-            let batches = batches.into_iter().map(|(_, batch)| batch).collect();
-            self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last: mark.last, batches });
-            self.next += 1;
-        }
-    }
-}
-
-impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Target for Threaded<'_, H, C> {
-    fn packet(&mut self, shard: usize, info: PacketInfo, bytes: &[u8]) {
-        let workers = self.lanes.len();
-        let lane = &mut self.lanes[shard % workers];
-        let start = lane.bundle.bytes.len() as u32;
-        lane.bundle.bytes.extend_from_slice(bytes);
-        lane.bundle.packets.push((info, start, bytes.len() as u32, shard as u8));
-        if lane.bundle.bytes.len() >= BUNDLE_BYTES {
-            lane.hand_over();
-            while let Ok(told) = self.gathered.try_recv() {
-                self.take(told);
-            }
-        }
-    }
-
-    fn epoch(&mut self, mark: Mark) -> bool {
-        for lane in &mut self.lanes {
-            lane.bundle.marks.push((lane.bundle.packets.len(), mark));
-            if mark.last || lane.bundle.marks.len() >= BUNDLE_MARKS {
-                lane.hand_over();
-            }
-        }
-        while let Ok(told) = self.gathered.try_recv() {
-            self.take(told);
-        }
-        while mark.last && self.next < mark.epoch {
-            let Ok(told) = self.gathered.recv() else { break };
-            self.take(told);
-        }
-        self.going
-    }
-
-    fn counters(&mut self) -> Counters {
-        std::mem::take(&mut self.counters)
-    }
-}
-
-fn work<H: HotStage>(
-    mut shards: Vec<(usize, Shard<H>)>,
-    workers: usize,
-    incoming: &Receiver<Bundle>,
-    empty: &Sender<Bundle>,
-    results: &Sender<Told<H::Batch>>,
-) {
-    while let Ok(mut bundle) = incoming.recv() {
-        let mut marks = bundle.marks.iter().peekable();
-        for at in 0..=bundle.packets.len() {
-            while let Some((_, mark)) = marks.next_if(|(before, _)| *before == at) {
-                let batches = shards.iter_mut().filter_map(|(number, shard)| Some((*number, end_epoch(shard, *mark)?))).collect();
-                let counters = mark.last.then(|| {
-                    let mut sum = Counters::default();
-                    shards.iter().for_each(|(_, shard)| sum.merge(&shard.counters));
-                    sum
-                });
-                if results.send(Told { mark: *mark, batches, counters }).is_err() {
-                    return;
-                }
-            }
-            let Some((info, start, length, shard)) = bundle.packets.get(at) else { break };
-            let bytes = bundle.bytes.get(*start as usize..(start + length) as usize).unwrap_or_default();
-            shards[usize::from(*shard) / workers].1.packet(info, bytes);
-        }
-        bundle.bytes.clear();
-        bundle.packets.clear();
-        bundle.marks.clear();
-        let _ = empty.send(bundle);
-    }
 }

@@ -215,6 +215,38 @@ def vendors():
     return aliases, objects
 
 
+def advisories():
+    city, rows = table("advisories/city.tsv", ["vendor", "product", "models", "versions", "cve", "cvss", "cwe", "fixed", "published", "source"])
+    unique(city, rows, lambda r: (r["vendor"], r["product"], r["cve"]))
+    if [r for _, r in rows] != sorted((r for _, r in rows), key=lambda r: tuple(r.values())):
+        problem(city, "not sorted")
+    for n, r in rows:
+        if not re.fullmatch(r"CVE-\d{4}-\d{4,}", r["cve"]) or not re.fullmatch(r"(?:\d{1,2}\.\d)?", r["cvss"]):
+            problem(city, f"line {n}: no CVE, or no CVSS score")
+        if not r["versions"] or not r["source"].startswith("https://") or not re.fullmatch(r"\d{4}-\d\d-\d\d", r["published"]):
+            problem(city, f"line {n}: versions, source or date are missing")
+    ends, rows = table("advisories/end_of_life.tsv", ["vendor", "product", "versions", "ends", "source"])
+    unique(ends, rows, lambda r: (r["vendor"], r["product"], r["versions"]))
+    for n, r in rows:
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", r["ends"]) or not r["source"].startswith("https://"):
+            problem(ends, f"line {n}: no date, or no source")
+    names, rows = table("advisories/vendors.tsv", ["alias", "vendor"])
+    unique(names, rows, lambda r: r["alias"])
+    wire, rows = table("advisories/products.tsv", ["wire", "maker", "vendor", "product", "source"])
+    unique(wire, rows, lambda r: r["wire"])
+    for n, r in rows:
+        if not r["source"] or "*" in r["wire"][:-1]:
+            problem(wire, f"line {n}: no source, or a `*` that is not at the end")
+    # What the pack was made from, as far as it lies here, is what lies here.
+    pack = HERE / "advisories" / "pack.tsv.gz"
+    lines = lines_of(pack)
+    made_from = {l.split(" ")[2]: l.split(" ")[-1] for l in lines[:10] if l.startswith("# from: ")}
+    for path in (city, names, wire):
+        if made_from.get(path.name) != hashlib.sha256(path.read_bytes()).hexdigest():
+            problem(path, "the pack was made from another one: run build/advisories.py")
+    COUNTS.append(("advisories/pack.tsv.gz", sum(l.startswith("R\t") for l in lines), pack.stat().st_size))
+
+
 def alias_form(text):
     return re.sub(r"\s+", " ", text.replace("\0", "")).strip().rstrip(".,").lower()
 
@@ -368,6 +400,28 @@ def score(data, device):
     return (best if total >= data["scoring"]["publish_at"] else "unclassed"), total
 
 
+def clauses():
+    path, rows = table("clauses/classes.tsv", ["class", "relation", "standard", "clauses"])
+    unique(path, rows, lambda r: (r["class"], r["relation"], r["standard"]))
+    for n, r in rows:
+        if r["relation"] not in ("contradicts", "supports") or not all(r["clauses"].split("; ")):
+            problem(path, f"line {n}: no relation or an empty clause")
+    known = {r["class"] for _, r in rows} | {"none"}
+    path, rows = table("clauses/checks.tsv", ["check", "classes"])
+    unique(path, rows, lambda r: r["check"])
+    for n, r in rows:
+        for name in r["classes"].split("; "):
+            if name not in known:
+                problem(path, f"line {n}: no class is called {name}")
+
+
+def register_columns():
+    path, rows = table("register/columns.tsv", ["field", "word"])
+    unique(path, rows, lambda r: r["word"])
+    if [r["field"] for _, r in rows] != sorted(r["field"] for _, r in rows):
+        problem(path, "not sorted by field")
+
+
 def texts():
     for path in sorted(HERE.rglob("*")):
         if path.is_file() and path.suffix in (".md", ".tsv", ".toml", ".py", ".txt"):
@@ -384,9 +438,12 @@ def main():
     coap_keys()
     tls_keys()
     aliases, objects = vendors()
+    advisories()
     path, data, ids = class_ids()
     fingerprints(ids, aliases)
     classes(path, data, ids, objects)
+    clauses()
+    register_columns()
     for name, count, size in COUNTS:
         print(f"{count:7} {size:9,} B  {name}")
     for p in PROBLEMS:

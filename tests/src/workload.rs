@@ -1,15 +1,18 @@
-//! Traffic for the benchmark, made from nothing but `pcaps/` and a seed: the same arguments give the same bytes.
+//! Traffic for the benchmark and the quiet test, made from nothing but `pcaps/` and a seed: the same arguments give the same bytes.
 //!
 //! - [`mixed`] multiplies the captures of `pcaps/` with fresh addresses and interleaves them by time: short and odd conversations.
 //! - [`steady`] keeps so many flows of the four protocols open at once and lets each of them speak again and again.
+//! - [`weeks`] is a healthy city for weeks on end, with all that happens in one.
 //! - [`flood`] never says the same thing twice: each packet is of a new address, client, device or topic.
 
 mod frames;
 mod mixed;
 mod steady;
+mod weeks;
 
 pub use mixed::{Mixed, mixed};
 pub use steady::{flood, steady};
+pub use weeks::{Weeks, weeks};
 
 use std::io::{self, Write};
 

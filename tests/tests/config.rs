@@ -226,7 +226,7 @@ fn the_same_capture_and_configuration_are_the_same_bytes() {
         (printed, files)
     };
     let (one, three) = (run("1"), run("3"));
-    assert!(one == three && one.1.len() == 6);
+    assert!(one == three && one.1.len() == 7);
     assert!(one.0.contains("keys      1 of your keys in use"), "{}", one.0);
 }
 

@@ -131,3 +131,51 @@ fn a_configuration_about_checks_that_do_not_exist_is_refused_with_its_line() {
         assert!(error.contains(told), "{told}\n{error}");
     }
 }
+
+#[test]
+fn a_filter_keeps_what_a_person_knows_to_be_harmless_out_of_a_rule_that_comes_with_the_program() {
+    let rules = folder("filter");
+    let filter = |selection: &str| {
+        let text = format!(
+            "title: The engineering station may\nlogsource:\n  product: citytap\n  service: modbus\nfilter:\n  rules:\n    - modbus-listen-only\n  \
+            selection:\n    {selection}\n  condition: not selection\n"
+        );
+        fs::write(rules.join("filter.yml"), text).unwrap();
+    };
+    let path = rules.display().to_string();
+    let matches = || {
+        let (code, out, error) =
+            citytap(&["rules", "test", &capture("modbus/listen_only_mode"), "--rules", &path, "--rule", "modbus-listen-only"]);
+        assert_eq!(code, 0, "{error}");
+        out
+    };
+    filter("flow.client_ip: 10.0.0.1");
+    assert!(matches().contains("modbus-listen-only: 1 match"), "{}", matches());
+    filter("flow.client_ip|cidr: 10.10.0.0/16");
+    assert!(!matches().contains("modbus-listen-only: 1 match"), "{}", matches());
+    let (_, out, _) = citytap(&["rules", "show", "modbus-listen-only", "--rules", &path]);
+    assert!(out.contains("less      The engineering station may"), "{out}");
+    let (code, out, _) = citytap(&["rules", "check", &path]);
+    assert_eq!((code, out.as_str()), (0, "0 rules and 1 filter without a problem\n"));
+}
+
+#[test]
+fn rules_see_what_a_key_makes_readable_and_find_it_on_the_device() {
+    let folder = folder("derived");
+    let rule = "title: Payload in the clear\nname: own-payload\nlevel: low\nlogsource:\n  product: citytap\n  service: lorawan\ndetection:\n  \
+        selection:\n    record: lorawan.application_payload\n    lorawan.f_cnt|gte: 1\n  condition: selection\ncitytap:\n  subject: dev_eui\n  \
+        finding: port {lorawan.f_port}\n";
+    fs::write(folder.join("rule.yml"), rule).unwrap();
+    let found = |decrypt: &str| {
+        fs::write(folder.join("citytap.toml"), format!("[payloads]\ndecrypt = {decrypt}\n")).unwrap();
+        let [rules, config] = ["rule.yml", "citytap.toml"].map(|name| folder.join(name).display().to_string());
+        let (code, out, error) =
+            citytap(&["replay", &capture("lorawan/loratap_v0"), "--format", "json", "--config", &config, "--rules", &rules]);
+        assert_eq!(code, 0, "{error}");
+        let report: Value = serde_json::from_str(&out).unwrap();
+        let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["check"] == "own-payload");
+        findings.map(|finding| format!("{} {}", finding["subject"].as_str().unwrap(), finding["count"])).collect::<Vec<_>>()
+    };
+    assert_eq!(found("false"), [""; 0]);
+    assert_eq!(found("true"), ["dev_eui:24e124136b270000 2"]);
+}

@@ -3,6 +3,7 @@
 
 use citytap_analyzer::engine::{self, Setup};
 use citytap_analyzer::hot::owned::Seen;
+use citytap_analyzer::inventory::Ours;
 use citytap_analyzer::policy::Policy;
 use citytap_analyzer::rules::stage::Stage;
 use citytap_analyzer::rules::{self, File, Matched, Meta, RuleSet};
@@ -15,7 +16,10 @@ use citytap_sensor::pipeline::SensorConfig;
 use citytap_sensor::protocols::DECODERS;
 use citytap_sensor::time::{SECOND, Timestamp};
 use citytap_tests::cases::{Case, cases, root, shared, walk};
-use rsigma_eval::{CompiledRule, CorrelationConfig, CorrelationEngine, JsonEvent, ResultBody, compile_rule, evaluate_rule};
+use rsigma_eval::{
+    CompiledRule, CorrelationConfig, CorrelationEngine, Engine, JsonEvent, ResultBody, compile_rule, evaluate_rule,
+};
+use rsigma_parser::{Detection, LogSource, SigmaValue};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -69,6 +73,33 @@ fn every_rule_fires_where_it_says_and_is_silent_where_it_says() {
 }
 
 #[test]
+fn every_anomaly_code_is_named_by_a_rule() {
+    let mut named = BTreeSet::new();
+    for file in rules::files() {
+        let parsed = rsigma_parser::parse_sigma_yaml(file.text).unwrap_or_else(|error| panic!("{}: {error}", file.name));
+        let detections = parsed.rules.iter().flat_map(|rule| rule.detection.named.values());
+        detections.for_each(|detection| anomalies_asked_for(detection, &mut named));
+    }
+    let codes = DECODERS.iter().flat_map(|spec| spec.anomalies).map(|code| code.name);
+    let forgotten: Vec<&str> = codes.filter(|code| !named.contains(*code)).collect();
+    assert!(forgotten.is_empty(), "no rule of rules/ names {forgotten:?}");
+}
+
+fn anomalies_asked_for(detection: &Detection, named: &mut BTreeSet<String>) {
+    match detection {
+        Detection::AllOf(items) => {
+            let asked = items.iter().filter(|item| item.field.name.as_deref() == Some("anomaly")).flat_map(|item| &item.values);
+            named.extend(asked.filter_map(|value| match value {
+                SigmaValue::String(text) => Some(text.original.clone()),
+                _ => None,
+            }));
+        }
+        Detection::AnyOf(parts) | Detection::And(parts) => parts.iter().for_each(|part| anomalies_asked_for(part, named)),
+        _ => {}
+    }
+}
+
+#[test]
 fn the_program_has_every_rule_file() {
     let folder = root().join("rules");
     let there: Vec<String> = walk(&folder)
@@ -117,7 +148,7 @@ struct Watch {
 impl Observer for Watch {
     fn observe(&mut self, observation: &Observation<'_>) {
         let mut matched = BTreeSet::new();
-        self.set.observe(observation, &mut |found| {
+        self.set.observe(observation, &ours(), &mut |found| {
             matched.insert(self.set.rules()[usize::from(found.rule)].meta.name.clone());
         });
         self.seen.push((observation.protocol, event(observation), matched));
@@ -130,6 +161,11 @@ impl HotStage for Watch {
     fn drain(&mut self) -> Option<Self::Batch> {
         (!self.seen.is_empty()).then(|| std::mem::take(&mut self.seen))
     }
+}
+
+/// Addresses of the site, so that there are others too.
+fn ours() -> Ours {
+    Ours::new(&["10.0.0.0/8".parse().expect("a prefix")])
 }
 
 /// An observation as nested JSON, under the names that rules use.
@@ -156,6 +192,12 @@ fn event(observation: &Observation<'_>) -> Value {
     });
     if let Some(vlan) = flow.vlan {
         event["flow"]["vlan"] = json!(vlan);
+    }
+    let ours = ours();
+    for (name, address) in [("client_is_own", flow.client.ip), ("server_is_own", flow.server.ip)] {
+        if let Some(own) = ours.is_own(address) {
+            event["flow"][name] = json!(own);
+        }
     }
     let anomalies: Vec<&str> = observation.anomalies.iter().map(|anomaly| anomaly.code.name).collect();
     if !anomalies.is_empty() {
@@ -247,7 +289,7 @@ struct Log {
 impl Observer for Log {
     fn observe(&mut self, observation: &Observation<'_>) {
         let mut matched = Vec::new();
-        self.set.observe(observation, &mut |found| matched.push(found));
+        self.set.observe(observation, &ours(), &mut |found| matched.push(found));
         if !matched.is_empty() {
             // Theirs counts in whole seconds.
             let time = Timestamp(observation.time.0 / SECOND * SECOND);
@@ -313,4 +355,35 @@ fn what_is_counted_is_what_another_implementation_counts() {
         .filter(|name| !ever.contains_key(*name) && *name != "counting-percentile")
         .collect();
     assert!(never.is_empty(), "nothing ever fired {never:?}");
+}
+
+/// Rules with filters.
+const FILTERED: &str = include_str!("../rules/filtered.yml");
+
+#[test]
+fn what_filters_leave_is_what_another_implementation_leaves() {
+    let set = Arc::new(RuleSet::new(&[File { name: "filtered.yml", text: FILTERED, own: true }], DECODERS));
+    assert_eq!((set.problems(), set.filters()), (&[][..], 3));
+    let mut theirs = Engine::new();
+    theirs.add_collection(&rsigma_parser::parse_sigma_yaml(FILTERED).expect("is Sigma")).expect("rules that it takes");
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for case in cases().into_iter().filter(|case| case.name.starts_with("modbus/")) {
+        let mut source = Merge::open(std::slice::from_ref(&case.capture), Default::default());
+        let make = |_| Watch { set: set.clone(), seen: Vec::new() };
+        let outcome = dispatch::run(&mut source, SensorConfig::default(), &NetworkMap::default(), 1, make, |epoch| {
+            for (protocol, event, ours) in epoch.batches.into_iter().flatten().filter(|(protocol, ..)| *protocol == "modbus") {
+                let source =
+                    LogSource { product: Some("citytap".into()), service: Some(protocol.into()), ..LogSource::default() };
+                let found = theirs.evaluate_with_logsource(&JsonEvent::borrow(&event), &source);
+                let found: BTreeSet<String> = found.into_iter().map(|one| one.header.rule_title.to_lowercase()).collect();
+                assert_eq!(ours, found, "{}: {event}", case.name);
+                ours.into_iter().for_each(|name| *counts.entry(name).or_insert(0) += 1);
+            }
+            true
+        });
+        outcome.unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    }
+    // Without their filters both match every request.
+    let [all, writes, none] = ["filtered-by-two", "filtered", "unfiltered"].map(|name| counts.get(name).copied().unwrap_or(0));
+    assert!(0 < all && all < writes && writes < none, "{counts:?}");
 }

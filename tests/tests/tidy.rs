@@ -193,6 +193,15 @@ fn decoders_are_the_folders() {
 }
 
 #[test]
+fn sinks_are_the_folders() {
+    let table: BTreeSet<String> = citytap_analyzer::sinks::SINKS.iter().map(|spec| spec.name.to_owned()).collect();
+    let found = folders(&root().join("analyzer/src/sinks"));
+    let found: BTreeSet<String> =
+        found.iter().map(|folder| folder.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect();
+    assert_eq!(table, found, "SINKS on the left, folders of analyzer/src/sinks on the right");
+}
+
+#[test]
 fn files_stay_readable() {
     let long = sources().into_iter().map(|source| (source.text.lines().count(), source.path)).filter(|(lines, _)| *lines > 800);
     settle("files over 800 lines", long.map(|(lines, path)| format!("{path}: {lines}")).collect(), &[]);

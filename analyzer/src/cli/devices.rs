@@ -2,14 +2,17 @@
 
 use super::out::{Asked, nearest, print, print_json};
 use super::{DONE, Failure, USAGE};
-use crate::findings::kept::{KeptCheck, KeptFinding};
+use crate::export::findings::Told;
+use crate::findings::kept::KeptCheck;
+use crate::findings::risk::Risk;
 use crate::inventory::{Device, DeviceId};
 use crate::screen::{self, counted};
 use crate::store::Contents;
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
-/// List the devices of a store, or show one.
+/// List the devices of a store, the riskiest first, or show one.
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = false)]
 #[command(after_help = "Examples:\n  citytap devices --store demo\n  citytap devices --store demo --class street_light\n  \
@@ -41,26 +44,19 @@ enum One {
     },
 }
 
+/// A device with its risk.
+#[derive(Serialize)]
+pub(super) struct Weighed<'a> {
+    #[serde(flatten)]
+    pub device: &'a Device,
+    pub risk: Risk,
+}
+
 #[derive(Serialize)]
 struct Shown<'a> {
-    device: &'a Device,
+    device: Weighed<'a>,
     checks: Vec<&'a KeptCheck>,
     findings: Vec<Told<'a>>,
-}
-
-/// A finding with whether it stands.
-#[derive(Serialize)]
-pub(super) struct Told<'a> {
-    /// `open` or `cleared`.
-    pub state: &'static str,
-    #[serde(flatten)]
-    pub finding: &'a KeptFinding,
-}
-
-impl<'a> Told<'a> {
-    pub(super) fn new(finding: &'a KeptFinding, contents: &Contents) -> Self {
-        Self { state: if contents.is_open(finding) { "open" } else { "cleared" }, finding }
-    }
 }
 
 impl Devices {
@@ -95,12 +91,14 @@ impl Devices {
             });
             class && (self.provisional || !device.provisional)
         };
-        let devices: Vec<&Device> = contents.devices.values().filter(fits).collect();
+        let mut devices = contents.shown(contents.devices.values().filter(fits));
         if self.asked.json() {
-            print_json(&devices)?;
+            print_json(&devices.iter().map(|(device, risk)| Weighed { device, risk: *risk }).collect::<Vec<_>>())?;
             return Ok(DONE);
         }
-        let mut text = if devices.is_empty() { String::new() } else { screen::device::table(devices.iter().copied()) };
+        // For people the riskiest first; JSON keeps the order of ids.
+        devices.sort_by_key(|(device, risk)| (Reverse(risk.score()), device.id));
+        let mut text = if devices.is_empty() { String::new() } else { screen::device::weighed(&devices) };
         text.push_str(&counted(devices.len(), "device", "devices"));
         let silent = contents.devices.values().filter(|device| device.provisional).count();
         if !self.provisional && self.class.is_none() && silent > 0 {
@@ -117,9 +115,11 @@ impl Devices {
             [device] => {
                 if self.asked.json() {
                     let findings = contents.findings.values().filter(|finding| finding.device == device.id);
+                    let Some((device, risk)) = contents.shown(std::iter::once(*device)).pop() else { return Ok(DONE) };
+                    let device = Weighed { device: &device, risk };
                     print_json(&Shown {
+                        checks: contents.checks_of(device.device.id).collect(),
                         device,
-                        checks: contents.checks_of(device.id).collect(),
                         findings: findings.map(|finding| Told::new(finding, contents)).collect(),
                     })?;
                 } else {

@@ -1,21 +1,25 @@
 //! `citytap findings`: what was found, and where it stands.
 
-use super::devices::Told;
 use super::out::{Asked, nearest, print, print_json};
 use super::{DONE, Failure, USAGE, severity};
 use crate::checks;
+use crate::export::findings::Told;
 use crate::findings::Severity;
 use crate::findings::actions::name_device;
 use crate::findings::kept::KeptFinding;
-use crate::screen::text::{Columns, wrapped};
+use crate::screen::text::{Columns, plain, wrapped};
 use crate::screen::{counted, moment};
+use crate::signatures::clauses;
+use crate::store::Contents;
 use std::collections::BTreeSet;
 
 /// List the findings of a store, the gravest first.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  citytap findings --store demo\n  citytap findings --store demo --severity high\n  \
-    citytap findings --store demo --check default-password-accepted --format json")]
+    citytap findings --store demo --check default-password-accepted --format json\n  citytap findings show 24e1f0 --store demo")]
 pub struct Findings {
+    #[command(subcommand)]
+    one: Option<One>,
     #[command(flatten)]
     asked: Asked,
     /// Only findings of this severity or above: info, low, medium, high, critical.
@@ -29,11 +33,24 @@ pub struct Findings {
     cleared: bool,
 }
 
+#[derive(clap::Subcommand)]
+enum One {
+    /// Show one: what was seen where, why it matters, what to do, and which clauses of standards it contradicts or supports.
+    Show {
+        /// Its id or the beginning of it, as JSON tells it; or the id of a device.
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
 impl Findings {
     /// Runs the command.
     pub fn run(self) -> Result<u8, Failure> {
         let city = self.asked.open()?;
         let contents = city.contents();
+        if let Some(One::Show { id }) = &self.one {
+            return self.show(id, contents);
+        }
         if let Some(wanted) = &self.check {
             let known: BTreeSet<&str> = checks::all()
                 .map(|check| check.id)
@@ -88,10 +105,53 @@ impl Findings {
         Ok(DONE)
     }
 
+    fn show(&self, typed: &str, contents: &Contents) -> Result<u8, Failure> {
+        let lower = typed.to_lowercase();
+        let fits = |finding: &&KeptFinding| finding.id.starts_with(&lower) || finding.device.to_string() == lower;
+        let findings: Vec<&KeptFinding> =
+            if lower.is_empty() { Vec::new() } else { contents.findings.values().filter(fits).collect() };
+        if findings.is_empty() {
+            let meant = nearest(&lower, contents.findings.keys().map(String::as_str)).map(|id| format!(" Did you mean '{id}'?"));
+            let help = " `citytap findings --format json | jq '.[].id'` lists them.".to_owned();
+            eprintln!("citytap: no finding has the id '{}'.{}", plain(typed), meant.unwrap_or(help));
+            return Ok(USAGE);
+        }
+        if self.asked.json() {
+            print_json(&findings.iter().map(|finding| Told::new(finding, contents)).collect::<Vec<_>>())?;
+            return Ok(DONE);
+        }
+        print(&findings.iter().map(|finding| page(finding, contents)).collect::<Vec<_>>().join("\n"))?;
+        Ok(DONE)
+    }
+
     fn beside(&self, cleared: Vec<&KeptFinding>) -> String {
         match cleared.len() {
             count if count > 0 && !self.cleared => format!(", and {count} that a later run found clear (--cleared lists them)"),
             _ => String::new(),
         }
     }
+}
+
+fn page(finding: &KeptFinding, contents: &Contents) -> String {
+    let mut text = wrapped("", &finding.message);
+    let mut line = |first: &str, words: &str| text.push_str(&wrapped(first, words));
+    let device = contents.devices.get(&finding.device).map_or(finding.subject.clone(), name_device);
+    let state = if contents.is_open(finding) { "open" } else { "cleared by a later run" };
+    line("  id        ", &format!("{}, {state}", finding.id));
+    line("  device    ", &format!("{device} ({}), seen as {}", finding.device, finding.subject));
+    line("  check     ", &finding.check);
+    line("  severity  ", &format!("{}, {}", finding.severity.name(), finding.confidence));
+    let places = finding.evidence.iter().map(|place| {
+        let of = place.run.filter(|_| contents.runs.len() > 1).map(|run| format!(" of run {run}")).unwrap_or_default();
+        format!("frame {}{of} ({}, {})", place.frame, moment(place.time), place.field)
+    });
+    let places = places.collect::<Vec<_>>().join("; ");
+    line("  seen      ", &format!("{}: {places}", counted(finding.count, "time", "times")));
+    line("  why       ", &finding.why);
+    line("  do        ", &finding.remedy);
+    if !finding.references.is_empty() {
+        line("  see       ", &finding.references.join("; "));
+    }
+    clauses::of(&finding.check).lines().iter().for_each(|clause| line("  clause    ", clause));
+    text
 }

@@ -2,7 +2,10 @@
 //! 3 a file could not be read or written.
 
 mod actions;
+mod advisories;
+mod alerts;
 mod baseline;
+mod checks;
 mod completions;
 mod config;
 mod decode;
@@ -12,8 +15,10 @@ mod export;
 mod findings;
 mod out;
 mod progress;
+mod register;
 mod replay;
 mod rules;
+mod run;
 mod schema;
 
 use crate::findings::Severity;
@@ -45,14 +50,19 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Replay(replay::Replay),
+    Run(run::RunLive),
     Decode(decode::Decode),
     Devices(devices::Devices),
     Findings(findings::Findings),
     Actions(actions::Actions),
+    Alerts(alerts::Alerts),
+    Checks(checks::Checks),
+    Register(register::Register),
     Baseline(baseline::Baseline),
     Export(export::Export),
     Diff(diff::Diff),
     Rules(rules::Rules),
+    Advisories(advisories::Advisories),
     Schema(schema::Schema),
     Config(config::Config),
     Completions(completions::Completions),
@@ -64,14 +74,19 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Replay(command) => command.run(),
+        Command::Run(command) => command.run(),
         Command::Decode(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::Findings(command) => command.run(),
         Command::Actions(command) => command.run(),
+        Command::Alerts(command) => command.run(),
+        Command::Checks(command) => command.run(),
+        Command::Register(command) => command.run(),
         Command::Baseline(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Rules(command) => command.run(),
+        Command::Advisories(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -1,5 +1,6 @@
 //! `citytap replay`: captures in, an inventory with findings out.
 
+use super::advisories::OwnAdvisories;
 use super::config::Configured;
 use super::out::{print, tell_damage};
 use super::progress::Progress;
@@ -27,7 +28,7 @@ pub struct Replay {
     /// Capture files, pcap or pcapng, plain, gzip or zstd; - for standard input. Several are merged by time.
     #[arg(required = true, value_name = "CAPTURE")]
     captures: Vec<PathBuf>,
-    /// Write devices.jsonl, findings.jsonl, actions.jsonl, checks.jsonl, coverage.json and manifest.json into this folder.
+    /// Write devices.jsonl, findings.jsonl, actions.jsonl, alerts.jsonl, checks.jsonl, coverage.json and manifest.json into this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Add what is found to this store; it is made if need be. A capture that was added before is passed over.
@@ -61,6 +62,8 @@ pub struct Replay {
     #[arg(long, value_name = "NAME")]
     site: Option<String>,
     #[command(flatten)]
+    own_advisories: OwnAdvisories,
+    #[command(flatten)]
     own_rules: OwnRules,
     #[command(flatten)]
     configured: Configured,
@@ -83,6 +86,7 @@ impl Replay {
             Ok(config) => config,
             Err(code) => return Ok(code),
         };
+        self.own_advisories.load()?;
         let rules = self.own_rules.load()?;
         let policy = match config.policy(&rules) {
             Ok(policy) => policy,
@@ -114,7 +118,7 @@ impl Replay {
             (Some(path), _) => Some(Arc::new(super::baseline::read(path)?)),
             (None, city) => city.as_ref().map(|city| city.contents().baseline.clone()),
         };
-        let setup = Setup { threads: self.threads, config, digest_key, rules, policy, baseline };
+        let setup = Setup { threads: self.threads, config, digest_key, rules, policy, baseline, ..Setup::default() };
         let report = engine::replay(&mut source, &setup);
         let source = source.into_inner();
         let report = report?;

@@ -109,6 +109,9 @@ fn check(paths: &[PathBuf]) -> Result<u8, Failure> {
     let mut text: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
     let asked = set.metas().iter().filter(|meta| meta.own == own).count();
     text.push_str(&counted(asked, "rule", "rules"));
+    if own && set.filters() > 0 {
+        text.push_str(&format!(" and {}", counted(set.filters(), "filter", "filters")));
+    }
     text.push_str(" without a problem");
     if !problems.is_empty() {
         text.push_str(&format!(", {}", counted(problems.len(), "problem", "problems")));
@@ -185,6 +188,7 @@ fn show(set: &RuleSet, name: &str) -> Result<u8, Failure> {
         let numbers: Vec<String> = correlation.counts().map(|(name, number)| format!("{name} = {number}")).collect();
         line("numbers   ", &format!("{}; [[check]] of the configuration changes them", numbers.join(", ")));
     }
+    line("less      ", &meta.filters.join("; "));
     line("says      ", &meta.spec.finding.replace("{_", "{"));
     line("do        ", meta.spec.remedy);
     line("why       ", meta.spec.why);

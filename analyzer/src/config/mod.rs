@@ -18,14 +18,18 @@ mod tests;
 pub use networks::Network;
 
 use crate::detectors;
-use crate::inventory::{Bounds, InventoryConfig, Prefix};
+use crate::findings::Severity;
+use crate::findings::alerts::AlertPolicy;
+use crate::inventory::{Bounds, InventoryConfig, Ours, Prefix};
 use crate::keys::{Budget, KeyConfig};
+use crate::policy::zones::{Zone, Zones};
 use crate::policy::{self, Change, Policy};
 use crate::rules::RuleSet;
 use citytap_sensor::flow::NetworkId;
 use citytap_sensor::limits::{FLOWS, SHARDS};
 use citytap_sensor::link::NetworkMap;
 use citytap_sensor::pipeline::SensorConfig;
+use citytap_sensor::time::SECOND;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -118,6 +122,8 @@ pub struct Config {
     pub prefixes: Set<Vec<Prefix>>,
     /// Address spaces besides 0, to which all else belongs.
     pub networks: Vec<Set<Network>>,
+    /// Parts of the site that are kept apart.
+    pub zones: Vec<Set<Zone>>,
     /// What a person wants otherwise of checks and rules, by their ids.
     pub checks: Vec<Set<(String, Change)>>,
     /// Most flows kept at a time.
@@ -136,6 +142,12 @@ pub struct Config {
     pub key_file: Set<Option<String>>,
     /// The owner's keys.
     pub keys: KeyConfig,
+    /// Findings below it wait for the daily digest.
+    pub min_severity: Set<Severity>,
+    /// For so many seconds of packet time an alert that goes on is not told again.
+    pub suppress: Set<u64>,
+    /// Checks whose findings wait for the daily digest.
+    pub digest: Set<Vec<String>>,
     /// What a person should know, though it stops nothing.
     pub warnings: Vec<String>,
 }
@@ -154,11 +166,12 @@ pub struct Summary {
 impl Default for Config {
     /// What is shipped.
     fn default() -> Self {
-        let (bounds, budget) = (Bounds::default(), Budget::default());
+        let (bounds, budget, policy) = (Bounds::default(), Budget::default(), AlertPolicy::default());
         Self {
             site: Set::shipped(SITE.into()),
             prefixes: Set::shipped(Vec::new()),
             networks: Vec::new(),
+            zones: Vec::new(),
             checks: Vec::new(),
             flows: Set::shipped((FLOWS * SHARDS) as u64),
             devices: Set::shipped(bounds.identities as u64 / NAMES_OF_A_DEVICE),
@@ -168,6 +181,9 @@ impl Default for Config {
             decrypt: Set::shipped(false),
             key_file: Set::shipped(None),
             keys: KeyConfig::default(),
+            min_severity: Set::shipped(policy.min_severity),
+            suppress: Set::shipped(policy.suppress / SECOND),
+            digest: Set::shipped(policy.digest),
             warnings: Vec::new(),
         }
     }
@@ -222,6 +238,16 @@ impl Config {
         networks::map(self.networks.iter().map(|network| &network.value))
     }
 
+    /// The parts of the site.
+    pub fn zones(&self) -> Zones {
+        Zones::new(self.zones.iter().map(|zone| zone.value.clone()))
+    }
+
+    /// The networks of addresses that are the site's own.
+    pub fn ours(&self) -> Ours {
+        Ours::new(&self.prefixes.value)
+    }
+
     /// What it changes about checks, looked up among those of the program and the rules.
     ///
     /// # Errors
@@ -263,6 +289,15 @@ impl Config {
     /// How many keys may be tried.
     pub fn budget(&self) -> Budget {
         Budget { per_device: self.trials_per_device.value, in_total: self.trials_per_day.value }
+    }
+
+    /// What a person is told at once.
+    pub fn alerts(&self) -> AlertPolicy {
+        AlertPolicy {
+            min_severity: self.min_severity.value,
+            suppress: self.suppress.value.saturating_mul(SECOND),
+            digest: self.digest.value.clone(),
+        }
     }
 
     /// What outputs tell of it.

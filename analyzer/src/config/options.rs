@@ -126,6 +126,37 @@ pub const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "zone",
+        many: true,
+        doc: "A part of the site that is to be kept apart: street lights, control rooms, offices. Once there is an entry, whoever uses \
+              something of another zone without being allowed to is a finding. An end of a conversation belongs to the zone whose prefix \
+              fits it best; addresses of no zone are not judged, and a zone with the prefix 0.0.0.0/0 takes all the rest.",
+        options: &[
+            Opt { name: "name", takes: Takes::Name, example: "\"street lights\"", doc: "Stands in findings. It has no slash." },
+            Opt {
+                name: "prefixes",
+                takes: Takes::Words("a list of networks of addresses"),
+                example: "[\"10.20.0.0/16\"]",
+                doc: "Addresses in it.",
+            },
+            Opt {
+                name: "vlan",
+                takes: Takes::Numbers("a VLAN identifier", 1..=4_094),
+                example: "100",
+                doc: "Outermost 802.1Q tag of the conversation. Beside prefixes both must agree; alone it takes all addresses seen there that \
+                      no zone names.",
+            },
+            Opt {
+                name: "talks_to",
+                takes: Takes::Words(
+                    "a list of names of zones, each with a slash and a protocol or port behind it where that alone is allowed",
+                ),
+                example: "[\"control/mqtt\", \"control/udp/123\"]",
+                doc: "The zones whose servers it may use. Answers need no entry. Within a zone everything is allowed.",
+            },
+        ],
+    },
+    Section {
         name: "check",
         many: true,
         doc: "What you want otherwise of a check or rule. Besides the names below, the numbers that it goes by can be set: at_least and \
@@ -199,6 +230,32 @@ pub const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "alerts",
+        many: false,
+        doc: "What a person is told of at once; everything else waits for the digest of its day.",
+        options: &[
+            Opt {
+                name: "min_severity",
+                takes: Takes::Words("one of \"info\", \"low\", \"medium\", \"high\", \"critical\""),
+                example: "\"medium\"",
+                doc: "Findings below it wait for the digest.",
+            },
+            Opt {
+                name: "suppress",
+                takes: Takes::Words("a time as \"30m\", \"1h\" or \"2d\", at most \"30d\""),
+                example: "\"1h\"",
+                doc: "An alert that goes on is not told again for so long. A graver finding and one that comes back are told at once.",
+            },
+            Opt {
+                name: "digest",
+                takes: Takes::Words("a list of checks"),
+                example: "[\"device-gone\", \"device-new\"]",
+                doc: "Checks whose findings wait for the digest, whatever their severity; this list takes the place of the default. \
+                      `citytap schema` lists the checks.",
+            },
+        ],
+    },
+    Section {
         name: "payloads",
         many: false,
         doc: "What devices say in confidence.",
@@ -211,6 +268,33 @@ pub const SECTIONS: &[Section] = &[
         }],
     },
 ];
+
+/// Longest time for which alerts are not told again, in seconds: 30 days.
+const LONGEST_SUPPRESS: u64 = 30 * 24 * 3600;
+
+/// Seconds of a time as `90s`, `30m`, `1h` or `2d`; `None` where it is none, or too long.
+pub fn seconds(text: &str) -> Option<u64> {
+    let unit = text.chars().next_back()?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 24 * 3_600,
+        _ => return None,
+    };
+    let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    number.checked_mul(factor).filter(|seconds| *seconds <= LONGEST_SUPPRESS)
+}
+
+/// Seconds as [`seconds`] reads them, in the greatest unit that leaves none over.
+pub fn time_text(seconds: u64) -> String {
+    match seconds {
+        s if s % (24 * 3_600) == 0 && s > 0 => format!("{}d", s / (24 * 3_600)),
+        s if s % 3_600 == 0 && s > 0 => format!("{}h", s / 3_600),
+        s if s % 60 == 0 && s > 0 => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
 
 /// Longest name of a site or network, in characters.
 const NAME: usize = 64;

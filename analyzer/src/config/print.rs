@@ -1,10 +1,11 @@
 //! A configuration as TOML: with words for people and the layer of each value, or bare, for its digest.
 
 use super::networks::{Network, listed};
-use super::options::{Opt, SECTIONS, Section};
+use super::options::{Opt, SECTIONS, Section, time_text};
 use super::{Config, Layer};
 use crate::inventory::Prefix;
 use crate::policy::Change;
+use crate::policy::zones::Zone;
 use std::fmt::Write;
 
 /// Columns of a line.
@@ -17,10 +18,8 @@ impl Config {
         let mut text = String::new();
         for section in SECTIONS {
             comment(&mut text, "", section.doc);
-            if section.name == "check" {
-                self.checks_to_toml(section, &mut text);
-            } else if section.many {
-                self.networks_to_toml(section, &mut text);
+            if section.many {
+                self.entries_to_toml(section, &mut text);
             } else {
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "[{}]", section.name);
@@ -47,31 +46,22 @@ impl Config {
         }
     }
 
-    fn networks_to_toml(&self, section: &Section, text: &mut String) {
+    fn entries_to_toml(&self, section: &Section, text: &mut String) {
         for option in section.options {
             comment(text, "  ", &format!("{}: {}", option.name, option.doc));
         }
-        if self.networks.is_empty() {
+        let entries: Vec<(&Layer, String)> = match section.name {
+            "check" => self.checks.iter().map(|one| (&one.layer, check_settings(&one.value.0, &one.value.1))).collect(),
+            "zone" => self.zones.iter().map(|one| (&one.layer, zone_settings(&one.value))).collect(),
+            _ => self.networks.iter().map(|one| (&one.layer, network_settings(&one.value))).collect(),
+        };
+        if entries.is_empty() {
             let _ = writeln!(text, "# [[{}]]  # none by default", section.name);
             section.options.iter().for_each(|option| text.push_str(&format!("# {} = {}\n", option.name, option.example)));
         }
-        for network in &self.networks {
-            let _ = writeln!(text, "[[{}]]  # {}", section.name, network.layer);
-            text.push_str(&network_settings(&network.value));
-        }
-    }
-
-    fn checks_to_toml(&self, section: &Section, text: &mut String) {
-        for option in section.options {
-            comment(text, "  ", &format!("{}: {}", option.name, option.doc));
-        }
-        if self.checks.is_empty() {
-            let _ = writeln!(text, "# [[{}]]  # none by default", section.name);
-            section.options.iter().for_each(|option| text.push_str(&format!("# {} = {}\n", option.name, option.example)));
-        }
-        for entry in &self.checks {
-            let _ = writeln!(text, "[[{}]]  # {}", section.name, entry.layer);
-            text.push_str(&check_settings(&entry.value.0, &entry.value.1));
+        for (layer, settings) in entries {
+            let _ = writeln!(text, "[[{}]]  # {layer}", section.name);
+            text.push_str(&settings);
         }
     }
 
@@ -87,6 +77,12 @@ impl Config {
             ("keys", "file") => (self.key_file.value.as_deref().map(quoted), &self.key_file.layer),
             ("audit", "trials_per_device") => (number(&self.trials_per_device), &self.trials_per_device.layer),
             ("audit", "trials_per_day") => (number(&self.trials_per_day), &self.trials_per_day.layer),
+            ("alerts", "min_severity") => (Some(quoted(self.min_severity.value.name())), &self.min_severity.layer),
+            ("alerts", "suppress") => (Some(quoted(&time_text(self.suppress.value))), &self.suppress.layer),
+            ("alerts", "digest") => {
+                let ids: Vec<String> = self.digest.value.iter().map(|id| quoted(id)).collect();
+                (Some(format!("[{}]", ids.join(", "))), &self.digest.layer)
+            }
             ("payloads", "decrypt") => (Some(self.decrypt.value.to_string()), &self.decrypt.layer),
             _ => return None,
         })
@@ -106,6 +102,9 @@ impl Config {
         let mut networks: Vec<&Network> = self.networks.iter().map(|network| &network.value).collect();
         networks.sort_by_key(|network| network.id);
         networks.iter().for_each(|network| text.push_str(&network_settings(network)));
+        let mut zones: Vec<&Zone> = self.zones.iter().map(|zone| &zone.value).collect();
+        zones.sort_by(|a, b| a.name.cmp(&b.name));
+        zones.iter().for_each(|zone| text.push_str(&format!("zone {}", zone_settings(zone))));
         let mut checks: Vec<&(String, Change)> = self.checks.iter().map(|entry| &entry.value).collect();
         checks.sort_by(|a, b| a.0.cmp(&b.0));
         checks.iter().for_each(|(id, change)| text.push_str(&check_settings(id, change)));
@@ -125,6 +124,20 @@ fn network_settings(network: &Network) -> String {
     say("vlan", !network.vlans.is_empty(), listed(&network.vlans, u16::to_string));
     say("tunnel", !network.tunnels.is_empty(), listed(&network.tunnels, u32::to_string));
     say("interface", !network.interfaces.is_empty(), listed(&network.interfaces, |name| quoted(name)));
+    text
+}
+
+fn zone_settings(zone: &Zone) -> String {
+    let mut text = format!("name = {}\n", quoted(&zone.name));
+    let mut say = |name: &str, there: bool, value: String| {
+        if there {
+            let _ = writeln!(text, "{name} = {value}");
+        }
+    };
+    say("prefixes", !zone.prefixes.is_empty(), prefixes(&zone.prefixes));
+    say("vlan", !zone.vlans.is_empty(), listed(&zone.vlans, u16::to_string));
+    let talks_to: Vec<String> = zone.talks_to.iter().map(|allowed| quoted(&allowed.to_string())).collect();
+    say("talks_to", !talks_to.is_empty(), format!("[{}]", talks_to.join(", ")));
     text
 }
 

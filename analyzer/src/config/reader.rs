@@ -1,9 +1,13 @@
 //! Reads a configuration file and collects all that is wrong in it.
 
+mod zones;
+
 use super::networks::{self, Network};
-use super::options::{Opt, SECTIONS, Section, site_name};
+use super::options::{Opt, SECTIONS, Section, seconds, site_name};
 use super::{Config, Layer, Problem, Set, folder_of};
+use crate::checks;
 use crate::findings::Severity;
+use crate::findings::alerts::DIGEST;
 use crate::inventory::Prefix;
 use crate::keys::KeyConfig;
 use crate::nearest::nearest;
@@ -85,6 +89,7 @@ impl Reader<'_> {
             }
         }
         self.contradictions();
+        self.contradicting_zones();
     }
 
     fn unknown_section(&mut self, name: &Name<'_>, value: &Field<'_>) {
@@ -109,6 +114,7 @@ impl Reader<'_> {
             DeValue::Array(entries) if section.many => {
                 for entry in entries.iter() {
                     match entry.get_ref() {
+                        DeValue::Table(table) if section.name == "zone" => self.zone(section, &entry.span(), table),
                         DeValue::Table(table) if section.name == "check" => self.check(section, &entry.span(), table),
                         DeValue::Table(table) => self.network(section, &entry.span(), table),
                         _ => self.wrong(&entry.span(), format!("each entry is written as a section {}", heading(section))),
@@ -159,6 +165,21 @@ impl Reader<'_> {
                 ("memory", "provisional") => self.number(option, value, span, |config| &mut config.provisional),
                 ("audit", "trials_per_device") => self.number(option, value, span, |config| &mut config.trials_per_device),
                 ("audit", "trials_per_day") => self.number(option, value, span, |config| &mut config.trials_per_day),
+                ("alerts", "min_severity") => {
+                    let named = |name: &str| Severity::ALL.into_iter().find(|severity| severity.name() == name);
+                    match value.get_ref().as_str().and_then(named) {
+                        Some(severity) => self.config.min_severity = self.set(severity, span),
+                        None => self.not_a(option, &value.span()),
+                    }
+                }
+                ("alerts", "suppress") => match value.get_ref().as_str().and_then(seconds) {
+                    Some(seconds) => self.config.suppress = self.set(seconds, span),
+                    None => self.not_a(option, &value.span()),
+                },
+                ("alerts", "digest") => {
+                    let checks = self.checks(option, value);
+                    self.config.digest = self.set(checks, span);
+                }
                 ("payloads", "decrypt") => match value.get_ref().as_bool() {
                     Some(decrypt) => self.config.decrypt = self.set(decrypt, span),
                     None => self.not_a(option, &value.span()),
@@ -239,6 +260,35 @@ impl Reader<'_> {
             }
         }
         prefixes.into_iter().map(|(prefix, _)| prefix).collect()
+    }
+
+    /// Ids of checks. One that is not ours may be a rule of a person's own, which is read later: it is told, and stops nothing.
+    fn checks(&mut self, option: &Opt, value: &Field<'_>) -> Vec<String> {
+        let Some(list) = value.get_ref().as_array() else {
+            self.not_a(option, &value.span());
+            return Vec::new();
+        };
+        let mut ids: Vec<String> = Vec::new();
+        for item in list.iter() {
+            let Some(id) = item.get_ref().as_str().filter(|id| !id.is_empty()) else {
+                self.not_a(option, &item.span());
+                continue;
+            };
+            let known = || checks::all().map(|check| check.id).chain(DIGEST.iter().copied());
+            if !known().any(|known| known == id) {
+                let meant = nearest(id, known()).map(|word| format!(" Did you mean '{word}'?")).unwrap_or_default();
+                let (file, line) = (&self.file, self.line(&item.span()));
+                let text = format!(
+                    "{file}:{line}: no check of ours is called '{}'.{meant} It has an effect only where a rule of your own has that name.",
+                    id.escape_debug()
+                );
+                self.config.warnings.push(text);
+            }
+            ids.push(id.to_owned());
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 
     fn network(&mut self, section: &'static Section, span: &Range<usize>, table: &DeTable<'_>) {

@@ -120,6 +120,15 @@ fn networks_that_claim_one_packet_are_refused() {
 }
 
 #[test]
+fn zones_are_no_more_than_there_is_room_for() {
+    let zones = |count: usize| -> String {
+        (0..count).map(|at| format!("[[zone]]\nname = \"z{at}\"\nprefixes = [\"10.{}.{}.0/24\"]\n", at / 256, at % 256)).collect()
+    };
+    assert_eq!(load(&zones(256)).zones().of("10.0.7.1".parse().unwrap(), None).map(|zone| zone.name.as_str()), Some("z7"));
+    assert!(refused(&zones(257))[0].contains("no more than 256 zones"));
+}
+
+#[test]
 fn networks_make_no_more_entries_than_there_is_room_for() {
     let list = |count: u64| format!("{:?}", (1..=count).collect::<Vec<_>>());
     let most = format!("[[network]]\nid = 1\nvlan = {}\ntunnel = {}\n", list(128), list(128));
@@ -143,7 +152,9 @@ fn what_is_printed_reads_again_and_says_the_same() {
     file(folder.path(), "keys.toml", &keys);
     let text = "[site]\nname = \"port \\\"A\\\"\"\nprefixes = [\"10.20.0.0/16\", \"fd12::/32\"]\n[keys]\nfile = \"keys.toml\"\n\
         [payloads]\ndecrypt = true\n[audit]\ntrials_per_device = 5\n[memory]\nprovisional = 9\n\
-        [[network]]\nid = 2\nname = \"lamps\"\nvlan = [101, 100]\ntunnel = 7\ninterface = \"eth1\"\n";
+        [[network]]\nid = 2\nname = \"lamps\"\nvlan = [101, 100]\ntunnel = 7\ninterface = \"eth1\"\n\
+        [[zone]]\nname = \"lamps\"\nvlan = [5, 4]\ntalks_to = [\"office\", \"plant/modbus\", \"plant/tcp/22\", \"plant/udp\"]\n\
+        [[zone]]\nname = \"office\"\nprefixes = [\"10.1.0.0/16\", \"fd00::/16\"]\n[[zone]]\nname = \"plant\"\nvlan = 9\n";
     let path = file(folder.path(), "citytap.toml", text);
     let config = Config::load(Some(&path), &Flags::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
     let printed = config.to_toml();
@@ -165,6 +176,8 @@ fn every_option_is_read_printed_and_has_an_example_that_is_right() {
         text.push_str(&if section.many { format!("[[{}]]\n", section.name) } else { format!("[{}]\n", section.name) });
         section.options.iter().for_each(|option| text.push_str(&format!("{} = {}\n", option.name, option.example)));
     }
+    // What the example of a zone may talk to.
+    text.push_str("[[zone]]\nname = \"control\"\nprefixes = [\"10.30.0.0/16\"]\n");
     let path = file(folder.path(), "citytap.toml", &text);
     let config = Config::load(Some(&path), &Flags::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
     let printed = config.to_toml();
@@ -185,6 +198,11 @@ fn the_digest_changes_with_every_setting_and_with_no_layer_or_key_value() {
         "[site]\nname = \"x\"",
         "[site]\nprefixes = [\"10.0.0.0/8\"]",
         "[[network]]\nid = 1\nvlan = 1",
+        "[[zone]]\nname = \"a\"\nvlan = 1",
+        "[[zone]]\nname = \"a\"\nprefixes = [\"10.0.0.0/8\"]",
+        "[[zone]]\nname = \"a\"\nvlan = 1\n[[zone]]\nname = \"b\"\nvlan = 2",
+        "[[zone]]\nname = \"a\"\nvlan = 1\ntalks_to = [\"b\"]\n[[zone]]\nname = \"b\"\nvlan = 2",
+        "[[zone]]\nname = \"a\"\nvlan = 1\ntalks_to = [\"b/tcp/22\"]\n[[zone]]\nname = \"b\"\nvlan = 2",
         "[[check]]\nid = \"a\"\noff = true",
         "[[check]]\nid = \"a\"\nseverity = \"low\"",
         "[[check]]\nid = \"a\"\nat_least = 7",
@@ -194,6 +212,9 @@ fn the_digest_changes_with_every_setting_and_with_no_layer_or_key_value() {
         "[audit]\ntrials_per_device = 1",
         "[audit]\ntrials_per_day = 1",
         "[payloads]\ndecrypt = true",
+        "[alerts]\nmin_severity = \"high\"",
+        "[alerts]\nsuppress = \"30m\"",
+        "[alerts]\ndigest = []",
     ] {
         let digest = digest(&load(text));
         assert!(!seen.contains(&digest), "{text}");
@@ -251,4 +272,36 @@ fn what_looks_like_a_key_is_never_quoted() {
 fn in_pairs() -> String {
     let pairs: Vec<String> = KEY.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
     pairs.join(":")
+}
+
+#[test]
+fn what_is_told_at_once_is_said_in_words() {
+    let config = load(
+        "[alerts]\nmin_severity = \"high\"\nsuppress = \"90m\"\ndigest = [\"device-new\", \"mqtt-sys-read\", \"my-own-rule\"]",
+    );
+    let policy = config.alerts();
+    assert_eq!((policy.min_severity, policy.suppress), (crate::findings::Severity::High, 90 * 60 * 1_000_000_000));
+    assert_eq!(policy.digest, ["device-new", "mqtt-sys-read", "my-own-rule"]);
+    assert!(config.to_toml().contains("suppress = \"90m\""));
+    let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
+    assert!(warning.contains(":4: no check of ours is called 'my-own-rule'"), "{warning}");
+    let near = load("[alerts]\ndigest = [\"mqtt-sys-raed\"]").warnings.concat();
+    assert!(near.contains("Did you mean 'mqtt-sys-read'?"), "{near}");
+}
+
+#[test]
+fn what_is_told_at_once_cannot_be_said_in_other_words() {
+    for (text, wanted) in [
+        ("[alerts]\nmin_severity = \"severe\"", "min_severity is one of"),
+        ("[alerts]\nsuppress = 60", "suppress is a time as"),
+        ("[alerts]\nsuppress = \"31d\"", "suppress is a time as"),
+        ("[alerts]\nsuppress = \"an hour\"", "suppress is a time as"),
+        ("[alerts]\ndigest = \"device-new\"", "digest is a list of checks"),
+        ("[alerts]\nsupress = \"1h\"", "Did you mean 'suppress'?"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), "citytap.toml", text);
+        let problems = Config::load(Some(&path), &Flags::default()).err().unwrap_or_default();
+        assert!(problems.iter().any(|problem| problem.line == Some(2) && problem.text.contains(wanted)), "{text}: {problems:?}");
+    }
 }

@@ -1,13 +1,32 @@
 //! Detectors: judgements that cannot be said in a rule, such as baselines, counters that wrap, ratios, absence, geometry. One folder each, and a
 //! line in [`DETECTORS`].
 
+pub mod advisories;
+pub mod amplification;
 pub mod baseline;
+pub mod certificates;
+pub mod clocks;
+pub mod configuration;
 pub mod credentials;
+pub mod gateways;
+pub mod joining;
+pub mod lorawan_downlinks;
+pub mod lorawan_joins;
+pub mod lorawan_places;
+pub mod lorawan_radio;
+pub mod lorawan_sessions;
+pub mod mqtt_state;
+pub mod twins;
+mod watched;
+pub mod zones;
+
+pub use watched::{SUBJECTS, Watched};
 
 use crate::findings::{CheckSpec, Verdict};
 use crate::hot::owned::{Event, FlowSummary, Interest, OwnedFact, Seen};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Ours};
 use crate::keys::Keys;
+use crate::policy::zones::Zones;
 use crate::policy::{Parameter, Policy};
 use baseline::learned::Baseline;
 use baseline::teach::Learned;
@@ -25,11 +44,47 @@ pub struct DetectorSpec {
     /// The numbers that it goes by and a person may change.
     pub parameters: &'static [&'static Parameter],
     /// Makes a fresh one.
-    pub make: fn(&Policy) -> Box<dyn Detector>,
+    pub make: fn(&Making<'_>) -> Box<dyn Detector>,
+}
+
+/// What a person said that detectors are made with.
+#[derive(Clone, Copy)]
+pub struct Making<'m> {
+    /// What is changed about checks.
+    pub policy: &'m Policy,
+    /// The parts of the site that are kept apart.
+    pub zones: &'m Arc<Zones>,
+    /// The addresses of the site.
+    pub ours: &'m Arc<Ours>,
+}
+
+impl Making<'_> {
+    /// The number that a check goes by.
+    pub fn number(&self, parameter: &Parameter) -> u64 {
+        self.policy.number(parameter)
+    }
 }
 
 /// All detectors.
-pub const DETECTORS: &[&DetectorSpec] = &[&credentials::SPEC, &baseline::SPEC];
+#[rustfmt::skip]
+pub const DETECTORS: &[&DetectorSpec] = &[
+    &credentials::SPEC,
+    &configuration::SPEC,
+    &certificates::SPEC,
+    &zones::SPEC,
+    &twins::SPEC,
+    &clocks::SPEC,
+    &amplification::SPEC,
+    &mqtt_state::SPEC,
+    &joining::SPEC,
+    &gateways::SPEC,
+    &lorawan_downlinks::SPEC,
+    &lorawan_joins::SPEC,
+    &lorawan_places::SPEC,
+    &lorawan_sessions::SPEC,
+    &advisories::SPEC,
+    &baseline::SPEC,
+];
 
 /// Watches what leaves the shards, in the order in which it was seen, and answers checks.
 pub trait Detector: Send {
@@ -61,8 +116,8 @@ pub trait Detector: Send {
 }
 
 /// All detectors, fresh.
-pub fn all(policy: &Policy) -> Vec<Box<dyn Detector>> {
-    DETECTORS.iter().map(|spec| (spec.make)(policy)).collect()
+pub fn all(making: &Making<'_>) -> Vec<Box<dyn Detector>> {
+    DETECTORS.iter().map(|spec| (spec.make)(making)).collect()
 }
 
 /// The checks that code asks rather than rules, those of keys first.

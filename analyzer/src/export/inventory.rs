@@ -3,10 +3,26 @@
 //! Columns follow the order of CISA's list of inventory fields (August 2025, Appendix A) as far as traffic shows them. A cell that begins
 //! like a formula gets an apostrophe before it, so that a spreadsheet shows it as text (CWE-1236).
 
+use crate::findings::risk::Risk;
 use crate::inventory::Device;
+use crate::register::entered;
+use serde::Serialize;
+use std::borrow::Cow;
 
 /// The columns, with how each is read from a device.
 type Column = (&'static str, fn(&Device) -> String);
+
+/// What of its risk stands behind a device's columns.
+type RiskColumn = (&'static str, fn(&Risk) -> String);
+
+const RISK_COLUMNS: &[RiskColumn] = &[
+    ("risk", |risk| risk.score().to_string()),
+    ("verdict", |risk| risk.verdict().name().to_owned()),
+    ("risk_terms", |risk| {
+        let terms = risk.terms();
+        terms.iter().map(|term| format!("{} {:+} ({})", term.term, term.points, term.because)).collect::<Vec<_>>().join("; ")
+    }),
+];
 
 const COLUMNS: &[Column] = &[
     ("id", |device| device.id.to_string()),
@@ -33,6 +49,10 @@ const COLUMNS: &[Column] = &[
     ("messages", |device| device.messages.to_string()),
     ("provisional", |device| device.provisional.to_string()),
     ("site", |device| device.site.clone()),
+    ("criticality", |device| by_person(device, "criticality")),
+    ("asset_number", |device| by_person(device, "asset_number")),
+    ("owner", |device| by_person(device, "owner")),
+    ("place", |device| by_person(device, "place")),
 ];
 
 fn join(items: impl Iterator<Item = String>) -> String {
@@ -40,6 +60,10 @@ fn join(items: impl Iterator<Item = String>) -> String {
     items.sort();
     items.dedup();
     items.join("; ")
+}
+
+fn by_person(device: &Device, attribute: &str) -> String {
+    entered(device, attribute).unwrap_or_default().to_owned()
 }
 
 fn named(device: &Device, kind: &str) -> String {
@@ -50,11 +74,13 @@ fn named(device: &Device, kind: &str) -> String {
 ///
 /// # Errors
 /// What writing answers.
-pub fn csv<'a>(devices: impl IntoIterator<Item = &'a Device>, out: impl std::io::Write) -> Result<(), csv::Error> {
+pub fn csv(devices: &[(Cow<'_, Device>, Risk)], out: impl std::io::Write) -> Result<(), csv::Error> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
-    writer.write_record(COLUMNS.iter().map(|(name, _)| *name))?;
-    for device in devices {
-        writer.write_record(COLUMNS.iter().map(|(_, read)| harmless(read(device))))?;
+    let heads = COLUMNS.iter().map(|(name, _)| *name).chain(RISK_COLUMNS.iter().map(|(name, _)| *name));
+    writer.write_record(heads)?;
+    for (device, risk) in devices {
+        let cells = COLUMNS.iter().map(|(_, read)| read(device)).chain(RISK_COLUMNS.iter().map(|(_, read)| read(risk)));
+        writer.write_record(cells.map(harmless))?;
     }
     writer.flush()?;
     Ok(())
@@ -64,9 +90,15 @@ pub fn csv<'a>(devices: impl IntoIterator<Item = &'a Device>, out: impl std::io:
 ///
 /// # Errors
 /// What writing answers.
-pub fn json<'a>(devices: impl IntoIterator<Item = &'a Device>, mut out: impl std::io::Write) -> std::io::Result<()> {
-    let devices: Vec<&Device> = devices.into_iter().collect();
-    serde_json::to_writer_pretty(&mut out, &devices)?;
+pub fn json(devices: &[(Cow<'_, Device>, Risk)], mut out: impl std::io::Write) -> std::io::Result<()> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        #[serde(flatten)]
+        device: &'a Device,
+        risk: Risk,
+    }
+    let rows: Vec<Row<'_>> = devices.iter().map(|(device, risk)| Row { device, risk: *risk }).collect();
+    serde_json::to_writer_pretty(&mut out, &rows)?;
     out.write_all(b"\n")
 }
 

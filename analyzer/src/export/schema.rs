@@ -4,9 +4,11 @@
 use crate::checks;
 use crate::detectors::parameters;
 use crate::findings::CheckSpec;
+use crate::findings::risk::{POINTS, VERDICTS};
 use crate::policy::Parameter;
-use crate::rules::CONTEXT;
+use crate::rules::{CONTEXT, findings};
 use crate::screen::text::wrapped;
+use crate::signatures::clauses;
 use citytap_sensor::observation::record::{FieldSpec, FieldType, RecordKind};
 use citytap_sensor::observation::{AnomalyCode, IdentityKind};
 use citytap_sensor::protocols::{Bound, DECODERS, DecoderSpec};
@@ -21,8 +23,10 @@ pub fn json(protocols: &[String]) -> Value {
     });
     if let (true, Some(schema)) = (protocols.is_empty(), schema.as_object_mut()) {
         schema.insert("context".into(), CONTEXT.iter().map(|(_, field)| self::field(field)).collect());
+        schema.insert("findings".into(), record(&findings::KIND));
         schema.insert("checks".into(), checks::all().map(check).collect());
         schema.insert("numbers".into(), parameters().map(number).collect());
+        schema.insert("risk".into(), risk());
     }
     schema
 }
@@ -36,6 +40,8 @@ pub fn text(protocols: &[String]) -> String {
     if protocols.is_empty() {
         text.push_str("AROUND EVERY MESSAGE: what rules may name beside its fields\n");
         CONTEXT.iter().for_each(|(_, field)| one_field(&mut text, "  ", field));
+        text.push_str("FINDINGS: what rules of the service citytap may name\n");
+        findings::KIND.fields.iter().for_each(|field| one_field(&mut text, "  citytap.", field));
         text.push_str("CHECKS\n");
         for check in checks::all() {
             text.push_str(&wrapped("  ", &format!("{}: {}", check.id, check.title)));
@@ -44,7 +50,13 @@ pub fn text(protocols: &[String]) -> String {
                 text.push_str(&wrapped(first, line));
             }
             text.push_str(&wrapped("      see    ", &check.references.join("; ")));
+            clauses::of(check.id).lines().iter().for_each(|clause| text.push_str(&wrapped("      clause ", clause)));
         }
+        text.push_str("RISK: from 0 to 100, the sum of\n");
+        for points in POINTS.iter() {
+            text.push_str(&wrapped(&format!("  {:<16}  {:>+4}  ", points.term, points.points), &points.when));
+        }
+        text.push_str(&wrapped("  ", VERDICTS));
     }
     text
 }
@@ -135,6 +147,10 @@ fn bound(bound: &Bound) -> Value {
     json!({ "name": bound.name, "value": bound.value, "reason": bound.reason })
 }
 
+fn risk() -> Value {
+    json!({ "points": *POINTS, "verdicts": VERDICTS })
+}
+
 fn check(check: &CheckSpec) -> Value {
     json!({
         "id": check.id,
@@ -143,5 +159,6 @@ fn check(check: &CheckSpec) -> Value {
         "remedy": check.remedy,
         "why": check.why,
         "references": check.references,
+        "clauses": clauses::of(check.id),
     })
 }

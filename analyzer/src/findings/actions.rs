@@ -1,6 +1,14 @@
-//! Actions: findings that share a cause become one line with one remedy, ranked by what matters most.
+//! Actions: findings that share a cause become one line with one remedy, ranked by verdict and risk.
+//!
+//! A cause is a check with its severity, its confidence and the arguments of its sentence. Where the arguments of one check part more than
+//! [`OWN`] causes, those with the most devices keep a line of their own and the others share one: a city with three hundred servers does not
+//! get three hundred lines that say the same.
 
-use super::judge::{Finding, FindingId, first_bytes, render};
+#[cfg(test)]
+mod tests;
+
+use super::judge::{COUNTS, Finding, FindingId, first_bytes, render};
+use super::risk::{Context, Risk, Verdict, Weight};
 use super::{CheckSpec, Severity};
 use crate::inventory::{Device, DeviceId, confidence_name};
 use crate::signatures::classes::class_words;
@@ -12,8 +20,14 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+/// Causes of one check, severity and confidence that have a line of their own; further ones share one.
+pub const OWN: usize = 3;
+
+/// Values of an argument that a shared line names; further ones are counted.
+const NAMED: usize = 2;
 
 /// Who knows devices by their ids: a run's inventory, or a store.
 pub trait Directory {
@@ -41,27 +55,63 @@ pub struct Part<'f> {
     pub device: DeviceId,
     /// What it shares with others.
     pub cause: Cause<'f>,
+    /// Arguments that only count.
+    pub counts: Counts<'f>,
 }
 
+/// Names and figures of arguments that only count.
+pub type Counts<'f> = SmallVec<[(&'f str, u64); 1]>;
+
 /// What the findings of one action share.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Cause<'f> {
     spec: &'static CheckSpec,
     severity: Severity,
     confidence: Confidence,
+    known_exploited: bool,
     /// Sorted by name.
     arguments: SmallVec<[(&'f str, &'f str); 2]>,
 }
 
-impl<'f> Cause<'f> {
-    /// Arguments whose name begins with `_` do not part actions.
+impl<'f> Part<'f> {
+    /// Arguments whose name begins with `_`, and those that only count, do not part actions.
     pub fn new(
-        spec: &'static CheckSpec,
-        severity: Severity,
-        confidence: Confidence,
-        arguments: impl Iterator<Item = (&'f str, &'f str)>,
+        id: FindingId,
+        device: DeviceId,
+        (spec, weight): (&'static CheckSpec, Weight),
+        arguments: impl Iterator<Item = (&'f str, &'f str)> + Clone,
     ) -> Self {
-        Self { spec, severity, confidence, arguments: arguments.filter(|(name, _)| !name.starts_with('_')).collect() }
+        let counts = arguments.clone().filter(|(name, _)| COUNTS.contains(name) && !name.starts_with('_'));
+        let parting = arguments.filter(|(name, _)| !name.starts_with('_') && !COUNTS.contains(name));
+        Self {
+            id,
+            device,
+            cause: Cause {
+                spec,
+                severity: weight.severity,
+                confidence: weight.confidence,
+                known_exploited: weight.known_exploited,
+                arguments: parting.collect(),
+            },
+            counts: counts.filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect(),
+        }
+    }
+}
+
+impl<'f> Cause<'f> {
+    /// The check.
+    pub fn spec(&self) -> &'static CheckSpec {
+        self.spec
+    }
+
+    /// The arguments that part it from other causes, sorted by name.
+    pub fn arguments(&self) -> &[(&'f str, &'f str)] {
+        &self.arguments
+    }
+
+    /// What of it weighs.
+    pub fn weight(&self) -> Weight {
+        Weight { severity: self.severity, confidence: self.confidence, known_exploited: self.known_exploited }
     }
 }
 
@@ -69,8 +119,13 @@ impl Finding {
     /// As actions see it.
     pub fn part(&self) -> Part<'_> {
         let arguments = self.arguments.iter().map(|(name, value)| (*name, &**value));
-        let cause = Cause::new(self.spec, self.severity, self.confidence, arguments);
-        Part { id: self.id, device: self.device, cause }
+        Part::new(self.id, self.device, (self.spec, self.weight()), arguments)
+    }
+
+    /// What of it weighs.
+    pub fn weight(&self) -> Weight {
+        let texts = self.spec.references.iter().copied().chain(self.arguments.iter().map(|(_, value)| &**value));
+        Weight { severity: self.severity, confidence: self.confidence, known_exploited: Weight::is_known_exploited(texts) }
     }
 }
 
@@ -85,7 +140,11 @@ pub struct Action {
     pub severity: Severity,
     /// How sure.
     pub confidence: Confidence,
-    /// The arguments that its findings share, sorted by name.
+    /// How urgent: that of its device for which the sum is greatest.
+    pub risk: Risk,
+    /// What is to be done with it.
+    pub verdict: Verdict,
+    /// What stands in its sentence, sorted by name.
     arguments: Vec<(String, String)>,
     /// Ids of the findings, in their order.
     pub findings: Vec<FindingId>,
@@ -103,51 +162,125 @@ impl fmt::Display for ActionId {
     }
 }
 
-/// Groups findings and ranks the groups: by severity, by confidence, by the number of devices.
-pub fn actions<'f>(parts: impl Iterator<Item = Part<'f>>) -> Vec<Action> {
-    let mut groups: HashMap<Cause<'f>, (Vec<FindingId>, Vec<DeviceId>), FixedState> = HashMap::default();
+/// Groups findings and ranks the groups: by verdict, risk, severity and confidence, then by the number of devices. `context` tells what of a
+/// device weighs beside its findings.
+pub fn actions<'f>(parts: impl Iterator<Item = Part<'f>>, context: &dyn Fn(DeviceId) -> Context) -> Vec<Action> {
+    let mut groups: HashMap<Cause<'f>, Group<'f>, FixedState> = HashMap::default();
     for part in parts {
-        let (findings, devices) = groups.entry(part.cause).or_default();
-        findings.push(part.id);
-        devices.push(part.device);
+        let group = groups.entry(part.cause).or_default();
+        group.findings.push(part.id);
+        group.devices.push(part.device);
+        group.count(&part.counts);
     }
-    let action = |(cause, (findings, mut devices)): (Cause<'f>, (_, Vec<DeviceId>))| {
-        devices.sort_unstable();
-        devices.dedup();
-        Action {
-            id: cause.id(),
-            spec: cause.spec,
-            severity: cause.severity,
-            confidence: cause.confidence,
-            arguments: cause.arguments.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            findings,
-            devices,
-        }
-    };
-    let mut actions: Vec<Action> = groups.into_iter().map(action).collect();
+    let mut alike: BTreeMap<(&str, Severity, Confidence), Causes<'f>> = BTreeMap::new();
+    for (cause, mut group) in groups {
+        group.devices.sort_unstable();
+        group.devices.dedup();
+        alike.entry((cause.spec.id, cause.severity, cause.confidence)).or_default().push((cause, group));
+    }
+    let mut actions: Vec<Action> = Vec::new();
+    for mut causes in alike.into_values() {
+        causes.sort_by(|a, b| {
+            let rank = |(cause, group): &(Cause<'f>, Group<'f>)| (Reverse(cause.known_exploited), Reverse(group.devices.len()));
+            rank(a).cmp(&rank(b)).then_with(|| a.0.arguments.cmp(&b.0.arguments))
+        });
+        let others = if causes.len() > OWN + 1 { causes.split_off(OWN) } else { Vec::new() };
+        actions.extend(causes.into_iter().filter_map(|one| Action::new(vec![one], context)));
+        actions.extend(Action::new(others, context));
+    }
     actions.sort_unstable_by(|a, b| {
-        let rank = |action: &Action| (Reverse(action.severity), Reverse(action.confidence), Reverse(action.devices.len()));
+        let rank = |action: &Action| {
+            let by_risk = (Reverse(action.verdict), Reverse(action.risk.score()));
+            (by_risk, Reverse(action.severity), Reverse(action.confidence), Reverse(action.devices.len()))
+        };
         rank(a).cmp(&rank(b)).then_with(|| (a.spec.id, &a.arguments, a.id).cmp(&(b.spec.id, &b.arguments, b.id)))
     });
     actions
 }
 
+/// Causes with their findings.
+type Causes<'f> = Vec<(Cause<'f>, Group<'f>)>;
+
+/// The findings of a cause.
+#[derive(Default)]
+struct Group<'f> {
+    findings: Vec<FindingId>,
+    devices: Vec<DeviceId>,
+    counts: BTreeMap<&'f str, u64>,
+}
+
+impl<'f> Group<'f> {
+    fn count(&mut self, counts: &[(&'f str, u64)]) {
+        counts.iter().for_each(|(name, count)| *self.counts.entry(name).or_insert(0) += count);
+    }
+}
+
 impl Cause<'_> {
-    fn id(&self) -> ActionId {
+    /// Of several that share a line, the id is that of what they have in common.
+    fn id(&self, are_several: bool) -> ActionId {
         let mut hash = Sha256::new();
         hash.update(self.spec.id);
-        for (name, value) in &self.arguments {
+        for (name, value) in self.arguments.iter().filter(|_| !are_several) {
             hash.update(name);
             hash.update([0]);
             hash.update(value);
             hash.update([0]);
         }
-        hash.update([self.severity as u8, self.confidence as u8]);
+        hash.update([self.severity as u8, self.confidence as u8, u8::from(are_several)]);
         ActionId(first_bytes(&hash.finalize()))
     }
 }
 
+/// `a`, `a and b`, `a, b and 7 others`.
+pub(super) fn listed(values: &BTreeSet<&str>) -> String {
+    let named: Vec<&str> = values.iter().take(NAMED).copied().collect();
+    match values.len().saturating_sub(NAMED) {
+        0 => named.join(" and "),
+        1 => format!("{} and 1 other", named.join(", ")),
+        more => format!("{} and {more} others", named.join(", ")),
+    }
+}
+
 impl Action {
+    /// Of causes that differ in their arguments alone; `None` of none.
+    fn new(causes: Causes<'_>, context: &dyn Fn(DeviceId) -> Context) -> Option<Self> {
+        let known_exploited = causes.iter().any(|(cause, _)| cause.known_exploited);
+        let are_several = causes.len() > 1;
+        let mut arguments: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let (mut findings, mut devices, mut counts) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let mut first = None;
+        for (cause, group) in causes {
+            cause.arguments.iter().for_each(|(name, value)| {
+                arguments.entry(name).or_default().insert(value);
+            });
+            findings.extend(group.findings);
+            devices.extend(group.devices);
+            group.counts.into_iter().for_each(|(name, count)| *counts.entry(name).or_insert(0) += count);
+            first.get_or_insert(cause);
+        }
+        devices.sort_unstable();
+        devices.dedup();
+        let cause = first?;
+        let weight = Weight { known_exploited, ..cause.weight() };
+        let risks = devices.iter().map(|&device| Risk { gravest: Some(weight), context: context(device) });
+        let risk = risks.max_by_key(Risk::score).unwrap_or_default();
+        let told = arguments.iter().map(|(name, values)| ((*name).to_owned(), listed(values)));
+        let mut arguments: Vec<(String, String)> =
+            told.chain(counts.into_iter().map(|(name, count): (&str, u64)| (name.to_owned(), count.to_string()))).collect();
+        arguments.sort_unstable();
+        Some(Self {
+            id: cause.id(are_several),
+            spec: cause.spec,
+            severity: cause.severity,
+            confidence: cause.confidence,
+            risk,
+            verdict: risk.verdict_of_action(devices.len()),
+            arguments,
+            findings,
+            devices,
+        })
+    }
+
     /// What is so, in a sentence that names how many devices of what kind.
     pub fn title(&self, devices: &dyn Directory) -> String {
         // A line has room for the first sentence of an explanation; the findings have it whole.
@@ -155,8 +288,7 @@ impl Action {
         let mut arguments: Vec<(&str, String)> =
             self.arguments.iter().map(|(name, value)| (name.as_str(), first(value))).collect();
         arguments.push(("devices", name_devices(&self.devices, devices)));
-        let sentence = render(self.spec.action, arguments.iter().map(|(name, value)| (*name, value.as_str())));
-        agree(&sentence, self.devices.len())
+        titled(self.spec.action, arguments.iter().map(|(name, value)| (*name, value.as_str())), self.devices.len())
     }
 }
 
@@ -171,8 +303,10 @@ pub struct Told<'a> {
 impl Serialize for Told<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let action = self.action;
-        let mut fields = serializer.serialize_struct("Action", 9)?;
+        let mut fields = serializer.serialize_struct("Action", 11)?;
         fields.serialize_field("id", &format_args!("{}", action.id))?;
+        fields.serialize_field("verdict", &action.verdict)?;
+        fields.serialize_field("risk", &action.risk)?;
         fields.serialize_field("check", action.spec.id)?;
         fields.serialize_field("severity", &action.severity)?;
         fields.serialize_field("confidence", confidence_name(action.confidence))?;
@@ -183,6 +317,11 @@ impl Serialize for Told<'_> {
         fields.serialize_field("devices", &action.devices)?;
         fields.end()
     }
+}
+
+/// An action's sentence with its arguments, the devices among them, whose number decides the verb.
+pub(super) fn titled<'a>(sentence: &str, arguments: impl Iterator<Item = (&'a str, &'a str)>, devices: usize) -> String {
+    agree(&render(sentence, arguments), devices)
 }
 
 /// A sentence whose verb stands in the plural: for one device `use`, `log` and the like take an s.
@@ -196,7 +335,7 @@ fn agree(sentence: &str, count: usize) -> String {
 }
 
 /// `22 parking sensors`, `broker 10.20.0.5`, `30 devices (22 parking sensors, 8 street lights)`.
-fn name_devices(ids: &[DeviceId], devices: &dyn Directory) -> String {
+pub(super) fn name_devices(ids: &[DeviceId], devices: &dyn Directory) -> String {
     if let [one] = ids {
         return devices.called(*one).unwrap_or_else(|| format!("device {one}"));
     }

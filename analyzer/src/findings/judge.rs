@@ -7,14 +7,17 @@
 //! A city can have a hundred thousand answers of which a screen shows the sums: what is kept of each is small, and sentences are made where
 //! somebody reads them.
 
+use super::alerts::{AlertPolicy, Delivery, Standing};
 use super::{Answer, Argument, CheckSpec, Evidence, Severity, Verdict};
 use crate::hot::owned::IdentityKey;
 use crate::inventory::{DeviceId, Inventory, confidence_name};
 use crate::policy::Policy;
+use crate::signatures::clauses;
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::time::Timestamp;
+use serde::de::Error;
 use serde::ser::{SerializeMap, SerializeStruct};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -40,6 +43,11 @@ impl FindingId {
         }
         Self(first_bytes(&hash.finalize()))
     }
+
+    /// Of its 16 hex digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
+    }
 }
 
 /// The first eight bytes of a digest as a number.
@@ -59,8 +67,16 @@ impl Serialize for FindingId {
     }
 }
 
+impl<'de> Deserialize<'de> for FindingId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("the id of a finding has 16 hex digits"))
+    }
+}
+
 /// Arguments that grow while a finding stays the same.
-const COUNTS: &[&str] = &["clients", "_count", "_greatest", "_least", "_owner", "_period", "_since", "_value", "_what"];
+pub(super) const COUNTS: &[&str] =
+    &["clients", "_count", "_examples", "_greatest", "_least", "_owner", "_pack", "_period", "_since", "_value", "_what"];
 
 /// A check's answer that matters, about one device.
 #[derive(Clone, Debug)]
@@ -81,9 +97,22 @@ pub struct Finding {
     pub arguments: Arc<[Argument]>,
     /// Where and how often it was seen.
     pub evidence: Evidence,
+    /// Whether a person is told at once; an [`AlertPolicy`] decides.
+    pub delivery: Delivery,
 }
 
 impl Finding {
+    /// As alerts see it.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing {
+            part: self.part(),
+            delivery: self.delivery,
+            first_seen: self.first_seen().unwrap_or_default(),
+            last_seen: self.last_seen().unwrap_or_default(),
+            count: self.evidence.count,
+        }
+    }
+
     /// What was found, as a sentence.
     pub fn message(&self) -> String {
         render(self.spec.finding, self.arguments.iter().map(|(name, value)| (*name, &**value)))
@@ -111,7 +140,7 @@ impl Finding {
 
 impl Serialize for Finding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Finding", 15)?;
+        let mut fields = serializer.serialize_struct("Finding", 17)?;
         fields.serialize_field("id", &self.id)?;
         fields.serialize_field("check", self.spec.id)?;
         fields.serialize_field("device", &self.device)?;
@@ -123,6 +152,8 @@ impl Serialize for Finding {
         fields.serialize_field("remedy", self.spec.remedy)?;
         fields.serialize_field("why", self.spec.why)?;
         fields.serialize_field("references", self.spec.references)?;
+        fields.serialize_field("clauses", &clauses::of(self.spec.id))?;
+        fields.serialize_field("delivery", &self.delivery)?;
         fields.serialize_field("first_seen", &self.first_seen())?;
         fields.serialize_field("last_seen", &self.last_seen())?;
         fields.serialize_field("count", &self.evidence.count)?;
@@ -163,6 +194,20 @@ pub enum Outcome {
     Untested,
     /// It is so.
     Found,
+}
+
+impl Outcome {
+    /// All of them, what matters most first.
+    pub const ALL: [Outcome; 3] = [Outcome::Found, Outcome::Clear, Outcome::Untested];
+
+    /// Its name in outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Clear => "clear",
+            Outcome::Untested => "untested",
+            Outcome::Found => "found",
+        }
+    }
 }
 
 /// The answer to one check about one device.
@@ -221,6 +266,27 @@ pub struct Judgement {
     pub checks: Vec<Check>,
 }
 
+impl Judgement {
+    /// Says of each finding whether a person is told of it at once.
+    pub fn deliver(&mut self, policy: &AlertPolicy) {
+        self.findings.iter_mut().for_each(|finding| finding.delivery = policy.delivery(finding.spec.id, finding.severity));
+    }
+
+    /// Adds what was found by looking at it.
+    pub fn add(&mut self, more: Judgement) {
+        self.findings.extend(more.findings);
+        self.checks.extend(more.checks);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.findings.sort_unstable_by(|a, b| {
+            (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
+        });
+        self.checks.sort_unstable_by(|a, b| (a.spec.id, a.device).cmp(&(b.spec.id, b.device)));
+    }
+}
+
 /// Judges devices by the answers about their names.
 pub struct Jury<'i> {
     inventory: &'i Inventory,
@@ -276,9 +342,7 @@ impl<'i> Jury<'i> {
                 one.conclude(&mut judgement);
             }
         }
-        judgement.findings.sort_unstable_by(|a, b| {
-            (Reverse(a.severity), a.spec.id, a.device, a.id).cmp(&(Reverse(b.severity), b.spec.id, b.device, b.id))
-        });
+        judgement.sort();
         (judgement, self.homeless)
     }
 
@@ -379,6 +443,7 @@ impl Judging {
             confidence: one.confidence,
             arguments: one.arguments,
             evidence: one.evidence,
+            delivery: Delivery::default(),
         }));
         if let Some((_, outcome, reason)) = self.answer {
             judgement.checks.push(Check { spec, device, outcome, reason });

@@ -9,8 +9,10 @@
 //! - A finding is *open* as long as its check's answer is found; else it is *cleared*, and asks for no action.
 
 use super::Severity;
-use super::actions::{Cause, Part};
+use super::actions::Part;
+use super::alerts::{Delivery, Standing};
 use super::judge::{Check, Finding, FindingId, Outcome, Place};
+use super::risk::Weight;
 use crate::checks;
 use crate::inventory::merge::Counting;
 use crate::inventory::{DeviceId, confidence_name, confidence_named, when};
@@ -52,6 +54,9 @@ pub struct KeptFinding {
     /// CWE, CVE, ATT&CK, clauses.
     #[serde(default)]
     pub references: Vec<String>,
+    /// Whether a person is told at once.
+    #[serde(default)]
+    pub delivery: Delivery,
     /// When it was first seen.
     #[serde(default, with = "when::maybe")]
     pub first_seen: Option<Timestamp>,
@@ -97,6 +102,7 @@ impl KeptFinding {
             why: finding.spec.why.into(),
             action: (!checks::comes_with_the_program(finding.spec.id)).then(|| finding.spec.action.into()),
             references: finding.spec.references.iter().map(ToString::to_string).collect(),
+            delivery: finding.delivery,
             first_seen: finding.first_seen(),
             last_seen: finding.last_seen(),
             count: finding.evidence.count,
@@ -147,8 +153,21 @@ impl KeptFinding {
         };
         let confidence = confidence_named(&self.confidence).unwrap_or(Confidence::Possible);
         let arguments = self.arguments.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let id = FindingId(u64::from_str_radix(&self.id, 16).ok()?);
-        Some(Part { id, device: self.device, cause: Cause::new(spec, self.severity, confidence, arguments) })
+        let texts = self.references.iter().chain(self.arguments.values()).map(String::as_str);
+        let known_exploited = Weight::is_known_exploited(texts);
+        let weight = Weight { severity: self.severity, confidence, known_exploited };
+        Some(Part::new(FindingId::parse(&self.id)?, self.device, (spec, weight), arguments))
+    }
+
+    /// As alerts see it; `None` where actions cannot see it either.
+    pub fn standing(&self) -> Option<Standing<'_>> {
+        Some(Standing {
+            part: self.part()?,
+            delivery: self.delivery,
+            first_seen: self.first_seen.unwrap_or_default(),
+            last_seen: self.last_seen.unwrap_or_default(),
+            count: self.count,
+        })
     }
 }
 
@@ -167,6 +186,7 @@ impl Default for KeptFinding {
             why: String::new(),
             action: None,
             references: Vec::new(),
+            delivery: Delivery::default(),
             first_seen: None,
             last_seen: None,
             count: 0,

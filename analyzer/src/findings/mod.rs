@@ -1,10 +1,16 @@
 //! Judgement: checks asked of devices, with three answers. Silence never reads as safe.
 //!
 //! Stages (keys, credentials, detectors) answer with a [`Verdict`] about a name; the inventory says which device has the name.
+//!
+//! - [`judge`] makes answers about names answers about devices: findings and checks. [`kept`] brings those of several runs together.
+//! - [`risk`] says how urgent a device or an action is. [`actions`] makes one line of findings that share a cause.
+//! - [`alerts`] makes of findings what a person is told, once, and keeps what the person decided.
 
 pub mod actions;
+pub mod alerts;
 pub mod judge;
 pub mod kept;
+pub mod risk;
 
 use crate::hot::owned::{IdentityKey, Seen};
 use citytap_sensor::observation::Confidence;

@@ -10,6 +10,7 @@ pub mod owned;
 
 pub use order::in_order;
 
+use crate::inventory::Ours;
 use crate::rules::{Matched, RuleSet};
 use citytap_sensor::dispatch::HotStage;
 use citytap_sensor::flow::NetworkId;
@@ -51,12 +52,16 @@ pub struct Wishes {
     lookup: CredentialLookup,
     digest_key: Option<Arc<DigestKey>>,
     rules: Arc<RuleSet>,
+    /// The addresses of the site.
+    ours: Ours,
 }
 
 /// What a stage wants of records of one kind.
 struct Wanted {
     stage: u8,
     each: Each,
+    /// The field that must be true.
+    when: Option<FieldId>,
     fields: Vec<FieldId>,
 }
 
@@ -76,7 +81,8 @@ impl Wishes {
                 found.map(|(id, _)| id)
             };
             let fields = interest.fields.iter().map(field).collect::<Result<_, _>>()?;
-            let wanted = Wanted { stage, each: interest.each, fields };
+            let when = interest.when.as_ref().map(field).transpose()?;
+            let wanted = Wanted { stage, each: interest.each, when, fields };
             match wishes.kinds.iter().position(|known| *known == kind.id) {
                 Some(at) => wishes.wanted[at].push(wanted),
                 None => {
@@ -90,7 +96,7 @@ impl Wishes {
 
     /// No wishes besides facts.
     pub fn nothing(lookup: CredentialLookup) -> Self {
-        Self { kinds: Vec::new(), wanted: Vec::new(), lookup, digest_key: None, rules: Arc::default() }
+        Self { kinds: Vec::new(), wanted: Vec::new(), lookup, digest_key: None, rules: Arc::default(), ours: Ours::default() }
     }
 
     /// Credentials are to be digested under this key. Without one nothing is computed.
@@ -101,6 +107,11 @@ impl Wishes {
     /// With these rules to ask of each message.
     pub fn with_rules(self, rules: Arc<RuleSet>) -> Self {
         Self { rules, ..self }
+    }
+
+    /// Of a site with these addresses.
+    pub fn of_site(self, ours: Ours) -> Self {
+        Self { ours, ..self }
     }
 
     fn of(&self, kind: KindId) -> &[Wanted] {
@@ -196,7 +207,7 @@ impl Hot {
     /// Shows the message to the rules.
     fn rules(&mut self, observation: &Observation<'_>, seen: Seen) {
         let (batch, matches, shed) = (&mut self.batch, &mut self.matches, &mut self.matches_shed);
-        self.wishes.rules.observe(observation, &mut |matched| {
+        self.wishes.rules.observe(observation, &self.wishes.ours, &mut |matched| {
             let of_rule = matches.entry(matched.rule).or_insert(0);
             if *of_rule >= MATCHES {
                 *shed += 1;
@@ -209,15 +220,23 @@ impl Hot {
 
     /// Copies a record that a stage asked for, as far as it wants this one.
     fn event(&mut self, wanted: &Wanted, observation: &Observation<'_>, record: &dyn Record, seen: Seen) {
-        if wanted.fields.first().is_some_and(|&first| matches!(record.field(first), Value::Absent)) {
+        let absent = |field| match record.field(field) {
+            Value::Absent => true,
+            Value::List(list) => list.is_empty(),
+            _ => false,
+        };
+        if wanted.fields.first().is_some_and(|&first| absent(first))
+            || wanted.when.is_some_and(|when| !matches!(record.field(when), Value::Bool(true)))
+        {
             return;
         }
         let flow = observation.flow;
         let (sender, receiver) = (flow.sender(observation.direction), flow.receiver(observation.direction));
-        if wanted.each == Each::Novelty {
+        if wanted.each != Each::Message {
+            let telling = if wanted.each == Each::Sample { 1 } else { wanted.fields.len() };
             let mut state = self.hasher.build_hasher();
             (wanted.stage, record.kind().id, flow.network, sender.ip, receiver.ip).hash(&mut state);
-            wanted.fields.iter().for_each(|&field| hash_value(&record.field(field), &mut state));
+            wanted.fields.iter().take(telling).for_each(|&field| hash_value(&record.field(field), field.part, &mut state));
             if !self.is_due(state.finish(), seen.time) {
                 return;
             }
@@ -391,7 +410,7 @@ fn hash_fact(fact: &Fact<'_>, network: NetworkId, state: &mut impl Hasher) {
 }
 
 /// Hashes a field's value; equal values have equal hashes. Of a list only the length counts beyond its texts and numbers.
-fn hash_value(value: &Value<'_>, state: &mut impl Hasher) {
+fn hash_value(value: &Value<'_>, part: Option<u8>, state: &mut impl Hasher) {
     std::mem::discriminant(value).hash(state);
     match value {
         Value::Absent => {}
@@ -405,9 +424,9 @@ fn hash_value(value: &Value<'_>, state: &mut impl Hasher) {
         Value::List(list) => {
             list.len().hash(state);
             for at in 0..list.len() {
-                match list.get(at, None) {
+                match list.get(at, part) {
                     Value::List(_) => {}
-                    member => hash_value(&member, state),
+                    member => hash_value(&member, None, state),
                 }
             }
         }

@@ -285,24 +285,23 @@ pub enum OwnedValue {
 }
 
 impl OwnedValue {
-    /// Copies a field of a record.
+    /// Copies a field of a record. Of a list of parts, those that lack the field have an empty text.
     pub fn of(record: &dyn Record, field: FieldId) -> Self {
         match record.field(field) {
             Value::Absent => OwnedValue::Absent,
             Value::List(list) => {
-                let text = |at| match list.get(at, None) {
+                let text = |at| match list.get(at, field.part) {
                     Value::Text(text) => Some(text.into()),
+                    Value::Absent if field.part.is_some() => Some("".into()),
                     _ => None,
                 };
-                let number = |at| match list.get(at, None) {
+                let number = |at| match list.get(at, field.part) {
                     Value::Unsigned(number) => Some(number),
                     _ => None,
                 };
-                match list.get(0, None) {
-                    Value::Unsigned(_) => (0..list.len()).map(number).collect::<Option<_>>().map(OwnedValue::Numbers),
-                    _ => (0..list.len()).map(text).collect::<Option<_>>().map(OwnedValue::Texts),
-                }
-                .unwrap_or(OwnedValue::Absent)
+                let texts = || (0..list.len()).map(text).collect::<Option<_>>().map(OwnedValue::Texts);
+                let numbers = || (0..list.len()).map(number).collect::<Option<_>>().map(OwnedValue::Numbers);
+                texts().or_else(numbers).unwrap_or(OwnedValue::Absent)
             }
             Value::Bool(value) => OwnedValue::Bool(value),
             Value::Unsigned(value) | Value::Id { value, .. } => OwnedValue::Unsigned(value),
@@ -370,10 +369,12 @@ impl OwnedValue {
 pub struct Interest {
     /// Name of the record kind, as in `lorawan.join_request`.
     pub kind: &'static str,
-    /// Names of the fields within the protocol. A record without the first of them is not copied.
+    /// Names of the fields within the protocol. A record without the first of them, or with an empty list there, is not copied.
     pub fields: &'static [&'static str],
     /// Which of them.
     pub each: Each,
+    /// Name of a field that must be true.
+    pub when: Option<&'static str>,
 }
 
 /// Which records of a kind are copied.
@@ -383,17 +384,29 @@ pub enum Each {
     Message,
     /// Those whose sender, receiver (by address) and fields were not seen together for [`super::RESEND`]: who does what with whom, however often.
     Novelty,
+    /// Of those whose sender, receiver (by address) and first field are the same, one in [`super::RESEND`]: what is said again and again.
+    Sample,
 }
 
 impl Interest {
     /// All records of a kind.
     pub const fn messages(kind: &'static str, fields: &'static [&'static str]) -> Self {
-        Self { kind, fields, each: Each::Message }
+        Self { kind, fields, each: Each::Message, when: None }
     }
 
     /// Records of a kind that say something new; see [`Each::Novelty`].
     pub const fn novelties(kind: &'static str, fields: &'static [&'static str]) -> Self {
-        Self { kind, fields, each: Each::Novelty }
+        Self { kind, fields, each: Each::Novelty, when: None }
+    }
+
+    /// One record of a kind now and then; see [`Each::Sample`].
+    pub const fn samples(kind: &'static str, fields: &'static [&'static str]) -> Self {
+        Self { kind, fields, each: Each::Sample, when: None }
+    }
+
+    /// Those alone in which a field is true.
+    pub const fn when(self, field: &'static str) -> Self {
+        Self { when: Some(field), ..self }
     }
 
     /// The kind, as events and records have it.

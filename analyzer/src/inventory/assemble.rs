@@ -230,7 +230,7 @@ impl Inventory {
 }
 
 /// The sighting of a statement as far as it belongs to the vertex; `None` where it was made about another holder of the address.
-fn sighting_of(groups: &Groups, vertex: Vertex, node: NodeId, statement: &Statement) -> Option<Sighting> {
+pub(super) fn sighting_of(groups: &Groups, vertex: Vertex, node: NodeId, statement: &Statement) -> Option<Sighting> {
     if !groups.is_split(node) {
         return Some(sighting(statement.first, statement.last, statement.count.into()));
     }

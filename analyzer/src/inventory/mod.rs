@@ -48,7 +48,9 @@ mod assemble;
 mod changes;
 mod classing;
 mod counters;
+mod described;
 mod device;
+pub mod exposure;
 mod groups;
 pub mod merge;
 mod prefixes;
@@ -66,7 +68,7 @@ pub use device::{
     ServiceSeen, Sighting, ViaSeen,
 };
 pub use merge::confidence_named;
-pub use prefixes::Prefix;
+pub use prefixes::{Ours, Prefix, Whose};
 
 use crate::hot::owned::{FlowSummary, IdentityKey, OwnedFact, Seen};
 use changes::Changes;
@@ -75,7 +77,6 @@ use citytap_sensor::observation::identity::{IP, MAC};
 use citytap_sensor::observation::{Confidence, Identity, IdentityKind, Lifetime, Presence, Strength};
 use counters::Counters;
 use groups::Groups;
-use prefixes::Ours;
 use presented::Presented;
 use std::net::IpAddr;
 use std::sync::OnceLock;

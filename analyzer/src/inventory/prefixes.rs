@@ -39,6 +39,11 @@ impl fmt::Display for Prefix {
 }
 
 impl Prefix {
+    /// How many leading bits its addresses share.
+    pub fn length(&self) -> u8 {
+        self.length
+    }
+
     /// The same network, written with the bits beyond its length zero.
     pub fn network(&self) -> Self {
         let address = match self.address {
@@ -82,7 +87,7 @@ impl Prefix {
 
 /// Whose an address is, by configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
+pub enum Whose {
     /// It lies in a network of ours.
     Ours,
     /// Nothing is configured, and the address is public: what was seen of it decides.
@@ -91,15 +96,28 @@ pub(super) enum Whose {
     Foreign,
 }
 
-/// The networks that are ours.
-pub(super) struct Ours(Vec<Prefix>);
+/// The networks that are ours. Without any, private addresses are.
+#[derive(Clone, Debug, Default)]
+pub struct Ours(Vec<Prefix>);
 
 impl Ours {
-    pub(super) fn new(prefixes: &[Prefix]) -> Self {
+    /// Of these.
+    pub fn new(prefixes: &[Prefix]) -> Self {
         Self(prefixes.to_vec())
     }
 
-    pub(super) fn whose(&self, address: IpAddr) -> Whose {
+    /// Whether it is known whose an address is, and then whether it is ours. Groups and broadcast are nobody's.
+    pub fn is_own(&self, address: IpAddr) -> Option<bool> {
+        match self.whose(address) {
+            _ if is_nobody(address) => None,
+            Whose::Ours => Some(true),
+            Whose::Foreign => Some(false),
+            Whose::Unknown => None,
+        }
+    }
+
+    /// Whose an address is.
+    pub fn whose(&self, address: IpAddr) -> Whose {
         if is_link_local(address) || self.0.iter().any(|prefix| prefix.contains(address)) {
             return Whose::Ours;
         }
@@ -132,15 +150,40 @@ pub(super) fn is_link_local(address: IpAddr) -> bool {
 /// Addresses that name no device: groups, broadcast, the unspecified one, empty texts.
 pub(super) fn nobody(key: &IdentityKey) -> bool {
     if let Some(address) = address(key) {
-        return match address {
-            IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.octets()[0] >= 224,
-            IpAddr::V6(v6) => v6 == Ipv6Addr::UNSPECIFIED || v6.is_multicast(),
-        };
+        return is_nobody(address);
     }
     match &key.value {
         // The group bit of a MAC address (IEEE 802 §8.2), and the address of all zeros.
         ValueKey::Hex(value, _) if *key.kind == MAC => *value == 0 || value & 0x0100_0000_0000 != 0,
         ValueKey::Text(text) => text.is_empty(),
         _ => false,
+    }
+}
+
+fn is_nobody(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.octets()[0] >= 224,
+        IpAddr::V6(v6) => v6 == Ipv6Addr::UNSPECIFIED || v6.is_multicast(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_an_address_is_is_known_by_prefixes_or_where_it_is_private() {
+        let own = |ours: &Ours, address: &str| ours.is_own(address.parse().unwrap());
+        let said = Ours::new(&["198.51.100.0/24".parse().unwrap()]);
+        assert_eq!(
+            (own(&said, "198.51.100.7"), own(&said, "10.0.0.1"), own(&said, "2001:db8::1")),
+            (Some(true), Some(false), Some(false))
+        );
+        assert_eq!((own(&said, "169.254.1.1"), own(&said, "224.0.1.187"), own(&said, "ff02::1")), (Some(true), None, None));
+        let unsaid = Ours::default();
+        assert_eq!(
+            (own(&unsaid, "10.0.0.1"), own(&unsaid, "198.51.100.7"), own(&unsaid, "255.255.255.255")),
+            (Some(true), None, None)
+        );
     }
 }

@@ -37,7 +37,8 @@ pub(crate) mod maybe {
     }
 }
 
-fn parse(text: &str) -> Option<Timestamp> {
+/// A time as [`serialize`] writes it.
+pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let mut date = date.splitn(3, '-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);

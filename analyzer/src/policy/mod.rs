@@ -1,4 +1,7 @@
 //! What a person changed about checks: thresholds, severities, and which are off. Checks know their own numbers and a person's go before them.
+//! And how the site is parted ([`zones`]).
+
+pub mod zones;
 
 use crate::findings::{CheckSpec, Severity};
 use crate::nearest::nearest;

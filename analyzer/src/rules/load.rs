@@ -3,6 +3,8 @@
 
 use super::condition::{condition, flaws, kind};
 use super::correlate::{Correlation, Kind, Member};
+use super::filter::Filter;
+use super::findings;
 use super::meta::{Head, OURS, bare, is_called, leaked, meta, placeholders, unknown_keys};
 use super::names::{CONTEXT, Names, Source};
 use super::problem::Problem;
@@ -14,7 +16,7 @@ use citytap_sensor::observation::IdentityScope;
 use citytap_sensor::protocols::DecoderSpec;
 use citytap_sensor::time::SECOND;
 use rsigma_parser::{
-    CorrelationCondition, CorrelationRule, Detection, Detections, LogSource, SigmaCollection, SigmaRule, WindowMode,
+    CorrelationCondition, CorrelationRule, Detection, Detections, FilterRule, LogSource, SigmaCollection, SigmaRule, WindowMode,
     parse_sigma_yaml,
 };
 use std::collections::BTreeMap;
@@ -29,12 +31,14 @@ pub const CHAIN: usize = 10;
 pub(super) struct Loaded {
     pub(super) rules: Vec<Rule>,
     pub(super) correlations: Vec<Correlation>,
+    /// How many filters were applied.
+    pub(super) filters: usize,
     pub(super) problems: Vec<Problem>,
 }
 
 /// Reads files.
 pub(super) fn load(files: &[File<'_>], decoders: &'static [&'static DecoderSpec]) -> Loaded {
-    let mut loader = Loader { decoders, drafts: Vec::new(), rules: Vec::new(), problems: Vec::new() };
+    let mut loader = Loader { decoders, drafts: Vec::new(), filters: Vec::new(), rules: Vec::new(), problems: Vec::new() };
     for file in files {
         loader.file(file);
     }
@@ -45,6 +49,7 @@ struct Loader {
     decoders: &'static [&'static DecoderSpec],
     rules: Vec<Rule>,
     drafts: Vec<Draft>,
+    filters: Vec<Filter>,
     problems: Vec<Problem>,
 }
 
@@ -122,20 +127,19 @@ impl Loader {
 
     fn document(&mut self, file: &File<'_>, document: &Document<'_>) -> Result<(), Vec<compile::Wrong>> {
         let one = |path: &str, text: String| vec![(path.to_owned(), text)];
-        if self.rules.len() + self.drafts.len() >= RULES {
+        if self.rules.len() + self.drafts.len() + self.filters.len() >= RULES {
             return Err(one("", format!("there are more than {RULES} rules")));
-        }
-        if document.keys("").any(|key| key == "filter") {
-            return Err(one(
-                "filter",
-                "filters are not read yet: write what is left out as `and not` in the rule's condition".into(),
-            ));
         }
         if document.keys("").any(|key| key == "action") {
             return Err(one("action", "documents are read one by one: write each rule in full instead of `action`".into()));
         }
         let is_correlation = document.keys("").any(|key| key == "correlation");
-        let more: &[&str] = if is_correlation { &["correlation"] } else { &["logsource", "detection"] };
+        let is_filter = document.keys("").any(|key| key == "filter");
+        let more: &[&str] = match (is_correlation, is_filter) {
+            (true, _) => &["correlation"],
+            (_, true) => &["logsource", "filter"],
+            _ => &["logsource", "detection"],
+        };
         let mut wrong = unknown_keys(document, "", &[KEYS.as_slice(), more].concat());
         wrong.extend(unknown_keys(document, "citytap", OURS));
         wrong.extend(unknown_keys(document, "correlation", CORRELATION));
@@ -144,17 +148,19 @@ impl Loader {
             Ok(parsed) => parsed,
             Err(error) => return Err(one("", plain(&error.to_string()))),
         };
-        let SigmaCollection { mut rules, mut correlations, errors, .. } = parsed;
+        let SigmaCollection { mut rules, mut correlations, mut filters, errors, .. } = parsed;
         wrong.extend(errors.iter().map(|error| (path_of(error).to_owned(), plain(error))));
-        if rules.len() + correlations.len() > 1 {
+        if rules.len() + correlations.len() + filters.len() > 1 {
             wrong.push((String::new(), "there is more than one rule here: part them by a line with --- alone".into()));
         }
         if let Some(rule) = rules.pop() {
             self.rule(file, document, rule, wrong)
         } else if let Some(correlation) = correlations.pop() {
             self.draft(file, document, correlation, wrong)
+        } else if let Some(filter) = filters.pop() {
+            self.filter(file, document, filter, wrong)
         } else if wrong.is_empty() {
-            Err(one("", "this is neither a rule (detection) nor a correlation".into()))
+            Err(one("", "this is neither a rule (detection) nor a correlation nor a filter".into()))
         } else {
             Err(wrong)
         }
@@ -177,7 +183,9 @@ impl Loader {
                 let slots = compiled.into_iter().map(|(kind, predicate)| Slot { kind, predicate }).collect();
                 meta.field = field_asked(&sigma.detection);
                 let mut rule = Rule { meta, service, slots, captures: Vec::new(), names, subject: None, alone: true };
-                if let Err(text) = rule.find_subject(self.decoders) {
+                if rule.service == findings::SERVICE {
+                    rule.meta.subject = Subject::Name(findings::SERVICE.to_owned());
+                } else if let Err(text) = rule.find_subject(self.decoders) {
                     wrong.push(("citytap/subject".into(), text));
                 }
                 for name in placeholders(rule.meta.spec.finding).map(bare) {
@@ -227,6 +235,30 @@ impl Loader {
         Ok(())
     }
 
+    fn filter(
+        &mut self,
+        file: &File<'_>,
+        document: &Document<'_>,
+        sigma: FilterRule,
+        mut wrong: Vec<compile::Wrong>,
+    ) -> Result<(), Vec<compile::Wrong>> {
+        if !document.keys("filter").any(|key| key == "rules") {
+            wrong.push(("filter".into(), "say which rules it is for, as in `rules: [modbus-restart]`, or `rules: any`".into()));
+        }
+        let names = sigma.logsource.clone().and_then(|source| self.names(&source, document, &mut wrong));
+        match names {
+            Some(names) if wrong.is_empty() => {
+                self.filters.push(Filter::new(file.name, document.place("filter/rules"), sigma, &names)?);
+                Ok(())
+            }
+            None if wrong.is_empty() => Err(vec![(
+                String::new(),
+                "say whose records it is for, as in `logsource: {product: citytap, service: modbus}`".into(),
+            )]),
+            _ => Err(wrong),
+        }
+    }
+
     /// What is wrong with its name or id, where another has it: that of a rule read before, or of a check that is no rule.
     fn taken(&self, meta: &Meta) -> Option<compile::Wrong> {
         let others = self.rules.iter().map(|rule| &rule.meta).chain(self.drafts.iter().map(|draft| &draft.meta));
@@ -269,6 +301,9 @@ impl Loader {
         self.rules.sort_by(|a, b| a.meta.name.cmp(&b.meta.name));
         let mut drafts = std::mem::take(&mut self.drafts);
         drafts.sort_by(|a, b| a.meta.name.cmp(&b.meta.name));
+        for filter in &self.filters {
+            self.problems.extend(filter.apply(&mut self.rules, drafts.iter().map(|draft| &draft.meta)));
+        }
         let hidden: Vec<(bool, String)> = drafts
             .iter()
             .filter(|draft| !draft.sigma.generate)
@@ -300,7 +335,7 @@ impl Loader {
         }
         correlations.iter_mut().for_each(|correlation| correlation.alone = !is_hidden(&correlation.meta));
         self.problems.sort();
-        Loaded { rules: self.rules, correlations, problems: self.problems }
+        Loaded { rules: self.rules, correlations, filters: self.filters.len(), problems: self.problems }
     }
 
     fn correlation(&mut self, draft: &Draft, before: &[Correlation]) -> Result<Correlation, Problem> {
@@ -327,13 +362,27 @@ impl Loader {
         if members.is_empty() {
             return Err(draft.problem("correlation/rules", "name the rules that it counts".into()));
         }
+        let subject_of = |member: &Member| match *member {
+            Member::Rule(number) => &self.rules[number].meta.subject,
+            Member::Correlation(number) => &before[number].meta.subject,
+        };
+        let of_findings = Subject::Name(findings::SERVICE.to_owned());
+        let about_findings = members.iter().filter(|member| *subject_of(member) == of_findings).count();
+        if about_findings > 0 && about_findings < members.len() {
+            let text = "its rules are about messages and about findings: take the findings of the one as well (service: citytap)";
+            return Err(draft.problem("correlation/rules", text.into()));
+        }
         let condition = condition(sigma, &members).map_err(|text| draft.problem("correlation/condition", text))?;
         let field = match members[0] {
             Member::Rule(number) => self.rules[number].meta.field,
             Member::Correlation(number) => before[number].meta.field,
         };
         let mut correlation = Correlation {
-            meta: Meta { field, ..draft.meta.clone() },
+            meta: Meta {
+                field,
+                subject: if about_findings > 0 { of_findings } else { draft.meta.subject.clone() },
+                ..draft.meta.clone()
+            },
             kind: kind(sigma.correlation_type),
             group_by: sigma.group_by.clone(),
             timespan: sigma.timespan.seconds.saturating_mul(SECOND),

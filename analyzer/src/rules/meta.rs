@@ -96,6 +96,7 @@ pub(super) fn meta(file: &File<'_>, document: &Document<'_>, head: &Head<'_>, wr
         spec,
         falsepositives: head.falsepositives.to_vec(),
         tags: head.tags.to_vec(),
+        filters: Vec::new(),
         fires,
         silent,
         file: file.name.to_owned(),

@@ -1,17 +1,19 @@
 //! Rules: what a person or we ask of messages, in Sigma 2.1 with correlations, over the records and anomalies of the decoders.
 //!
 //! What turns into what: files become rules, checked against what the decoders declare (`load`, `names`); a rule's detection becomes a
-//! predicate for each kind of record that can fit it (`compile`, `predicate`), found through an index (`index`). In the shard a
+//! predicate for each kind of record that can fit it (`compile`, `predicate`), narrowed by filters (`filter`), found through an index (`index`). In the shard a
 //! message is shown to the rules that can fit it, and a match leaves it with the values that somebody asked for ([`Matched`]). The cold half
-//! counts matches within a time (`correlate`) and makes findings of what fired ([`stage`]).
+//! counts matches within a time (`correlate`) and makes findings of what fired ([`stage`]), and shows findings to the rules over them ([`findings`]).
 //!
-//! What is left out: Sigma's filters, words without fields, times of day; and messages that keys made readable, which rules are not shown yet.
+//! What is left out: words without fields, times of day.
 //! Documents followed: Sigma specification 2.1.0 (rules, modifiers, correlations). The parser is rsigma's; places of problems come from a second
 //! reading (`yaml`).
 
 mod compile;
 mod condition;
 mod correlate;
+mod filter;
+pub mod findings;
 mod index;
 mod load;
 mod meta;
@@ -38,9 +40,12 @@ pub use read::{FILE_BYTES, File, ReadError};
 pub use values::Values;
 
 use crate::findings::{CheckSpec, Severity};
-use crate::hot::owned::{IdentityKey, ValueKey};
-use citytap_sensor::flow::{Direction, NetworkId};
-use citytap_sensor::observation::{Confidence, Fact, Identity, IdentityKind, IdentityScope, Observation, RecordKind, Value};
+use crate::hot::owned::{IdentityKey, Seen, ValueKey};
+use crate::inventory::Ours;
+use citytap_sensor::flow::{Direction, Endpoint, FlowInfo, NetworkId, Transport};
+use citytap_sensor::observation::{
+    Anomalies, Confidence, Fact, Identity, IdentityKind, IdentityScope, Observation, Record, RecordKind, Value,
+};
 use citytap_sensor::protocols::{DECODERS, DecoderSpec};
 use correlate::Member;
 use index::Index;
@@ -80,6 +85,8 @@ pub struct Meta {
     pub falsepositives: Vec<String>,
     /// Tags, as in `attack.t0816`.
     pub tags: Vec<String>,
+    /// Titles of the filters that narrow it.
+    pub filters: Vec<String>,
     /// Captures on which it must fire.
     pub fires: Vec<Fires>,
     /// Captures on which it must stay silent.
@@ -134,6 +141,9 @@ impl Subject {
 
     /// Whom a match is about, and who else took part: the first may be nobody that is ours.
     fn of(&self, matched: &Matched) -> [IdentityKey; 2] {
+        if let (Some(bearer), true) = (&matched.named, matched.client == Endpoint::NONE.ip) {
+            return [bearer.clone(), bearer.clone()];
+        }
         let ip = |address| IdentityKey::new(&Identity::ip(address), matched.network);
         let (client, server) = (ip(matched.client), ip(matched.server));
         let [sender, receiver] = match matched.direction {
@@ -211,6 +221,7 @@ struct Capture {
 pub struct RuleSet {
     rules: Vec<Rule>,
     correlations: Vec<Correlation>,
+    filters: usize,
     problems: Vec<Problem>,
     index: Index,
     services: Vec<Service>,
@@ -290,13 +301,13 @@ impl RuleSet {
     pub fn new(files: &[File<'_>], decoders: &'static [&'static DecoderSpec]) -> Self {
         let loaded = load::load(files, decoders);
         let index = Index::new(&loaded.rules);
-        let (rules, correlations, problems) = (loaded.rules, loaded.correlations, loaded.problems);
+        let load::Loaded { rules, correlations, filters, problems } = loaded;
         let file = |file: &File<'_>| RuleFile {
             name: if file.own { file.name.rsplit('/').next().unwrap_or_default().to_owned() } else { file.name.to_owned() },
             sha256: Sha256::digest(file.text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
         };
         let files = files.iter().map(file).collect();
-        let mut set = Self { rules, correlations, problems, index, services: Vec::new(), files };
+        let mut set = Self { rules, correlations, filters, problems, index, services: Vec::new(), files };
         set.services = set.services_with_rules();
         set
     }
@@ -306,6 +317,8 @@ impl RuleSet {
         for spec in self.specs() {
             self.services_of(spec.id).into_iter().for_each(|service| by_name.entry(service).or_default().push(spec.id));
         }
+        // A device speaks no findings, so it is not told that there were none.
+        by_name.remove(findings::SERVICE);
         by_name.into_iter().map(|(name, rules)| Service::new(name, rules)).collect()
     }
 
@@ -389,8 +402,8 @@ impl RuleSet {
         slow.into_iter().filter_map(|rule| Some(&self.rules.get(usize::from(rule))?.meta))
     }
 
-    /// Shows the matches of a message.
-    pub fn observe(&self, observation: &Observation<'_>, act: &mut dyn FnMut(Matched)) {
+    /// Shows the matches of a message. `ours` are the addresses of the site.
+    pub fn observe(&self, observation: &Observation<'_>, ours: &Ours, act: &mut dyn FnMut(Matched)) {
         if self.rules.is_empty() {
             return;
         }
@@ -400,6 +413,7 @@ impl RuleSet {
             flow: observation.flow,
             direction: observation.direction,
             anomalies: observation.anomalies,
+            ours,
         };
         for (number, slot) in self.index.candidates(&view, observation.protocol) {
             let Some(rule) = self.rules.get(usize::from(number)) else { continue };
@@ -407,6 +421,49 @@ impl RuleSet {
                 act(rule.matched(number, usize::from(slot), &view, observation));
             }
         }
+    }
+}
+
+/// A record that belongs to no flow: a finding, or what a key made readable.
+pub struct Aside<'a> {
+    /// Where it was seen.
+    pub seen: Seen,
+    /// The network of whom it is about.
+    pub network: NetworkId,
+    /// The service whose rules are asked.
+    pub service: &'static str,
+    /// The record.
+    pub record: &'a dyn Record,
+}
+
+impl RuleSet {
+    /// Shows the matches of a record that belongs to no flow; whomever a rule asks for, they are about its bearer.
+    pub fn show(&self, aside: Aside<'_>, bearer: &IdentityKey, act: &mut dyn FnMut(Matched)) {
+        static NONE: LazyLock<Anomalies> = LazyLock::new(Anomalies::default);
+        let nowhere = FlowInfo {
+            id: 0,
+            network: aside.network,
+            transport: Transport::Link,
+            client: Endpoint::NONE,
+            server: Endpoint::NONE,
+            client_mac: None,
+            server_mac: None,
+            vlan: None,
+            oriented: false,
+        };
+        let observation = Observation {
+            place: aside.seen.place,
+            time: aside.seen.time,
+            flow: &nowhere,
+            direction: Direction::ToServer,
+            protocol: aside.service,
+            record: Some(aside.record),
+            carrier: None,
+            facts: &[],
+            anomalies: &NONE,
+        };
+        // It has no addresses, so it does not matter whose they are.
+        self.observe(&observation, &Ours::default(), &mut |matched| act(Matched { named: Some(bearer.clone()), ..matched }));
     }
 }
 

@@ -1,6 +1,8 @@
 //! The names that rules use, against what the decoders declare: `<protocol>.<field>` of the rule's service, `carrier.<protocol>.<field>` of the
 //! message that carried it, and what is known around a message ([`CONTEXT`]).
 
+use super::findings;
+use crate::findings::Severity;
 use crate::nearest::nearest;
 use citytap_sensor::flow::Transport;
 use citytap_sensor::observation::{FieldId, FieldSpec, FieldType, KindId, RecordKind};
@@ -33,6 +35,10 @@ pub enum Context {
     Transport,
     /// Its VLAN.
     Vlan,
+    /// Whether who asks has an address of the site.
+    ClientIsOwn,
+    /// Whether who answers has an address of the site.
+    ServerIsOwn,
 }
 
 /// The context's fields as the schema tells them, in the order of [`Context`].
@@ -52,7 +58,14 @@ pub static CONTEXT: &[(Context, FieldSpec)] = &[
     (Context::ReceiverIp, field("flow.receiver_ip", FieldType::Address, "Address that the message went to.")),
     (Context::Transport, field("flow.transport", FieldType::Text, "`tcp`, `udp`, `icmpv6`, `link` or `lora_tap`.")),
     (Context::Vlan, field("flow.vlan", FieldType::Integer, "Outermost VLAN identifier.")),
+    (Context::ClientIsOwn, field("flow.client_is_own", FieldType::Bool, OWN_CLIENT)),
+    (Context::ServerIsOwn, field("flow.server_is_own", FieldType::Bool, OWN_SERVER)),
 ];
+
+const OWN_CLIENT: &str = "Whether the side that asks has an address of the site: one of its prefixes, or where none are configured a private one. Left \
+                          out for groups, and for public addresses where none are configured.";
+
+const OWN_SERVER: &str = "Whether the side that answers has an address of the site, as flow.client_is_own.";
 
 const fn field(name: &'static str, ty: FieldType, doc: &'static str) -> FieldSpec {
     FieldSpec { name, doc, ty }
@@ -102,9 +115,12 @@ impl Names {
     /// What is wrong with the name, with the nearest right one.
     pub(super) fn resolve(&self, kind: &'static RecordKind, name: &str) -> Result<(Source, FieldType), String> {
         if let Some((context, spec)) = CONTEXT.iter().find(|(_, spec)| spec.name == name) {
+            if self.service == findings::SERVICE && *context != Context::Record {
+                return Err(self.unknown(name));
+            }
             return Ok((Source::Context(*context), spec.ty));
         }
-        if let Some(rest) = name.strip_prefix("carrier.") {
+        if let Some(rest) = name.strip_prefix("carrier.").filter(|_| self.service != findings::SERVICE) {
             let found: Vec<_> = all_kinds(self.decoders).filter_map(|kind| Some((kind.id, in_kind(kind, rest)?))).collect();
             let Some((_, (_, ty))) = found.first() else { return Err(self.unknown(name)) };
             let fields: Vec<(KindId, FieldId)> = found.iter().map(|(kind, (field, _))| (*kind, *field)).collect();
@@ -137,6 +153,9 @@ impl Names {
 
     /// The values that a name can have, where there are but a few.
     pub(super) fn values_of(&self, name: &str) -> Option<Vec<&'static str>> {
+        if name == "citytap.severity" {
+            return Some(Severity::ALL.into_iter().map(Severity::name).collect());
+        }
         Some(match CONTEXT.iter().find(|(_, spec)| spec.name == name)?.0 {
             Context::Record => self.kinds.iter().map(|kind| kind.name).collect(),
             Context::Direction => vec!["to_server", "to_client"],
@@ -147,6 +166,10 @@ impl Names {
     }
 
     fn unknown(&self, name: &str) -> String {
+        let around = name.starts_with("carrier.") || CONTEXT.iter().any(|(_, spec)| spec.name == name);
+        if around && self.service == findings::SERVICE {
+            return format!("a finding is no message and has no {name}. `citytap schema` lists the fields of findings.");
+        }
         let mut known: Vec<String> = CONTEXT.iter().map(|(_, spec)| spec.name.to_owned()).collect();
         self.kinds.iter().for_each(|kind| names_of(kind, &mut known));
         if let Some(near) = nearest(name, known.iter().map(String::as_str)) {
@@ -169,7 +192,7 @@ impl Names {
 }
 
 fn all_kinds(decoders: &'static [&'static DecoderSpec]) -> impl Iterator<Item = &'static RecordKind> {
-    decoders.iter().flat_map(|spec| spec.records.iter().copied())
+    decoders.iter().flat_map(|spec| spec.records.iter().copied()).chain([&findings::KIND])
 }
 
 /// A name with its protocol before it, in a kind of record.

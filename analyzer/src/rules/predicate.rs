@@ -5,6 +5,7 @@
 
 use super::names::{Context, Source, transport};
 use super::text::Pattern;
+use crate::inventory::Ours;
 use citytap_sensor::flow::{Direction, FlowInfo};
 use citytap_sensor::observation::record::push_hex;
 use citytap_sensor::observation::{Anomalies, FieldType, Record, Value, ValueList};
@@ -24,6 +25,8 @@ pub struct View<'a> {
     pub direction: Direction,
     /// What departs from the specification.
     pub anomalies: &'a Anomalies,
+    /// The addresses of the site.
+    pub ours: &'a Ours,
 }
 
 /// A condition.
@@ -434,6 +437,8 @@ pub(super) fn with_value<T>(source: Source, view: &View<'_>, act: impl FnOnce(Va
             Context::ReceiverIp => Value::Address(flow.receiver(view.direction).ip),
             Context::Transport => Value::Text(transport(flow.transport)),
             Context::Vlan => flow.vlan.map_or(Value::Absent, |vlan| Value::Unsigned(vlan.into())),
+            Context::ClientIsOwn => view.ours.is_own(flow.client.ip).map_or(Value::Absent, Value::Bool),
+            Context::ServerIsOwn => view.ours.is_own(flow.server.ip).map_or(Value::Absent, Value::Bool),
         },
     };
     act(value, None)

@@ -2,11 +2,12 @@
 
 use super::correlate::{Arrival, Correlation, Member, Windows};
 use super::meta::{bare, is_called, placeholders};
-use super::{Matched, Meta, Rule, RuleFile, RuleSet, Values};
+use super::{Aside, Matched, Meta, Rule, RuleFile, RuleSet, Values};
 use crate::findings::judge::{Check, Finding, Judgement, Outcome};
 use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Verdict};
 use crate::hot::owned::{IdentityKey, Seen};
 use crate::inventory::DeviceId;
+use crate::keys::Derived;
 use crate::policy::Policy;
 use citytap_sensor::time::Timestamp;
 use foldhash::fast::FixedState;
@@ -104,6 +105,16 @@ impl Stage {
             self.find(number, &matched, &matched.values, &[seen], None);
         }
         self.count(number, &matched, &matched.values, seen);
+    }
+
+    /// Shows what a key made readable to the rules.
+    pub fn derived(&mut self, derived: &Derived) {
+        let set = self.set.clone();
+        let bearer = derived.bearer();
+        derived.with_record(&mut |record| {
+            let aside = Aside { seen: derived.seen, network: derived.network, service: record.kind().protocol(), record };
+            set.show(aside, &bearer, &mut |matched| self.take(matched, derived.seen));
+        });
     }
 
     /// Takes note of matches that did not leave their shard.
@@ -213,6 +224,11 @@ impl Stage {
             }
         }
         judgement.checks.sort_unstable_by(|a, b| (a.spec.id, a.device).cmp(&(b.spec.id, b.device)));
+    }
+
+    /// Its rules.
+    pub fn set(&self) -> &Arc<RuleSet> {
+        &self.set
     }
 
     /// The files of its rules.

@@ -112,6 +112,67 @@ fn what_is_wrong_is_told_with_its_place_and_the_nearest_right_word() {
     }
 }
 
+/// A filter of the rule of [`rule`].
+fn filter(rest: &str) -> String {
+    format!("title: Harmless\nlogsource:\n  product: citytap\n  service: modbus\nfilter:\n  {rest}\n")
+}
+
+#[test]
+fn what_is_wrong_with_a_filter_is_told_with_its_place() {
+    let mine = rule("modbus", "modbus.function_code: 5");
+    let counts = correlation("timespan: 1m\n  condition: {gte: 2}");
+    let good = "rules: [mine]\n  selection:\n    modbus.unit_id: 5\n  condition: not selection";
+    for (filter, told) in [
+        (filter(good), ""),
+        (
+            filter(&good.replace("unit_id", "unitid")),
+            "mine.yml:24:5: modbus records have no field modbus.unitid. Did you mean modbus.unit_id?\n",
+        ),
+        (
+            filter(&good.replace("mine", "mime")),
+            "mine.yml:22:3: there is no rule mime, or it has a problem of its own. Did you mean mine?\n",
+        ),
+        (
+            filter(&good.replace("mine", "counts")),
+            "mine.yml:22:3: counts counts matches of other rules, and a filter is about messages: name the rules that it counts; `citytap rules show counts` lists them\n",
+        ),
+        (
+            filter(&good.replace("  selection", "  selektion")),
+            "mine.yml:25:3: the condition names selection, which the detection does not have. Did you mean selektion?\n",
+        ),
+        (
+            filter(&good.replace("rules: [mine]\n  ", "")),
+            "mine.yml:21:1: say which rules it is for, as in `rules: [modbus-restart]`, or `rules: any`\n",
+        ),
+        (
+            filter(good).replace("service: modbus", "service: mqtt").replace("modbus.unit_id", "mqtt.topic"),
+            "mine.yml:22:3: mine looks at modbus, and this filter's logsource is mqtt: write a filter of its own for it\n",
+        ),
+    ] {
+        assert_eq!(problems(&format!("{mine}---\n{counts}---\n{filter}")), told, "{filter}");
+    }
+}
+
+#[test]
+fn rules_over_findings_name_what_findings_have() {
+    let over = |detection: &str| rule("citytap", detection);
+    assert_eq!(problems(&over("citytap.check: modbus-unit-scan\n    citytap.severity: medium")), "");
+    assert_eq!(
+        problems(&over("citytap.severity: bad")),
+        "mine.yml:7:5: citytap.severity is never bad. It is one of info, low, medium, high, critical.\n"
+    );
+    assert_eq!(
+        problems(&over("flow.client_ip: 10.0.0.5")),
+        "mine.yml:7:5: a finding is no message and has no flow.client_ip. `citytap schema` lists the fields of findings.\n"
+    );
+    let mixed = "title: Both\ncorrelation:\n  type: temporal\n  rules: [mine, other]\n  timespan: 1m\n";
+    let other = rule("modbus", "modbus.unit_id: 5").replace("Mine", "Other");
+    assert_eq!(
+        problems(&format!("{}---\n{other}---\n{mixed}", over("citytap.severity: high"))),
+        "mine.yml:22:3: its rules are about messages and about findings: take the findings of the one as well (service: citytap)\n"
+    );
+}
+
 #[test]
 fn a_wrong_rule_costs_itself_and_what_counts_it() {
     let good = rule("modbus", "modbus.unit_id: 5").replace("Mine", "Good");

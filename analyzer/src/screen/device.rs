@@ -5,10 +5,14 @@ use super::{counted, grouped, moment};
 use crate::checks;
 use crate::findings::actions::name_device;
 use crate::findings::judge::Outcome;
+use crate::findings::risk::Risk;
 use crate::inventory::{AttributeSeen, Device, DeviceId, Name, Sighting, role_name};
+use crate::register;
+use crate::signatures::clauses;
 use crate::store::Contents;
 use citytap_sensor::observation::Role;
 use citytap_sensor::time::Timestamp;
+use std::borrow::Cow;
 
 /// Peers, objects and the like shown on a page; the rest is counted, and JSON has them all.
 const SHOWN: usize = 12;
@@ -16,14 +20,26 @@ const SHOWN: usize = 12;
 /// Devices as rows, in the order given.
 pub fn table<'a>(devices: impl IntoIterator<Item = &'a Device>) -> String {
     let mut columns = Columns::new(&["ID", "CLASS", "NAME", "MAKER AND PRODUCT", "LAST SEEN"]);
-    for device in devices {
-        let class = device.class.as_ref().map_or("-", |class| class.name.as_str());
-        let product = device.product.as_deref().or(device.model.as_deref());
-        let vendor = device.vendor.as_deref().filter(|vendor| !product.is_some_and(|product| product.starts_with(vendor)));
-        let made = [vendor, product].into_iter().flatten().collect::<Vec<_>>().join(" ");
-        columns.row([device.id.to_string(), class.to_owned(), called(device), made, moment(device.last_seen)]);
+    devices.into_iter().for_each(|device| columns.row(cells(device)));
+    columns.to_text()
+}
+
+/// Devices with their risks as rows, in the order given.
+pub fn weighed(devices: &[(Cow<'_, Device>, Risk)]) -> String {
+    let mut columns = Columns::new(&["RISK", "ID", "CLASS", "NAME", "MAKER AND PRODUCT", "LAST SEEN"]);
+    for (device, risk) in devices {
+        let verdict = if risk.gravest.is_some() { risk.verdict().name() } else { "" };
+        columns.row(std::iter::once(format!("{:>3} {verdict}", risk.score())).chain(cells(device)));
     }
     columns.to_text()
+}
+
+fn cells(device: &Device) -> [String; 5] {
+    let class = device.class.as_ref().map_or("-", |class| class.name.as_str());
+    let product = device.product.as_deref().or(device.model.as_deref());
+    let vendor = device.vendor.as_deref().filter(|vendor| !product.is_some_and(|product| product.starts_with(vendor)));
+    let made = [vendor, product].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    [device.id.to_string(), class.to_owned(), called(device), made, moment(device.last_seen)]
 }
 
 /// The name that people know a device by: a given one, an EUI and the like as it stands, an address, or what it is called at a server.
@@ -39,8 +55,11 @@ pub fn called(device: &Device) -> String {
 
 /// All that is known of a device, for reading.
 pub fn page(device: &Device, contents: &Contents) -> String {
+    let Some((device, risk)) = contents.shown(std::iter::once(device)).pop() else { return String::new() };
+    let device = &*device;
     let mut page = Page { text: String::new(), contents };
     page.head(device);
+    page.risk(risk);
     page.names(device);
     page.attributes(device);
     page.where_it_is(device);
@@ -119,6 +138,18 @@ impl Page<'_> {
         }
     }
 
+    fn risk(&mut self, risk: Risk) {
+        self.section("RISK");
+        let verdict = match risk.gravest {
+            Some(_) => risk.verdict().name(),
+            None => "watch: nothing was found; what could not be tested stands below",
+        };
+        self.line("  ", &format!("{} of 100, {verdict}", risk.score()));
+        for term in risk.terms() {
+            self.line(&format!("  {:>+4}  {:<16}", term.points, term.term.replace('_', " ")), &term.because);
+        }
+    }
+
     fn names(&mut self, device: &Device) {
         self.section("NAMES");
         let rows = device.identities.iter().map(|name| vec![name.to_string(), name.presence.clone(), self.when(&name.seen)]);
@@ -132,6 +163,10 @@ impl Page<'_> {
         }
         self.section("WHAT IS KNOWN, AND FROM WHERE");
         let row = |attribute: &AttributeSeen| {
+            if register::is_entered(attribute) {
+                let source = format!("entered by a person: {}", attribute.source);
+                return vec![attribute.name.clone(), attribute.value.clone(), source];
+            }
             let by = attribute.by.as_ref().map(|by| format!(", {by}")).unwrap_or_default();
             let source = format!("[{}] {}{by}; {}", attribute.confidence, attribute.source, self.when(&attribute.seen));
             let name = if attribute.current { attribute.name.clone() } else { format!("  also {}", attribute.name) };
@@ -248,6 +283,7 @@ impl Page<'_> {
             if !finding.references.is_empty() {
                 self.line("    see   ", &finding.references.join("; "));
             }
+            clauses::of(&finding.check).lines().iter().for_each(|clause| self.line("    clause  ", clause));
         }
     }
 

@@ -1,14 +1,17 @@
 //! The data packs: known secrets, vendors, product fingerprints, device classes. They are embedded when the program is built and read when they
 //! are first needed; nothing is read from disk.
 //!
-//! What turns into what: rows of `signatures/` become lookups ([`vendors`], [`credentials`], [`keys`]), rules ([`fingerprints`]) and points
-//! ([`classes`]); [`conclusions`] applies them to a device, and an [`outline`](mod@outline) tells
+//! What turns into what: rows of `signatures/` become lookups ([`vendors`], [`credentials`], [`keys`], [`advisories`]), rules ([`fingerprints`]) and
+//! points ([`classes`]); [`conclusions`] applies them to a device, and an [`outline`](mod@outline) tells
 //! devices of one class apart from others without doing so. This module, unlike the inventory, knows what the protocols call things.
 //!
 //! A pack that cannot be read is an [`PackError`] with file and line. The embedded packs are read whole in a test; at run time a pack
 //! that failed would be empty, and its digest in the manifest says which one was used.
 
+pub mod advisories;
 pub mod classes;
+pub mod clauses;
+pub mod columns;
 pub mod conclusions;
 pub mod credentials;
 pub mod fingerprints;
@@ -59,7 +62,11 @@ pub(crate) struct File {
 }
 
 packs! {
+    END_OF_LIFE = "advisories/end_of_life.tsv",
+    ADVISORIES = "advisories/pack.tsv.gz",
     CLASSES = "classes.toml",
+    CLAUSE_CHECKS = "clauses/checks.tsv",
+    CLAUSE_CLASSES = "clauses/classes.tsv",
     MQTT_CREDENTIALS = "credentials/mqtt.tsv",
     FINGERPRINTS_GATEWAY = "fingerprints/gateway.toml",
     FINGERPRINTS_LORAWAN = "fingerprints/lorawan.toml",
@@ -70,6 +77,7 @@ packs! {
     LORAWAN_KEYS = "keys/lorawan.tsv",
     LORAWAN_GENERATOR = "keys/lorawan_generator.toml",
     TLS_SPKI = "keys/tls_spki.tsv",
+    REGISTER_COLUMNS = "register/columns.tsv",
     LORAWAN_VENDORS = "vendors/lorawan.tsv",
     LWM2M_OBJECTS = "vendors/lwm2m_objects.tsv",
     VENDOR_NAMES = "vendors/modbus.tsv",
@@ -97,14 +105,16 @@ pub fn lorawan_generator() -> &'static str {
     LORAWAN_GENERATOR.text()
 }
 
-/// All embedded packs with their digests, sorted by name.
+/// All embedded packs with their digests, sorted by name; last what a person brought beside them.
 pub fn packs() -> Vec<Pack> {
+    let own = advisories::Pack::own_files().iter();
+    let own = own.map(|(name, sha256)| Pack { name, version: "own", sha256: sha256.clone() });
     let pack = |file: &File| Pack {
         name: file.name,
         version: env!("CARGO_PKG_VERSION"),
         sha256: Sha256::digest(file.bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
     };
-    FILES.iter().map(pack).collect()
+    FILES.iter().map(pack).chain(own).collect()
 }
 
 /// Reads every pack whole.
@@ -120,9 +130,13 @@ pub fn check() -> Result<(), Vec<PackError>> {
             .all(|file| file.bytes.is_empty())
             .then(|| OUI.error(1, "is empty")),
     );
+    errors.extend(advisories::pack::check().err());
+    errors.extend(advisories::end_of_life::check().err());
     errors.extend(vendors::check().err());
     errors.extend(credentials::check().err());
     errors.extend(keys::check().err());
+    errors.extend(clauses::check().err());
+    errors.extend(columns::check().err());
     let classes = classes::check();
     errors.extend(fingerprints::check(classes.as_deref().unwrap_or_default()).err().into_iter().flatten());
     errors.extend(classes.err().into_iter().flatten());
@@ -162,7 +176,7 @@ mod tests {
     #[test]
     fn the_folder_holds_no_pack_that_is_not_embedded() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../signatures");
-        for folder in ["", "credentials", "fingerprints", "keys", "vendors"] {
+        for folder in ["", "clauses", "credentials", "fingerprints", "keys", "register", "vendors"] {
             for entry in std::fs::read_dir(root.join(folder)).expect("is there") {
                 let entry = entry.expect("is readable");
                 let name = entry.file_name().into_string().expect("is text");

@@ -8,7 +8,9 @@ use super::record::{seal, unseal};
 use super::{STORE_VERSION, Store, StoreError, Tree, baseline};
 use crate::detectors::baseline::learned::Baseline;
 use crate::engine::Report;
+use crate::findings::alerts::{Alert, AlertId, AlertPolicy, Alerts, Decision, DecisionError};
 use crate::hot::digest::{DigestKey, KEY_BYTES};
+use crate::register::Entry;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ pub const MAX_BYTES: u64 = 8 << 30;
 /// Damaged records that are named; further ones are counted.
 pub const DAMAGED_NAMED: usize = 20;
 
-const ABOUT: &[u8] = b"about";
+pub(super) const ABOUT: &[u8] = b"about";
 const KEY: &[u8] = b"digest_key";
 
 /// What a store is.
@@ -50,14 +52,14 @@ pub struct DamagedRecord {
 
 /// A store that is open.
 pub struct City {
-    path: PathBuf,
-    store: Box<dyn Store>,
-    about: About,
-    contents: Contents,
+    pub(super) path: PathBuf,
+    pub(super) store: Box<dyn Store>,
+    pub(super) about: About,
+    pub(super) contents: Contents,
     damaged: Vec<DamagedRecord>,
     damaged_count: u64,
     recovered: Recovered,
-    limit: u64,
+    pub(super) limit: u64,
 }
 
 impl City {
@@ -74,10 +76,16 @@ impl City {
     /// # Errors
     /// Why not, and what to do.
     pub fn open_or_make(path: &Path, site: Option<&str>, default_site: &str) -> Result<Self, StoreError> {
-        let city = Self::read(path, Box::new(OnDisk::open_or_make(path)?), Some(site.unwrap_or(default_site)), MAX_BYTES)?;
+        let city = Self::open_any_or_make(path, site, default_site)?;
         if city.about.owner != "replay" {
             return Err(StoreError::Appliance(path.into()));
         }
+        Ok(city)
+    }
+
+    /// Opens a store to add to it whoever writes it, or makes one.
+    pub(super) fn open_any_or_make(path: &Path, site: Option<&str>, default_site: &str) -> Result<Self, StoreError> {
+        let city = Self::read(path, Box::new(OnDisk::open_or_make(path)?), Some(site.unwrap_or(default_site)), MAX_BYTES)?;
         match site {
             Some(wanted) if wanted != city.about.site => {
                 Err(StoreError::Site { path: path.into(), is: city.about.site, wanted: wanted.into() })
@@ -125,6 +133,11 @@ impl City {
             let (device, presented) = kept.into_presented();
             contents.credentials.insert(device, presented);
         })?;
+        contents.alerts = alerts(store_ref, &about.site, &mut damaged)?;
+        each(store_ref, Tree::Register, &mut damaged, |entry: Entry| {
+            contents.register.insert((entry.list.clone(), entry.line), entry);
+        })?;
+        contents.enter();
         let mut normal = Baseline::default();
         each(store_ref, Tree::Baseline, &mut damaged, |stored| baseline::gather(&mut normal, stored))?;
         contents.baseline = Arc::new(normal);
@@ -190,10 +203,45 @@ impl City {
     pub fn add(&mut self, report: &Report, run: Run) -> Result<Added, StoreError> {
         let mut contents = std::mem::take(&mut self.contents);
         let added = contents.add(report, run);
-        let writes = writes(&contents, added.run, &added.changed);
+        let writes = writes(&contents, Some(added.run), &added.changed);
         self.contents = contents;
         self.write(&writes)?;
         Ok(added)
+    }
+
+    /// Keeps what a person decided about an alert, at the time of the last packet that the store knows.
+    ///
+    /// # Errors
+    /// The inner one says why the decision does not hold; the outer one why it could not be kept.
+    pub fn decide(&mut self, alert: AlertId, decision: Decision) -> Result<Result<(), DecisionError>, StoreError> {
+        let now = self.contents.now();
+        if let Err(error) = self.contents.alerts.decide(alert, decision, now) {
+            return Ok(Err(error));
+        }
+        let changed = Changed { alerts: self.contents.alerts.take_changed(), ..Changed::default() };
+        let writes = writes(&self.contents, None, &changed);
+        self.write(&writes)?;
+        Ok(Ok(()))
+    }
+
+    /// Takes a list into the register, in place of the one of the same name: whole, or not at all. Answers how many entries went.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn import(&mut self, list: &str, entries: Vec<Entry>) -> Result<usize, StoreError> {
+        let changed = self.contents.import(list, entries);
+        let gone = changed.iter().filter(|key| !self.contents.register.contains_key(*key)).count();
+        let writes: Vec<Write> = changed
+            .iter()
+            .map(|key| {
+                let (list, line) = key;
+                let name = format!("{list}\0{line:010}").into_bytes();
+                let value = self.contents.register.get(key).map(|entry| seal(Tree::Register, &name, entry));
+                Write { tree: Tree::Register, key: name, value }
+            })
+            .collect();
+        self.write(&writes)?;
+        Ok(gone)
     }
 
     /// Writes all of it or nothing, where there is room.
@@ -232,12 +280,14 @@ fn make_key(store: &mut dyn Store) -> Result<DigestKey, StoreError> {
     Ok(key)
 }
 
-fn writes(contents: &Contents, run: u32, changed: &Changed) -> Vec<Write> {
+/// What is to be written of what changed, and of a run that is new.
+pub(super) fn writes(contents: &Contents, run: Option<u32>, changed: &Changed) -> Vec<Write> {
     fn write<T: Serialize>(tree: Tree, key: Vec<u8>, value: Option<&T>) -> Write {
         let value = value.map(|value| seal(tree, &key, value));
         Write { tree, key, value }
     }
-    let runs = [write(Tree::Runs, run.to_be_bytes().to_vec(), contents.runs.get(&run))];
+    let runs = run.map(|run| write(Tree::Runs, run.to_be_bytes().to_vec(), contents.runs.get(&run)));
+    let alerts = changed.alerts.iter().map(|id| write(Tree::Alerts, id.0.to_be_bytes().to_vec(), contents.alerts.get(*id)));
     let devices = changed.devices.iter().map(|id| write(Tree::Devices, id.0.to_be_bytes().to_vec(), contents.devices.get(id)));
     let findings = changed.findings.iter().map(|id| write(Tree::Findings, id.as_bytes().to_vec(), contents.findings.get(id)));
     let checks = changed.checks.iter().map(|key| {
@@ -249,7 +299,13 @@ fn writes(contents: &Contents, run: u32, changed: &Changed) -> Vec<Write> {
         write(Tree::Credentials, id.0.to_be_bytes().to_vec(), kept.as_ref())
     });
     let baseline = baseline::writes(&contents.baseline, &changed.baseline);
-    runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).chain(baseline).collect()
+    runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).chain(alerts).chain(baseline).collect()
+}
+
+fn alerts(store: &dyn Store, site: &str, damaged: &mut Damaged) -> Result<Alerts, StoreError> {
+    let mut kept = Vec::new();
+    each(store, Tree::Alerts, damaged, |alert: Alert| kept.push(alert))?;
+    Ok(Alerts::restored(site, AlertPolicy::default(), kept))
 }
 
 #[derive(Default)]

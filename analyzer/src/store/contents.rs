@@ -4,15 +4,21 @@ use crate::detectors::baseline::learned::Baseline;
 use crate::engine::Report;
 use crate::export::run_folder;
 use crate::findings::actions::{Action, actions};
-use crate::findings::judge::Outcome;
+use crate::findings::alerts::{AlertChange, AlertId, Alerts};
+use crate::findings::judge::{FindingId, Outcome};
 use crate::findings::kept::{KeptCheck, KeptFinding};
+use crate::findings::risk::{Context, Gravest, Risk};
+use crate::inventory::exposure::Exposure;
 use crate::inventory::merge::{self, Counting};
 use crate::inventory::presented::{self, PresentedCredential};
 use crate::inventory::{Device, DeviceId, when};
+use crate::register::compare::{self, Comparison};
+use crate::register::{Entered, Entry};
 use citytap_sensor::capture::CaptureInfo;
 use citytap_sensor::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -29,6 +35,12 @@ pub struct Contents {
     pub runs: BTreeMap<u32, Run>,
     /// What devices presented, as keyed digests: for the store and whoever shares its key, never for an export.
     pub credentials: BTreeMap<DeviceId, Vec<PresentedCredential>>,
+    /// What a person was told, and what the person decided.
+    pub alerts: Alerts,
+    /// What the city says it has, by list and line.
+    pub register: BTreeMap<(String, u32), Entry>,
+    /// What the register says of devices; [`Contents::enter`] makes it.
+    pub entered: BTreeMap<DeviceId, Entered>,
     /// What is normal.
     pub baseline: Arc<Baseline>,
 }
@@ -111,6 +123,8 @@ pub struct Added {
     pub cleared_findings: usize,
     /// Entries of devices' lists dropped for want of room.
     pub dropped: usize,
+    /// What of the alerts a person is to be told now.
+    pub told: Vec<AlertChange>,
     /// Keys that changed.
     pub changed: Changed,
 }
@@ -126,6 +140,8 @@ pub struct Changed {
     pub checks: BTreeSet<(DeviceId, String)>,
     /// What devices presented.
     pub credentials: BTreeSet<DeviceId>,
+    /// Alerts.
+    pub alerts: BTreeSet<AlertId>,
     /// What is normal.
     pub baseline: BTreeSet<String>,
 }
@@ -153,7 +169,53 @@ impl Contents {
 
     /// What to do, the most urgent first.
     pub fn actions(&self) -> Vec<Action> {
-        actions(self.open_findings().into_iter().filter_map(KeptFinding::part))
+        let context = |id| self.devices.get(&id).map(|device| self.context(device)).unwrap_or_default();
+        actions(self.open_findings().into_iter().filter_map(KeptFinding::part), &context)
+    }
+
+    /// What of a device weighs beside its findings.
+    pub fn context(&self, device: &Device) -> Context {
+        let criticality = self.entered.get(&device.id).and_then(Entered::criticality);
+        Context { exposure: Exposure::of(device), criticality }
+    }
+
+    /// Devices as they are shown, with what a person entered, and their risks.
+    pub fn shown<'d>(&self, devices: impl Iterator<Item = &'d Device>) -> Vec<(Cow<'d, Device>, Risk)> {
+        let gravest = Gravest::new(self.open_findings().into_iter().filter_map(KeptFinding::part));
+        let shown = |device: &'d Device| match self.entered.get(&device.id) {
+            Some(entered) => Cow::Owned(entered.over(device)),
+            None => Cow::Borrowed(device),
+        };
+        devices.map(|device| (shown(device), gravest.risk(device.id, self.context(device)))).collect()
+    }
+
+    /// Takes a list in place of the one of the same name. Answers the keys that changed.
+    pub fn import(&mut self, list: &str, entries: Vec<Entry>) -> BTreeSet<(String, u32)> {
+        let import = self.register.values().map(|entry| entry.import).max().unwrap_or(0) + 1;
+        let mut changed: BTreeSet<(String, u32)> = self.register.keys().filter(|(of, _)| of == list).cloned().collect();
+        self.register.retain(|(of, _), _| of != list);
+        for entry in entries {
+            let key = (list.to_owned(), entry.line);
+            changed.insert(key.clone());
+            self.register.insert(key, Entry { list: list.to_owned(), import, ..entry });
+        }
+        self.enter();
+        changed
+    }
+
+    /// Finds the devices of the register's entries anew.
+    pub fn enter(&mut self) {
+        self.entered = compare::enter(self.register.values(), &self.devices);
+    }
+
+    /// How the register and what was seen fit.
+    pub fn comparison(&self) -> Comparison<'_> {
+        compare::compare(self.register.values(), &self.devices)
+    }
+
+    /// The time of the last packet of all runs: what is "now" for a person who decides.
+    pub fn now(&self) -> Timestamp {
+        self.runs.values().filter_map(|run| run.last_packet).max().unwrap_or_default()
     }
 
     /// The answers about one device.
@@ -201,7 +263,23 @@ impl Contents {
         let still_open: BTreeSet<String> = self.open_findings().iter().map(|finding| finding.id.clone()).collect();
         added.cleared_findings = open.difference(&still_open).filter(|id| self.findings.contains_key(*id)).count();
         self.runs.insert(run.number, run);
+        self.alert(report, &mut added);
+        self.enter();
         added
+    }
+
+    /// Brings the alerts up to what stands now.
+    fn alert(&mut self, report: &Report, added: &mut Added) {
+        let now = self.now();
+        let mut alerts = std::mem::take(&mut self.alerts);
+        alerts.set_policy(&report.alert_policy);
+        added.told =
+            alerts.update(self.findings.values().filter(|finding| self.is_open(finding)).filter_map(KeptFinding::standing), now);
+        let cleared = self.findings.values().filter(|finding| !self.is_open(finding));
+        let resolved = alerts.clear(cleared.filter_map(|finding| FindingId::parse(&finding.id)), now);
+        added.told.extend(resolved);
+        added.changed.alerts = alerts.take_changed();
+        self.alerts = alerts;
     }
 
     /// Adds devices; answers which id became which, of the run and of the store.
@@ -258,14 +336,18 @@ impl Contents {
             added.changed.checks.insert(key);
             self.add_check(check, added);
         }
+        let mut renamed = Vec::new();
         let findings: Vec<String> =
             self.findings.iter().filter(|(_, finding)| moved(&finding.device)).map(|(id, _)| id.clone()).collect();
         for id in findings {
             let Some(mut finding) = self.findings.remove(&id) else { continue };
             finding.belongs_to(now.get(&finding.device).copied().unwrap_or(finding.device));
+            let ids = FindingId::parse(&id).zip(FindingId::parse(&finding.id));
+            renamed.extend(ids.map(|(old, new)| (old, new, finding.device)));
             added.changed.findings.insert(id);
             self.add_finding(finding, Counting::Sum, added);
         }
+        self.alerts.rename(&renamed);
     }
 
     fn move_credentials(&mut self, now: &HashMap<DeviceId, DeviceId>, added: &mut Added) {

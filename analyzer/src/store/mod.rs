@@ -8,7 +8,7 @@
 //! - [`contents`] is what a store says, in memory, and how a run is added to it. Memory is the authority; indexes are made at open.
 //! - [`credentials`] is what devices presented, as digests under the store's own key. Key and digests stand here and nowhere else.
 //! - [`baseline`] is what is normal, one value for each party, and what is said of devices that a run should have heard.
-//! - [`City`] joins them.
+//! - [`City`] joins them; [`Growing`] writes a run that goes on, again and again.
 //!
 //! sled is used for what it does well (references/crates.md §4): plain inserts, never a large batch, an explicit flush, a bound on its
 //! size. It lies in a folder of its own beside `store.json`, which says what the folder is, so that no foreign folder is written into
@@ -18,6 +18,7 @@ pub mod baseline;
 pub mod city;
 pub mod contents;
 pub mod credentials;
+pub mod growing;
 pub mod in_memory;
 pub mod journal;
 pub mod on_disk;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use city::City;
 pub use contents::{Added, Contents, Run};
+pub use growing::{Growing, Stand};
 
 use std::path::PathBuf;
 
@@ -34,7 +36,7 @@ use std::path::PathBuf;
 pub const STORE_VERSION: u32 = 1;
 
 /// A part of the store with keys of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tree {
     /// What the store is: version, site, the digest key, the mark of a finished journal.
     Meta,
@@ -50,14 +52,28 @@ pub enum Tree {
     Journal,
     /// Keyed digests of the credentials that devices presented, by device.
     Credentials,
+    /// Alerts by id, with what a person decided.
+    Alerts,
+    /// Entries of the register by list and line.
+    Register,
     /// What is normal, by who does it.
     Baseline,
 }
 
 impl Tree {
     /// All of them. The journal names a tree by its place here, so new ones come last.
-    pub const ALL: [Tree; 8] =
-        [Tree::Meta, Tree::Runs, Tree::Devices, Tree::Findings, Tree::Checks, Tree::Journal, Tree::Credentials, Tree::Baseline];
+    pub const ALL: [Tree; 10] = [
+        Tree::Meta,
+        Tree::Runs,
+        Tree::Devices,
+        Tree::Findings,
+        Tree::Checks,
+        Tree::Journal,
+        Tree::Credentials,
+        Tree::Alerts,
+        Tree::Register,
+        Tree::Baseline,
+    ];
 
     /// Its name on disk.
     pub fn name(self) -> &'static str {
@@ -69,6 +85,8 @@ impl Tree {
             Tree::Checks => "checks",
             Tree::Journal => "journal",
             Tree::Credentials => "credentials",
+            Tree::Alerts => "alerts",
+            Tree::Register => "register",
             Tree::Baseline => "baseline",
         }
     }

@@ -114,6 +114,12 @@ pub enum Fault {
     /// More captures than can be told apart.
     #[error("is one capture too many: at most 65535 can be read in one run")]
     TooManyCaptures,
+    /// A network interface from which nothing can be read any more.
+    #[error("cannot be listened to any more ({0})")]
+    Interface(String),
+    /// The clock that live packets are stamped with went back: packet time would stand still until it is past again.
+    #[error("was set back by {0} seconds")]
+    ClockSetBack(u64),
 }
 
 impl Fault {
@@ -143,13 +149,16 @@ impl Fault {
             Fault::Value { .. } | Fault::LengthsDisagree { .. } | Fault::Unpack { .. } => CORRUPT,
             Fault::ZstdWindow => "Unpack it first with: zstd -d --long=31 FILE",
             Fault::Nested => "Unpack it once by hand and read the result.",
+            Fault::Interface(_) => "It was unplugged or removed: bring it back, then start again.",
+            Fault::ClockSetBack(_) => "Start again, so that times are right; what was found is kept.",
             Fault::TooManyCaptures => "Join captures first (mergecap -w out.pcapng FILES) or read them in several runs.",
         }
     }
 
     /// Whether an offset says something about it.
     fn has_place(&self) -> bool {
-        !matches!(self, Fault::Open(_) | Fault::Empty | Fault::Foreign { .. } | Fault::Nested | Fault::TooManyCaptures)
+        use Fault::{ClockSetBack, Empty, Foreign, Interface, Nested, Open, TooManyCaptures};
+        !matches!(self, Open(_) | Empty | Foreign { .. } | Nested | TooManyCaptures | Interface(_) | ClockSetBack(_))
     }
 }
 

@@ -1,8 +1,9 @@
-//! Packets from capture files and from standard input, each with its time, link type, length on the wire and origin.
+//! Packets from capture files, from standard input and from network interfaces, each with its time, link type, length on the wire and origin.
 //!
 //! What is read: pcap (micro- and nanoseconds, both byte orders, and the "modified" pcap of old Linux kernels) and pcapng (many sections and interfaces, each
 //! interface with its own link type and resolution; enhanced, simple and obsolete packet blocks). Either may be packed with gzip (many members) or zstd (many
-//! frames), in at most [`COMPRESSION_LAYERS`] layers. Formats are told by content, never by name. [`Merge`] joins several captures by time.
+//! frames), in at most [`COMPRESSION_LAYERS`] layers. Formats are told by content, never by name. [`Merge`] joins several captures by time. [`live`] listens
+//! on interfaces.
 //!
 //! What is left out: name resolution, decryption secrets, journal and custom blocks of pcapng, options of packet blocks, checksums in FCS trailers, and the
 //! lengths of sections (the blocks themselves are followed). Foreign formats are named with the command that converts them.
@@ -22,6 +23,7 @@ mod detect;
 mod error;
 mod file;
 mod link_type;
+pub mod live;
 mod merge;
 mod pcap;
 mod pcapng;
@@ -90,7 +92,7 @@ pub struct Packet<'a> {
 
 /// Something that hands out packets, one at a time.
 pub trait CaptureSource {
-    /// The next packet; `None` at the end. After an error the source has ended.
+    /// The next packet; `None` at the end, and where [`idle`](Self::idle) says so when there is none at present. After an error the source has ended.
     fn next(&mut self) -> Result<Option<Packet<'_>>, CaptureError>;
 
     /// The time stamp of the packet that [`next`](Self::next) will hand out; `None` at the end.
@@ -104,6 +106,31 @@ pub trait CaptureSource {
 
     /// Bytes of the files, as stored; `None` where it is not known (standard input).
     fn size(&self) -> Option<u64>;
+
+    /// Whether packets come when they are sent, so that they are lost where nobody takes them.
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    /// After [`next`](Self::next) answered `None`: the time that was reached while no packet came, before which none will come; `None` where
+    /// the source is at its end.
+    fn idle(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// What was lost so far before it could be handed out.
+    fn lost(&mut self) -> Lost {
+        Lost::default()
+    }
+}
+
+/// Packets that a live source lost, since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Because the kernel's buffer was full.
+    pub by_kernel: u64,
+    /// In the interface or its driver.
+    pub by_interface: u64,
 }
 
 /// What is known of one capture.

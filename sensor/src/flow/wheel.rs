@@ -1,5 +1,6 @@
 //! A timer wheel on packet time: flows are looked at again when their turn comes, at most [`SLOTS`] seconds ahead.
 
+use crate::limits::FLOW_REPORT;
 use crate::time::{SECOND, Timestamp};
 
 /// Seconds that the wheel reaches ahead: a little more than the interval of flow reports.
@@ -11,6 +12,7 @@ pub(crate) type Ticket = (u32, u32);
 /// Tickets of flows, by the second in which they are due.
 pub(crate) struct Wheel {
     slots: Vec<Vec<Ticket>>,
+    /// Up to which all was taken out; `0` before the first flow.
     second: u64,
     len: usize,
 }
@@ -24,6 +26,10 @@ impl Default for Wheel {
 impl Wheel {
     /// Puts a flow in; a time beyond the reach becomes the farthest slot.
     pub(crate) fn schedule(&mut self, flow: Ticket, due: Timestamp) {
+        if self.second == 0 {
+            // The first flow brings the time: a wheel that begins in 1970 would bring all flows of the first epoch at its end.
+            self.second = due.seconds().saturating_sub(FLOW_REPORT / SECOND);
+        }
         let ahead = (due.seconds().saturating_sub(self.second)).clamp(1, SLOTS as u64 - 1);
         let slot = (self.second + ahead) as usize % SLOTS;
         self.slots[slot].push(flow);
@@ -89,6 +95,18 @@ mod tests {
         assert_eq!(due, [(2, 0), (1, 0)]);
         wheel.advance(at(1063), &mut due);
         assert_eq!(due, [(3, 0)]);
+    }
+
+    #[test]
+    fn the_first_flow_does_not_come_out_before_its_time() {
+        let (mut wheel, mut due) = (Wheel::default(), Vec::new());
+        wheel.schedule((1, 0), at(1_000_060));
+        for second in [1_000_001, 1_000_059] {
+            wheel.advance(at(second), &mut due);
+            assert!(due.is_empty(), "{second}");
+        }
+        wheel.advance(at(1_000_060), &mut due);
+        assert_eq!(due, [(1, 0)]);
     }
 
     #[test]

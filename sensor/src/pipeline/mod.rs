@@ -59,7 +59,7 @@ pub(crate) struct Shard<O> {
     budget: Budget,
     /// Flows with a hole in a stream, to be looked at each epoch.
     holes: Vec<u32>,
-    pub(crate) counters: Counters,
+    counters: Counters,
     stream_counters: Counters,
     pub(crate) observer: O,
     decoders: Arc<Decoders>,
@@ -330,6 +330,12 @@ impl<O: Observer> Shard<O> {
         }
         self.counters.merge(&std::mem::take(&mut self.stream_counters));
         self.observer.epoch(epoch, now);
+    }
+
+    /// Adds all that the shard counted so far.
+    pub(crate) fn add_counters(&self, sum: &mut Counters) {
+        sum.merge(&self.counters);
+        sum.merge(&self.stream_counters);
     }
 
     fn epoch_place(&self, frame: u64) -> Place {

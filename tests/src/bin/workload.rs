@@ -4,9 +4,10 @@
 //! workload mixed  OUT.pcap MEGABYTES FOLDER...     folders of pcaps/, each with the same share
 //! workload steady OUT.pcap FLOWS PACKETS [PACKETS A SECOND]
 //! workload flood  OUT.pcap PACKETS
+//! workload weeks  OUT.pcap WEEKS HUNDREDS          a healthy city: weeks, and so many hundred devices
 //! ```
 
-use citytap_tests::workload::{self, Capture, Mixed};
+use citytap_tests::workload::{self, Capture, Mixed, Weeks};
 use std::fs::File;
 use std::io::{self, BufWriter};
 
@@ -16,7 +17,7 @@ const RATE: u64 = 20_000;
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [kind, out, rest @ ..] = arguments.as_slice() else {
-        eprintln!("workload mixed|steady|flood OUT.pcap ...; see the source");
+        eprintln!("workload mixed|steady|flood|weeks OUT.pcap ...; see the source");
         std::process::exit(2);
     };
     let number = |at: usize| rest.get(at).and_then(|text| text.parse::<u64>().ok()).expect("a number");
@@ -31,6 +32,18 @@ fn main() -> io::Result<()> {
             workload::steady(&mut capture, number(0), number(1), rate)?;
         }
         "flood" => workload::flood(&mut capture, number(0), RATE)?,
+        "weeks" => {
+            let hundreds = number(1) as usize;
+            let wanted = Weeks {
+                lorawan: 60 * hundreds,
+                mqtt: 25 * hundreds,
+                modbus: 5 * hundreds,
+                lwm2m: 10 * hundreds,
+                weeks: number(0),
+                seed: 1,
+            };
+            workload::weeks(&mut capture, &wanted)?;
+        }
         _ => panic!("no workload is called {kind}"),
     }
     println!("{}", capture.packets);

@@ -45,7 +45,7 @@ pub const SPEC: DetectorSpec = DetectorSpec {
     checks: checks::ALL,
     interests: INTERESTS,
     parameters: checks::PARAMETERS,
-    make: |policy| Box::new(Watch::new(policy)),
+    make: |making| Box::new(Watch::new(making.policy)),
 };
 
 /// What relations and values want to see.

@@ -79,7 +79,7 @@ pub static PUBLISHED_CERTIFICATE: CheckSpec = CheckSpec {
 pub static NO_SECURITY: CheckSpec = CheckSpec {
     id: "no-security-mode",
     title: "management without security",
-    finding: "It is managed without authentication and encryption (security mode \"none\").",
+    finding: "It is managed without authentication and encryption.",
     action: "{devices} are managed without authentication and encryption",
     remedy: "Give the device a pre-shared key or certificate of its own and switch its server account to it.",
     why: "Anybody on the path can take the device over, change its server or its firmware.",

@@ -13,6 +13,7 @@ use crate::inventory::Inventory;
 use crate::keys::dtls::checks::KNOWN_PSK;
 use crate::signatures::credentials::published_key;
 use citytap_sensor::observation::{Confidence, CredentialKind, Outcome, SecurityAspect};
+use citytap_sensor::protocols::lwm2m::ENDPOINT;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use std::borrow::Cow;
@@ -100,6 +101,10 @@ impl Detector for Credentials {
             }
             OwnedFact::Certificate { id, spki_sha256, .. } => self.certificate(id, spki_sha256, seen),
             OwnedFact::Security { id, aspect: SecurityAspect::Mode, value } => self.mode(id, value, seen),
+            // Management over a transport that is not protected is the mode without security.
+            OwnedFact::Security { id, aspect: SecurityAspect::Transport, value } if *id.kind == ENDPOINT => {
+                self.mode(id, value, seen)
+            }
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod credentials;
+mod exposure;
 mod order;
 mod situations;
 mod views;

@@ -131,6 +131,15 @@ impl Derived {
         }
     }
 
+    /// The name of the device that it is about.
+    pub fn bearer(&self) -> IdentityKey {
+        let id = match self.dev_eui {
+            Some(eui) => dev_eui(eui),
+            None => dev_addr(self.dev_addr),
+        };
+        IdentityKey::new(&id, self.network)
+    }
+
     /// Name of its kind of record.
     pub fn kind(&self) -> &'static str {
         match self.content {
@@ -145,8 +154,13 @@ impl Derived {
     pub(super) fn facts(&self) -> SmallVec<[OwnedFact; 2]> {
         let mut facts = SmallVec::new();
         match &self.content {
-            Content::JoinAccept(opened) if opened.content().is_some_and(|accept| accept.opt_neg) => {
-                facts.push(self.attribute(Attribute::ProtocolVersion, "1.1".into(), "lorawan.opt_neg"));
+            Content::JoinAccept(opened) => {
+                let version = |opt_neg| if opt_neg { "1.1" } else { "1.0" };
+                facts.extend(
+                    opened.content().map(|accept| {
+                        self.attribute(Attribute::ProtocolVersion, version(accept.opt_neg).into(), "lorawan.opt_neg")
+                    }),
+                );
             }
             Content::MacCommands { commands, link: Link::Up, .. } => {
                 let version = commands.iter().find_map(|command| command.minor_version);
@@ -190,11 +204,7 @@ impl Derived {
     }
 
     fn attribute(&self, name: Attribute, value: Box<str>, field: &'static str) -> OwnedFact {
-        let id = match self.dev_eui {
-            Some(eui) => dev_eui(eui),
-            None => dev_addr(self.dev_addr),
-        };
-        OwnedFact::Attribute { id: IdentityKey::new(&id, self.network), name, value, confidence: Confidence::Seen, field }
+        OwnedFact::Attribute { id: self.bearer(), name, value, confidence: Confidence::Seen, field }
     }
 }
 

@@ -43,7 +43,7 @@ fn an_uplink_in_json_of_both_versions() {
     );
     assert!(
         lines[1].contains("lorawan.data")
-            && lines[1].contains(&format!(r#""gateway":"647fdafffe007417",{HEARD}"tmst_us":4096}}"#))
+            && lines[1].contains(&format!(r#""gateway":"647fdafffe007417",{HEARD}"tmst_us":4096,"checksum_right":true}}"#))
     );
     assert!(lines[2].contains(&format!(r#"{{"gateway":"647fdafffe007417",{rest}"#)), "{}", lines[2]);
 }

@@ -60,7 +60,8 @@ fn an_uplink_and_its_acknowledgement() {
                 r#"> lorawan.data {"direction":"uplink","confirmed":false,"dev_addr":"01010101","net_id":"000000","f_ctrl":0,"adr":false,"#,
                 r#""adr_ack_req":false,"ack":false,"class_b":false,"f_cnt_lsb":0,"f_port":22,"payload_length":16,"mic":"843afee1","#,
                 r#""phy_payload":"4001010101000000164a3bb6e8fa72bbc111a6e183dc041807843afee1","gateway":"647fdafffe007417","#,
-                r#""frequency_hz":868100000,"data_rate":"SF8BW125","rssi_dbm":-50.0,"snr_db":10.8,"tmst_us":817549596}"#,
+                r#""frequency_hz":868100000,"data_rate":"SF8BW125","rssi_dbm":-50.0,"snr_db":10.8,"tmst_us":817549596,"#,
+                r#""checksum_right":true}"#,
                 " +identity(dev_addr:01010101 Sent) +role(dev_addr:01010101 EndDevice)",
                 " +via(dev_addr:01010101 via gateway_eui:647fdafffe007417) +attribute(dev_addr:01010101 CodecHint=22)"
             ),
@@ -141,7 +142,10 @@ fn a_downlink_and_what_became_of_it() {
         )
     );
     assert!(bench.lines.0[3].contains(r#"lorawan.data {"direction":"downlink","confirmed":false,"dev_addr":"01010101""#));
-    assert!(bench.lines.0[3].contains(r#""tmst_us":818549596}"#) && !bench.lines.0[3].contains("lorawan.direction"));
+    assert!(
+        bench.lines.0[3].contains(r#""tmst_us":818549596,"timing":"at_tmst"}"#)
+            && !bench.lines.0[3].contains("lorawan.direction")
+    );
     assert_eq!(
         bench.lines.0[4],
         r#"> gwmp.tx_ack {"version":2,"token":4660,"gateway":"647fdafffe007417","error":"TOO_LATE","latency_us":1000000}"#

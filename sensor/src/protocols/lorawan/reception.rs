@@ -11,6 +11,8 @@ pub(super) struct Reception<'a> {
     pub(super) rssi_dbm: Option<f32>,
     pub(super) snr_db: Option<f32>,
     pub(super) tmst_us: Option<u32>,
+    pub(super) checksum_right: Option<bool>,
+    pub(super) timing: Option<&'static str>,
 }
 
 /// Where a kind of carrier has the fields: looked up once for each kind.
@@ -23,6 +25,11 @@ pub(super) struct CarrierFields {
     rssi_dbm: Option<FieldId>,
     snr_db: Option<FieldId>,
     tmst_us: Option<FieldId>,
+    checksum: Option<FieldId>,
+    device_class: Option<FieldId>,
+    gps_time: Option<FieldId>,
+    immediately: Option<FieldId>,
+    timing: Option<FieldId>,
 }
 
 impl CarrierFields {
@@ -42,6 +49,11 @@ impl CarrierFields {
             rssi_dbm: find("rssi_dbm"),
             snr_db: find("snr_db"),
             tmst_us: find("tmst_us"),
+            checksum: find("stat").or(find("crc")),
+            device_class: find("device_class"),
+            gps_time: find("gps_time_ms").or(find("gps_time_us")),
+            immediately: find("immediately"),
+            timing: find("timing"),
         }
     }
 
@@ -60,6 +72,36 @@ impl CarrierFields {
             rssi_dbm: fraction(value(self.rssi_dbm)),
             snr_db: fraction(value(self.snr_db)),
             tmst_us: whole(value(self.tmst_us)),
+            checksum_right: match value(self.checksum) {
+                // GWMP: 1 right, 0 none, -1 wrong.
+                Value::Unsigned(stat) => Some(stat == 1),
+                Value::Signed(stat) => Some(stat == 1),
+                Value::Text("ok") => Some(true),
+                Value::Text("bad") => Some(false),
+                _ => None,
+            },
+            timing: self.timing(value),
+        }
+    }
+
+    fn timing<'a>(&self, value: impl Fn(Option<FieldId>) -> Value<'a>) -> Option<&'static str> {
+        match value(self.timing) {
+            Value::Text("immediately") => return Some("immediately"),
+            Value::Text("delay") => return Some("after_uplink"),
+            Value::Text("gps_epoch") => return Some("at_gps_time"),
+            _ => {}
+        }
+        // What is asked to be sent has one of these; what was received has neither.
+        let at = match (self.immediately, self.device_class) {
+            (Some(_), _) => "at_tmst",
+            (None, Some(_)) => "after_uplink",
+            (None, None) => return None,
+        };
+        match (value(self.immediately), value(self.gps_time), value(self.tmst_us)) {
+            (_, Value::Unsigned(1..) | Value::Signed(1..), _) => Some("at_gps_time"),
+            (Value::Bool(true), ..) => Some("immediately"),
+            (.., Value::Unsigned(_)) => Some(at),
+            _ => None,
         }
     }
 }

@@ -32,6 +32,10 @@ macro_rules! frame {
                 pub snr_db: Option<f32>,
                 /// The gateway's own clock in microseconds, wrapping at 2^32: when the frame was received or is to be sent.
                 pub tmst_us: Option<u32>,
+                /// Whether the radio checksum was right; false where the frame had none. As the carrier tells it: most pass on only what was right.
+                pub checksum_right: Option<bool>,
+                /// How the carrier says when to send: `at_tmst`, `after_uplink` (`tmst_us` is the uplink's), `at_gps_time`, `immediately`.
+                pub timing: Option<&'static str>,
             }
         }
     };

@@ -75,7 +75,7 @@ impl Session {
         }
         let phy_payload = Hex(phy.bytes);
         let mic = Hex(phy.mic().unwrap_or_default());
-        let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us } = reception;
+        let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing } = reception;
         let direction = input.direction;
         match phy.frame {
             Frame::JoinRequest(wire::JoinRequest { join_eui, dev_eui: eui, dev_nonce }) => {
@@ -91,6 +91,8 @@ impl Session {
                     rssi_dbm,
                     snr_db,
                     tmst_us,
+                    checksum_right,
+                    timing,
                 };
                 let said = (eui.0, gateway, 0x100);
                 let facts = self.unless_said(said, dev_eui(eui.0), cx, || record.facts());
@@ -111,6 +113,8 @@ impl Session {
                     rssi_dbm,
                     snr_db,
                     tmst_us,
+                    checksum_right,
+                    timing,
                 };
                 let said = (eui.0, gateway, 0x200);
                 let facts = self.unless_said(said, dev_eui(eui.0), cx, || record.facts());
@@ -118,13 +122,34 @@ impl Session {
             }
             Frame::JoinAccept(encrypted) => {
                 let has_cf_list = encrypted.len() > 16;
-                let record = JoinAccept { has_cf_list, phy_payload, gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us };
+                let record = JoinAccept {
+                    has_cf_list,
+                    phy_payload,
+                    gateway,
+                    frequency_hz,
+                    data_rate,
+                    rssi_dbm,
+                    snr_db,
+                    tmst_us,
+                    checksum_right,
+                    timing,
+                };
                 cx.emit(direction, &record, &[], &odd);
             }
             Frame::Proprietary(payload) => {
                 let payload_length = length(payload);
-                let record =
-                    Proprietary { payload_length, phy_payload, gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us };
+                let record = Proprietary {
+                    payload_length,
+                    phy_payload,
+                    gateway,
+                    frequency_hz,
+                    data_rate,
+                    rssi_dbm,
+                    snr_db,
+                    tmst_us,
+                    checksum_right,
+                    timing,
+                };
                 cx.emit(direction, &record, &[], &odd);
             }
             Frame::Data(data) => {
@@ -155,6 +180,8 @@ impl Session {
                     rssi_dbm,
                     snr_db,
                     tmst_us,
+                    checksum_right,
+                    timing,
                 };
                 let uplink = data.link == Link::Up;
                 let what = if uplink { 0x300 } else { 0x400 } | u16::from(data.f_port.unwrap_or(0));
@@ -216,10 +243,11 @@ fn unreadable(why: NotAFrame, reception: Reception<'_>, input: Input<'_>, cx: &m
         NotAFrame::RejoinType(_) => &REJOIN_TYPE,
         NotAFrame::Length(_) | NotAFrame::OtherVersion(_) | NotAFrame::Empty => &FRAME_LENGTH,
     });
-    let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us } = reception;
+    let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing } = reception;
     let f_type = input.bytes.first().map_or(0, |octet| octet >> 5);
     let phy_payload = Hex(input.bytes);
-    let record = Unreadable { f_type, phy_payload, gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us };
+    let record =
+        Unreadable { f_type, phy_payload, gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing };
     cx.emit(input.direction, &record, &[], &odd);
 }
 

@@ -113,6 +113,8 @@ crate::record! {
         pub broadcast: bool,
         /// Length of the data that have no field of their own, bytes.
         pub data_length: Option<u16>,
+        /// Coils, registers and file registers that the request writes.
+        pub points_written: Option<u32>,
     }
 }
 
@@ -220,7 +222,18 @@ impl<'a> Request<'a> {
             write: writes(code),
             broadcast: unit_id == 0 && writes(code),
             data_length: data_length(pdu.data),
+            points_written: points_written(pdu),
         }
+    }
+}
+
+fn points_written(pdu: &RequestPdu<'_>) -> Option<u32> {
+    match pdu.function_code {
+        5 | 6 | 22 => Some(1),
+        15 | 16 => pdu.quantity.map(u32::from),
+        21 => Some(wire::file_references(21, pdu.file_records).map(|file| u32::from(file.length)).sum()),
+        23 => pdu.write_quantity.map(u32::from),
+        _ => None,
     }
 }
 

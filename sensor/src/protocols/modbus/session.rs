@@ -18,6 +18,12 @@ pub(super) const TRANSACTIONS: usize = 32;
 /// Makers' own functions, each of a unit, that are told of one flow.
 pub(super) const FUNCTIONS: usize = 16;
 
+/// Bytes of the smallest request: so many lost bytes hide one.
+const SMALLEST_REQUEST: u64 = 8;
+
+/// How long a request can wait for its answer: gateways to slow serial lines give up earlier.
+const ANSWER_WAIT: Nanos = 10 * SECOND;
+
 /// A mirror port that copies a datagram where it comes in and where it goes out does so within this time.
 const COPY_WITHIN: Nanos = SECOND / 100;
 
@@ -31,6 +37,8 @@ pub(super) struct Session {
     oldest: usize,
     /// Whether requests are seen in this flow: without, responses cannot be blamed for having none.
     requests_seen: bool,
+    /// Requests that lost bytes may have held: so many responses need none that was seen.
+    requests_lost: u64,
     told: Told,
 }
 
@@ -59,7 +67,10 @@ struct Transaction {
     id: Option<u16>,
     unit: u8,
     function: u8,
-    answered: bool,
+    /// Answers that are to come: more than one where the identifier was used again before.
+    due: u8,
+    /// Its answer may have been among lost bytes.
+    doubted: bool,
     /// Hash of the answer's PDU, and when it came.
     answer: (u64, Timestamp),
     frame: u64,
@@ -88,6 +99,7 @@ impl Default for Session {
             transactions: Vec::new(),
             oldest: 0,
             requests_seen: false,
+            requests_lost: 0,
             told: Told::default(),
         }
     }
@@ -100,15 +112,17 @@ impl Decoder for Session {
             return Step::Consumed(input.bytes.len());
         }
         if self.framing == Framing::Unknown {
-            // An RTU request for few registers from address 0 reads as an MBAP header whose message is not all there.
+            // An RTU request for few registers from address 0 reads as an MBAP header of a longer message: what is whole first decides,
+            // however much more was shown with it.
             let header = MbapHeader::parse(&mut Reader::new(input.bytes));
             let plausible = header.filter(|header| header.protocol_id == 0 && header.is_plausible());
-            let whole = plausible.is_some_and(|header| input.bytes.len() >= header.adu_length());
-            let rtu = !whole && wire::begins_with_rtu_frame(input.bytes, input.direction);
+            let whole = plausible.map(|header| header.adu_length()).filter(|&length| input.bytes.len() >= length);
+            let rtu = wire::begins_with_rtu_frame(input.bytes, input.direction);
+            let rtu = rtu.filter(|&length| whole.is_none_or(|whole| length < whole)).is_some();
             let stream = input.channel != Channel::Datagram;
             self.framing = match (header, plausible) {
-                (_, Some(_)) if whole => Framing::Mbap,
                 _ if rtu => Framing::Rtu,
+                (_, Some(_)) if whole.is_some() => Framing::Mbap,
                 (None, _) | (_, Some(_)) if stream => return Step::Need(input.bytes.len() + 1),
                 (_, Some(_)) => Framing::Mbap,
                 _ => Framing::Rtu,
@@ -123,6 +137,13 @@ impl Decoder for Session {
     fn gap(&mut self, direction: Direction, missing: Option<u64>, _cx: &mut Cx<'_>) -> AfterGap {
         let fresh = matches!(self.places[direction.index()], Place::Fresh | Place::Joined);
         self.places[direction.index()] = if fresh && missing.is_none() { Place::Joined } else { Place::Lost };
+        match direction {
+            Direction::ToServer => {
+                let held = missing.map_or(TRANSACTIONS as u64, |missing| missing.div_ceil(SMALLEST_REQUEST));
+                self.requests_lost = self.requests_lost.saturating_add(held);
+            }
+            Direction::ToClient => self.transactions.iter_mut().for_each(|request| request.doubted = true),
+        }
         AfterGap::Resume
     }
 
@@ -157,7 +178,7 @@ impl Session {
             (_, None) => true,
             (framing, Some(header)) => {
                 let mbap = header.protocol_id == 0 && header.is_plausible() && known(wire::MBAP_LENGTH);
-                mbap || (framing == Framing::Unknown && wire::begins_with_rtu_frame(input.bytes, input.direction))
+                mbap || (framing == Framing::Unknown && wire::begins_with_rtu_frame(input.bytes, input.direction).is_some())
             }
         }
     }
@@ -179,7 +200,7 @@ impl Session {
             && self.framing == Framing::Mbap
             && header.is_some_and(|header| {
                 let awaited = |request: &Transaction| {
-                    !request.answered && request.id == Some(header.transaction_id) && request.unit == header.unit_id
+                    request.due > 0 && request.id == Some(header.transaction_id) && request.unit == header.unit_id
                 };
                 header.protocol_id == 0 && header.is_plausible() && self.transactions.iter().any(awaited)
             })
@@ -268,7 +289,8 @@ impl Session {
             id,
             unit,
             function: parsed.function_code,
-            answered: false,
+            due: 1,
+            doubted: false,
             answer: (0, Timestamp(0)),
             frame: cx.frame(),
             at: cx.now(),
@@ -294,11 +316,13 @@ impl Session {
         self.requests_seen = true;
         let same = |other: &&mut Transaction| other.id == transaction.id && other.unit == transaction.unit;
         if let Some(slot) = self.transactions.iter_mut().find(same) {
-            let reused = transaction.id.is_some() && !slot.answered && slot.function != transaction.function;
-            *slot = transaction;
+            let waits = slot.due > 0 && !slot.doubted && transaction.at.since(slot.at) <= ANSWER_WAIT;
+            let reused = transaction.id.is_some() && waits && slot.function != transaction.function;
+            let due = if waits { slot.due.saturating_add(1) } else { 1 };
+            *slot = Transaction { due, ..transaction };
             return reused;
         }
-        if let Some(slot) = self.transactions.iter_mut().find(|other| other.answered) {
+        if let Some(slot) = self.transactions.iter_mut().find(|other| other.due == 0) {
             *slot = transaction;
         } else if self.transactions.len() < TRANSACTIONS {
             if self.transactions.is_empty() {
@@ -373,9 +397,15 @@ impl Session {
         cx: &Cx<'_>,
     ) -> Option<Asked> {
         let now = cx.now();
+        // A response to a request that lost bytes held has none, or meets the request that had its identifier before.
+        let lost = &mut self.requests_lost;
+        let mut blame = |code| match lost.checked_sub(1) {
+            Some(left) => *lost = left,
+            None => anomalies.push(code),
+        };
         let Some(request) = self.transactions.iter_mut().find(|other| other.id == id && other.unit == unit) else {
             if self.requests_seen {
-                anomalies.push(&anomaly::RESPONSE_WITHOUT_REQUEST);
+                blame(&anomaly::RESPONSE_WITHOUT_REQUEST);
             }
             return None;
         };
@@ -383,18 +413,18 @@ impl Session {
         let is_datagram = cx.flow().transport == Transport::Udp;
         let answer = (if is_datagram { foldhash::fast::FixedState::default().hash_one(pdu) } else { 0 }, now);
         let is_copy = is_datagram && request.answer.0 == answer.0 && now.since(request.answer.1) <= COPY_WITHIN;
-        if request.answered && !is_copy {
-            anomalies.push(&anomaly::DUPLICATE_RESPONSE);
-        }
         request.answer = answer;
         let echoes = |echoed: Option<u16>, sent: Option<u16>| echoed.is_none() || echoed == sent;
         let fits = request.function == response.function_code
             && echoes(response.address, request.address)
             && (response.function_code == 24 || echoes(response.quantity, request.quantity));
-        if !fits {
-            anomalies.push(&anomaly::RESPONSE_MISMATCH);
+        if request.due == 0 && !is_copy {
+            blame(&anomaly::DUPLICATE_RESPONSE);
+        } else if !fits && request.due <= 1 {
+            // Of several requests with one identifier it may answer an earlier one.
+            blame(&anomaly::RESPONSE_MISMATCH);
         }
-        request.answered = true;
+        request.due = request.due.saturating_sub(1);
         Some(Asked {
             frame: request.frame,
             latency_us: now.since(request.at) / 1000,

@@ -160,3 +160,46 @@ fn a_makers_own_function_that_is_answered_is_told_once_and_bounded() {
     assert_eq!(told[0], "object(modbus_unit:1@10.0.0.2 modbus.function 90)");
     assert_eq!(told.len(), super::session::FUNCTIONS, "{told:?}");
 }
+
+#[test]
+fn answers_to_requests_that_were_lost_blame_nobody() {
+    let mut bench = bench();
+    bench.show(ToServer, &read(1, 1, 2));
+    bench.show(ToClient, &answer(1, 1, 2));
+    // One request was lost; this client gives all of them the same number.
+    bench.lose(ToServer, Some(12));
+    bench.show(ToServer, &read(3, 1, 2));
+    bench.show(ToClient, &answer(2, 1, 2));
+    bench.show(ToClient, &answer(3, 1, 2));
+    assert!(!bench.lines.0.iter().any(|line| line.contains('!')), "{:?}", bench.lines.0);
+    // Twelve bytes hold two requests of eight at most: the third answer too many is one.
+    bench.show(ToClient, &answer(3, 1, 2));
+    bench.show(ToClient, &answer(9, 1, 2));
+    assert_eq!(count(&bench, "!modbus.response_without_request"), 1, "{:?}", bench.lines.0);
+
+    // A lost answer: the number is free, whatever it is used for next.
+    let mut unanswered = self::bench();
+    unanswered.show(ToServer, &read(1, 1, 2));
+    unanswered.lose(ToClient, Some(13));
+    unanswered.show(ToServer, &adu(1, 1, &[1, 0, 0, 0, 8]));
+    unanswered.show(ToClient, &adu(1, 1, &[1, 1, 7]));
+    assert!(!unanswered.lines.0.iter().any(|line| line.contains('!')), "{:?}", unanswered.lines.0);
+}
+
+#[test]
+fn requests_with_one_number_are_answered_as_often_as_they_were_asked() {
+    let mut bench = bench();
+    bench.show(ToServer, &read(0, 1, 2));
+    bench.show(ToServer, &read(0, 1, 2));
+    (0..3).for_each(|_| assert!(bench.show(ToClient, &answer(0, 1, 2))));
+    assert_eq!(count(&bench, "!modbus.duplicate_response"), 1, "{:?}", bench.lines.0);
+    assert_eq!(count(&bench, "!"), 1, "{:?}", bench.lines.0);
+
+    // Another function under a number in use is the client's fault, and its answers are nobody's.
+    let mut reused = self::bench();
+    reused.show(ToServer, &read(7, 1, 2));
+    reused.show(ToServer, &adu(7, 1, &[1, 0, 0, 0, 8]));
+    reused.show(ToClient, &answer(7, 1, 2));
+    reused.show(ToClient, &adu(7, 1, &[1, 1, 7]));
+    assert_eq!((count(&reused, "!modbus.transaction_reused"), count(&reused, "!")), (1, 1), "{:?}", reused.lines.0);
+}

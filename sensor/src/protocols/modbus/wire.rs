@@ -610,10 +610,10 @@ fn unknown_frame(bytes: &[u8]) -> Option<RtuFrame<'_>> {
     Some(RtuFrame { length, pdu: bytes.get(..length).and_then(checked_pdu) })
 }
 
-/// Whether `bytes` begin with a whole RTU frame of a known function with a right CRC.
-pub fn begins_with_rtu_frame(bytes: &[u8], direction: Direction) -> bool {
-    let known = bytes.get(1).is_some_and(|code| has_shape(code & 0x7f));
-    known && rtu_frame(bytes, direction).is_some_and(|frame| frame.pdu.is_some())
+/// The length of the RTU frame that `bytes` begin with, where it is whole, of a known function, and its CRC is right.
+pub fn begins_with_rtu_frame(bytes: &[u8], direction: Direction) -> Option<usize> {
+    bytes.get(1).filter(|&code| has_shape(code & 0x7f))?;
+    rtu_frame(bytes, direction).filter(|frame| frame.pdu.is_some()).map(|frame| frame.length)
 }
 
 /// Whether `bytes` are exactly one RTU frame of a public function: what a probe can trust.

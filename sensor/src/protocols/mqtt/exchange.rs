@@ -27,6 +27,8 @@ struct Exchange {
     id: u16,
     waits: Waits,
     since: Timestamp,
+    /// How often it was begun anew before its end: so many answers more may come.
+    again: u8,
 }
 
 /// Exchanges begun in one direction, at most [`IN_FLIGHT`]; the oldest gives way.
@@ -42,7 +44,8 @@ impl Exchanges {
     pub(super) fn begin(&mut self, id: u16, waits: Waits, cx: &mut Cx<'_>) -> bool {
         let now = cx.now();
         if let Some(exchange) = self.open.iter_mut().find(|exchange| exchange.id == id) {
-            *exchange = Exchange { id, waits, since: now };
+            let again = if exchange.waits == waits { exchange.again.saturating_add(1) } else { 0 };
+            *exchange = Exchange { id, waits, since: now, again };
             return false;
         }
         if self.open.len() >= IN_FLIGHT {
@@ -50,7 +53,7 @@ impl Exchanges {
             self.lossy = true;
             cx.count(Counter::SessionEntriesDropped, 1);
         }
-        self.open.push(Exchange { id, waits, since: now });
+        self.open.push(Exchange { id, waits, since: now, again: 0 });
         true
     }
 
@@ -60,6 +63,7 @@ impl Exchanges {
         let exchange = self.open.get_mut(at)?;
         let waited = now.since(exchange.since);
         match next {
+            None if exchange.again > 0 => exchange.again -= 1,
             Some(next) => (exchange.waits, exchange.since) = (next, now),
             None => drop(self.open.remove(at)),
         }

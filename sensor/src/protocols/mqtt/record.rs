@@ -230,6 +230,8 @@ crate::record! {
         pub user_property_count: Option<u32>,
         /// Names of the first user properties.
         pub user_property_names: Vec<Cow<'a, str>>,
+        /// How many of the topic filters listed have a wildcard (§4.7.1).
+        pub wildcard_count: u32,
     }
 }
 

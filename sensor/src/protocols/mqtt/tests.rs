@@ -156,7 +156,7 @@ fn a_subscription_and_what_was_granted() {
     bench.show(ToServer, &packet(0x82, &[&[0, 1, 2, 0x0B, 9], &filters]));
     let line = last(&bench);
     assert!(line.contains("\"topic_filters\":[\"$share/g/a/#\",\"b/+\"],\"qos\":[1,0],\"no_local\":[true,false]"), "{line}");
-    assert!(line.contains("\"retain_handling\":[2,0],\"subscription_id\":9}"), "{line}");
+    assert!(line.contains("\"retain_handling\":[2,0],\"subscription_id\":9,\"wildcard_count\":2}"), "{line}");
     assert!(line.contains("+object(mqtt_client:c@10.0.0.2 mqtt.topic_filter b/+)"), "{line}");
     assert!(has(line, &anomaly::SHARED_NO_LOCAL));
     bench.show(ToClient, &packet(0x90, &[&[0, 1, 0, 1, 0x87]]));
@@ -484,6 +484,17 @@ fn anomalies_of_subscriptions_and_acknowledgements() {
     bench.show(ToServer, &packet(0x82, &[&[0, 1], &s("a"), &[0]]));
     bench.show(ToClient, &[0x90, 4, 0, 1, 0, 0]);
     assert!(has(last(&bench), &anomaly::REASON_CODE_COUNT));
+}
+
+#[test]
+fn an_identifier_that_is_used_twice_may_be_answered_twice() {
+    let mut bench = open();
+    bench.show(ToServer, &[publish(0x32, "t", &[0, 1]), publish(0x32, "t", &[0, 1])].concat());
+    let answers = |bench: &mut Bench| {
+        bench.show(ToClient, &[0x40, 2, 0, 1]);
+        has(last(bench), &anomaly::MISSING_PUBLISH)
+    };
+    assert_eq!([answers(&mut bench), answers(&mut bench), answers(&mut bench)], [false, false, true], "{:?}", bench.lines.0);
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub static SPEC: DecoderSpec = DecoderSpec {
 
 fn probe(input: &ProbeInput<'_>) -> Probe {
     match json::message_type(input.bytes, input.hint) {
+        // Each message is asked about anew: on the path of a station (§"LNS Protocol": `router-` and its identifier) one of an unknown type is its too.
+        Some(json::MessageType::Unknown) if input.hint.contains("router-") => Probe::Weak(None),
         Some(json::MessageType::Unknown) | None => Probe::No,
         Some(_) => Probe::Strong(None),
     }

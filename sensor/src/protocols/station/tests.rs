@@ -1,6 +1,7 @@
 use super::*;
 use crate::flow::Direction::{ToClient, ToServer};
 use crate::flow::{Direction, Transport};
+use crate::protocols::Channel;
 use crate::testing::Bench;
 
 const PATH: &str = " /router-58a0:cbff:fe80:1";
@@ -174,4 +175,15 @@ proptest::proptest! {
             carried(" /router-info", &[(ToServer, &format!(r#"{{"msgtype":"{msgtype}","DR":{text}"#)), (ToClient, &text)]);
         }
     }
+}
+
+#[test]
+fn a_message_of_an_unknown_type_is_a_stations_on_its_path_alone() {
+    let ask = |hint, bytes| {
+        (SPEC.probe)(&ProbeInput { bytes, direction: ToServer, channel: Channel::Datagram, port_hint: false, hint })
+    };
+    let unknown = br#"{"msgtype":"upload"}"#;
+    assert_eq!(ask("/router-58a0cbfffe8039ab", unknown), Probe::Weak(None));
+    assert_eq!(ask("/chat", unknown), Probe::No);
+    assert_eq!(ask("/router-58a0cbfffe8039ab", b"{}"), Probe::No);
 }

@@ -375,6 +375,8 @@ impl Session {
             subscription_id: read.properties.subscription_ids.first().copied(),
             user_property_count: user_property_count(&read.properties.user),
             user_property_names: read.properties.user.names,
+            wildcard_count: u32::try_from(filters.iter().filter(|filter| filter.contains(['+', '#'])).count())
+                .unwrap_or(u32::MAX),
         };
         cx.emit(packet.direction, &record, &facts, &packet.body.anomalies);
         is_malformed(&packet.body.anomalies)

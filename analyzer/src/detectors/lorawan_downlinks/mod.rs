@@ -1,0 +1,216 @@
+//! Downlinks of LoRaWAN: outside the receive windows, with orders that harm, acknowledging nothing, sent again.
+//!
+//! It turns uplinks and downlinks into answers about device addresses. Groups (addresses that never send), devices of class B and C, addresses that
+//! several devices share, and 1.1 sessions, whose orders are encrypted, are not judged. What is decrypted by somebody who has keys does not come here.
+//! Bits flipped between network server and application are not looked for.
+
+mod checks;
+mod device;
+mod orders;
+#[cfg(test)]
+mod tests;
+
+use super::lorawan_radio::{COPIES, FIELDS, Hearing, Memory, Reception, frame_number};
+use super::{Detector, DetectorSpec};
+use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Severity, Verdict};
+use crate::hot::owned::{Event, IdentityKey, Interest, OwnedValue};
+use crate::inventory::Inventory;
+use crate::policy::Policy;
+use citytap_sensor::flow::NetworkId;
+use citytap_sensor::observation::Confidence;
+use citytap_sensor::protocols::lorawan::dev_addr;
+use citytap_sensor::protocols::lorawan::wire::{DataFrame, Frame, Link, PhyPayload};
+use citytap_sensor::time::{Nanos, SECOND};
+use device::{Device, Sending};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use orders::{Harm, Signal, spreading_factor};
+use std::collections::VecDeque;
+
+/// The fields of [`FIELDS`], and those of the radio.
+const MORE_FIELDS: &[&str] =
+    &["phy_payload", "gateway", "tmst_us", "rssi_dbm", "snr_db", "checksum_right", "data_rate", "frequency_hz", "timing"];
+
+/// What it is.
+pub const SPEC: DetectorSpec = DetectorSpec {
+    name: "lorawan_downlinks",
+    checks: checks::ALL,
+    interests: &[Interest::messages("lorawan.data", MORE_FIELDS)],
+    parameters: checks::PARAMETERS,
+    make: |making| Box::new(LorawanDownlinks::new(making.policy)),
+};
+
+/// Device addresses followed, those heard once making room first: as many as the keys follow.
+pub const ADDRESSES: usize = 65_536;
+
+/// Frames remembered, for [`REMEMBERED_FOR`].
+pub const REMEMBERED: usize = 131_072;
+
+/// A downlink that comes again after days looks like that of a server that lost its counters.
+pub const REMEMBERED_FOR: Nanos = 48 * 3_600 * SECOND;
+
+/// The same downlink within this time is one: RX1 and RX2, several gateways, a gateway that refused.
+const SAME: Nanos = 60 * SECOND;
+
+/// Devices with which a frequency is one on which the network reaches its class C devices.
+const CLASS_C: usize = 3;
+
+type At = (NetworkId, u32);
+
+/// The detector.
+pub struct LorawanDownlinks {
+    devices: HashMap<At, Device, FixedState>,
+    provisional: VecDeque<At>,
+    memory: Memory,
+    tolerance: Nanos,
+    shed: u64,
+}
+
+impl LorawanDownlinks {
+    fn new(policy: &Policy) -> Self {
+        Self {
+            devices: HashMap::with_hasher(FixedState::default()),
+            provisional: VecDeque::new(),
+            memory: Memory::new(REMEMBERED, REMEMBERED_FOR),
+            tolerance: policy.number(&checks::TOLERANCE).saturating_mul(SECOND / 1_000),
+            shed: 0,
+        }
+    }
+
+    fn device(&mut self, at: At) -> Option<&mut Device> {
+        if !self.devices.contains_key(&at) {
+            if self.devices.len() >= ADDRESSES {
+                self.shed += 1;
+                loop {
+                    let old = self.provisional.pop_front()?;
+                    if self.devices.get(&old).is_some_and(|device| device.uplinks <= 1) {
+                        self.devices.remove(&old);
+                        break;
+                    }
+                }
+            }
+            self.provisional.push_back(at);
+        }
+        Some(self.devices.entry(at).or_default())
+    }
+
+    fn uplink(&mut self, at: At, data: &DataFrame<'_>, frame: u64, reception: &Reception, signal: Signal) {
+        let new = matches!(self.memory.hear(frame, reception, COPIES), Hearing::New);
+        let Some(device) = self.device(at) else { return };
+        match new {
+            true => device.uplink(data, reception, signal),
+            false => device.copy(data, reception, signal),
+        }
+    }
+
+    fn downlink(&mut self, at: At, data: &DataFrame<'_>, frame: u64, reception: &Reception, sending: &Sending<'_>) {
+        let tolerance = self.tolerance;
+        // A gateway's clock tells when a downlink is to be sent, not that it is the same one.
+        let heard = Reception { tmst_us: None, ..*reception };
+        let hearing = self.memory.hear(frame, &heard, SAME);
+        // Groups never send.
+        let Some(device) = self.devices.get_mut(&at).filter(|device| device.is_one()) else { return };
+        match hearing {
+            Hearing::New => device.downlink(data, reception, sending, tolerance),
+            Hearing::Copy => {}
+            Hearing::Again(_) => device.again(data, reception),
+        }
+    }
+}
+
+impl Detector for LorawanDownlinks {
+    fn event(&mut self, event: &Event) {
+        let Some((bytes, reception)) = Reception::of(event) else { return };
+        let Ok(phy) = PhyPayload::parse(bytes) else { return };
+        let Frame::Data(data) = phy.frame else { return };
+        let [data_rate, frequency_hz, timing] = event.fields.get(FIELDS.len()..).unwrap_or_default() else { return };
+        let at = (reception.network, data.dev_addr.0);
+        let frame = frame_number(reception.network, bytes);
+        let frequency_hz = frequency_hz.unsigned();
+        match data.link {
+            Link::Up => {
+                let spreading_factor = data_rate.text().and_then(spreading_factor);
+                let signal = Signal { frequency_hz, spreading_factor, snr_db: reception.snr_db };
+                self.uplink(at, &data, frame, &reception, signal);
+            }
+            Link::Down => {
+                let sending = Sending { timing: OwnedValue::text(timing), frequency_hz };
+                self.downlink(at, &data, frame, &reception, &sending);
+            }
+        }
+    }
+
+    fn verdicts(&self, _: &Inventory, take: &mut dyn FnMut(Verdict)) {
+        // Where several devices are sent to on one frequency outside their windows, it is the network's for class C.
+        let mut class_c: HashMap<u64, usize, FixedState> = HashMap::default();
+        for device in self.devices.values().filter(|device| device.out_of_window.count > 0) {
+            *class_c.entry(device.out_on_hz.unwrap_or_default()).or_default() += 1;
+        }
+        for (at, device) in &self.devices {
+            let on_class_c = device.out_on_hz.is_some_and(|hz| class_c.get(&hz).is_some_and(|devices| *devices >= CLASS_C));
+            let subject = IdentityKey::new(&dev_addr(at.1), at.0);
+            let mut say = |check, answer| take(Verdict { check, subject: subject.clone(), answer });
+            if !device.is_one() || device.downlinks == 0 {
+                let why = if device.is_one() { "nothing was sent to it" } else { "other devices use its radio address too" };
+                checks::ALL.iter().for_each(|check| say(check, Answer::Otherwise(why)));
+                continue;
+            }
+            say(&checks::WINDOW, device.window_answer(on_class_c));
+            device.orders_answer(&mut |answer| say(&checks::COMMAND, answer));
+            say(&checks::ACK, device.counted(&checks::ACK, &device.acks, device.acks_judged));
+            say(&checks::REPEAT, device.counted(&checks::REPEAT, &device.replays, device.downlinks));
+        }
+    }
+
+    fn shed(&self) -> u64 {
+        self.shed + self.memory.shed
+    }
+}
+
+impl Device {
+    fn window_answer(&self, on_class_c: bool) -> Answer {
+        if self.out_of_window.count > 0 && self.is_class_a() && !on_class_c {
+            return found(
+                Severity::Medium,
+                Confidence::Possible,
+                vec![("_count", times(&self.out_of_window))],
+                &self.out_of_window,
+            );
+        }
+        Answer::Clear(format!("{} messages to it, none when it does not listen", self.downlinks).into())
+    }
+
+    fn orders_answer(&self, say: &mut dyn FnMut(Answer)) {
+        if !self.is_readable() {
+            return say(Answer::Untested("the orders to it are encrypted, as in LoRaWAN 1.1".into()));
+        }
+        for harm in Harm::ALL {
+            for (_, evidence) in self.harms.iter().filter(|(known, _)| *known == harm) {
+                let confidence = if harm == Harm::OtherBand { Confidence::Likely } else { Confidence::Possible };
+                say(found(Severity::Medium, confidence, vec![("how", harm.words().into())], evidence));
+            }
+        }
+        if self.harms.is_empty() {
+            say(Answer::Clear(format!("{} messages with orders, all ordinary", self.commands).into()));
+        }
+    }
+
+    fn counted(&self, check: &CheckSpec, evidence: &Evidence, of: u32) -> Answer {
+        if evidence.count > 0 {
+            let confidence = if check == &checks::REPEAT { Confidence::Likely } else { Confidence::Possible };
+            return found(Severity::Medium, confidence, vec![("_count", times(evidence))], evidence);
+        }
+        match of {
+            0 => Answer::Otherwise("too few of its messages were heard in a row"),
+            of => Answer::Clear(format!("{of} messages to it").into()),
+        }
+    }
+}
+
+fn times(evidence: &Evidence) -> std::borrow::Cow<'static, str> {
+    if evidence.count == 1 { "once".into() } else { format!("{} times", evidence.count).into() }
+}
+
+fn found(severity: Severity, confidence: Confidence, arguments: Vec<Argument>, evidence: &Evidence) -> Answer {
+    Answer::Found(Found { severity, confidence, arguments, evidence: evidence.clone() })
+}
