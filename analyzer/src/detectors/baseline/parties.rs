@@ -5,7 +5,7 @@
 //! name. Names of nobody's device (addresses outside) stand for themselves.
 
 use super::days::Days;
-use super::learned::{Baseline, Rhythm};
+use super::learned::{Baseline, PARTIES, Rhythm};
 use super::relations::End;
 use super::silence::Lives;
 use crate::hot::owned::{IdentityKey, Seen};
@@ -70,7 +70,8 @@ impl<'a> Parties<'a> {
                 }
             }
         };
-        for (device, names, provisional) in inventory.named() {
+        // A flood of made-up devices must not cost memory without bound; those beyond are not judged by what is normal.
+        for (device, names, provisional) in inventory.named().take(PARTIES) {
             match index.party(&names) {
                 Some(key) => enter(key.into(), device, names, provisional),
                 None => strangers.push((device, names, provisional)),
