@@ -43,7 +43,8 @@ fn expected(case: &Case) -> Counts {
 
 fn replay(captures: &[PathBuf], baseline: Option<Arc<Baseline>>, threads: usize) -> Report {
     let mut source = Merge::open(captures, Default::default());
-    let setup = Setup { threads, baseline, ..Setup::default() };
+    // What is normal is learned where it is kept.
+    let setup = Setup { threads, baseline: Some(baseline.unwrap_or_default()), ..Setup::default() };
     engine::replay(&mut source, &setup).unwrap_or_else(|error| panic!("{captures:?}: {error}"))
 }
 

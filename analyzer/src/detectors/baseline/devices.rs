@@ -2,7 +2,7 @@
 
 use super::checks;
 use super::days::{Days, day_of};
-use super::judge::{found, still_learning};
+use super::judge::{found, shared, still_learning};
 use super::learned::{Baseline, Party, Rhythm, Standing};
 use super::parties::{Parties, Present};
 use crate::findings::{Answer, Evidence, Severity, Verdict};
@@ -74,7 +74,7 @@ pub struct Memory<'b> {
 }
 
 /// Whether a device deviates by being here.
-pub fn is_new(key: &str, present: &Present, memory: &Memory<'_>, numbers: &Numbers) -> bool {
+pub fn is_new(key: &str, present: &Present<'_>, memory: &Memory<'_>, numbers: &Numbers) -> bool {
     let base = memory.base;
     let Some(first) = present.first.filter(|_| !present.provisional && present.lasting) else { return false };
     match base.parties.get(key) {
@@ -96,8 +96,8 @@ pub fn verdicts(
     take: &mut dyn FnMut(Verdict),
 ) {
     for (key, present) in &parties.present {
-        take(newness(key, present, memory, numbers, told.contains(&present.subject)));
-        let party = memory.base.parties.get(key);
+        take(newness(key, present, memory, numbers, told.contains(present.subject)));
+        let party = memory.base.parties.get(&**key);
         if let (Some(answer), true) = (silence(present, party, numbers), present.lasting) {
             take(Verdict { check: &checks::SILENT, subject: present.subject.clone(), answer });
         }
@@ -108,7 +108,7 @@ pub fn verdicts(
     }
 }
 
-fn newness(key: &str, present: &Present, memory: &Memory<'_>, numbers: &Numbers, told: bool) -> Verdict {
+fn newness(key: &str, present: &Present<'_>, memory: &Memory<'_>, numbers: &Numbers, told: bool) -> Verdict {
     let subject = present.subject.clone();
     let answer = match (is_new(key, present, memory, numbers), memory.base.parties.get(key)) {
         (true, _) if told => Answer::Clear("that it is new is told under another check".into()),
@@ -116,7 +116,7 @@ fn newness(key: &str, present: &Present, memory: &Memory<'_>, numbers: &Numbers,
             let evidence = present.first.map(|first| Evidence::one(first, "first_seen")).unwrap_or_default();
             return found(&checks::NEW, subject, Severity::Info, Vec::new(), evidence);
         }
-        (false, Some(party)) => Answer::Clear(format!("it is known since {}", date_of(party.known.first_seen)).into()),
+        (false, Some(party)) => Answer::Clear(shared(format!("it is known since {}", date_of(party.known.first_seen)))),
         (false, None) if present.provisional || !present.lasting => Answer::Untested("it has no name that lasts".into()),
         (false, None) if !memory.lasts && memory.days.count() >= numbers.new_days => {
             Answer::Untested("nothing is kept of earlier runs: replay with --store, or with --baseline".into())
@@ -127,7 +127,7 @@ fn newness(key: &str, present: &Present, memory: &Memory<'_>, numbers: &Numbers,
     Verdict { check: &checks::NEW, subject, answer }
 }
 
-fn silence(present: &Present, party: Option<&Party>, numbers: &Numbers) -> Option<Answer> {
+fn silence(present: &Present<'_>, party: Option<&Party>, numbers: &Numbers) -> Option<Answer> {
     let last = present.last?;
     let days = party.map(|party| party.known.days).unwrap_or_default().union(present.days);
     if let Some(learning) = still_learning(days, false, numbers.silent_days) {
@@ -147,7 +147,7 @@ fn silence(present: &Present, party: Option<&Party>, numbers: &Numbers) -> Optio
 }
 
 /// How often a device speaks by all that is known: the time between the last word of earlier runs and the first of this one is one more.
-pub fn rhythm_of(present: &Present, party: Option<&Party>) -> Rhythm {
+pub fn rhythm_of(present: &Present<'_>, party: Option<&Party>) -> Rhythm {
     let Some(party) = party else { return present.rhythm };
     let mut before = party.rhythm;
     let between = party.unseen_ms.saturating_add(present.before_ms);

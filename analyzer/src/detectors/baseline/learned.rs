@@ -16,6 +16,7 @@ use citytap_sensor::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
 
 /// Version of the exported form; raised when a field changes its meaning.
 pub const BASELINE_VERSION: u32 = 1;
@@ -162,17 +163,33 @@ impl Known {
     }
 }
 
-/// Which relation.
+/// Which relation. The texts are shared: what a party does many times names it once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RelationKey {
     /// What is done.
     pub kind: Kind,
     /// The key of the party that does it.
-    pub actor: String,
+    #[serde(with = "shared")]
+    pub actor: Arc<str>,
     /// The key of the party that it is done to.
-    pub target: String,
+    #[serde(with = "shared")]
+    pub target: Arc<str>,
     /// What exactly; empty where the kind says all.
-    pub detail: String,
+    #[serde(with = "shared")]
+    pub detail: Arc<str>,
+}
+
+/// Shared texts in JSON.
+mod shared {
+    use super::{Arc, Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(deserializer).map(Arc::from)
+    }
 }
 
 impl RelationKey {
@@ -386,7 +403,7 @@ impl Baseline {
         match found {
             Some((Some(party), ..)) => {
                 self.parties.remove(&party);
-                self.relations.retain(|key, _| key.actor != party && key.target != party);
+                self.relations.retain(|key, _| *key.actor != *party && *key.target != *party);
                 self.registers.retain(|key, _| key.party != party);
             }
             Some((_, Some(relation), _)) => {
@@ -417,7 +434,7 @@ impl Baseline {
 
     /// The keys of all parties that are something or do something.
     pub fn keys(&self) -> BTreeSet<&str> {
-        let actors = self.relations.keys().map(|key| key.actor.as_str());
+        let actors = self.relations.keys().map(|key| &*key.actor);
         self.parties.keys().map(String::as_str).chain(actors).chain(self.registers.keys().map(|key| key.party.as_str())).collect()
     }
 
@@ -437,18 +454,42 @@ impl Baseline {
     }
 
     /// What an actor does of one kind.
-    pub fn of_actor(&self, kind: Kind, actor: &str) -> impl Iterator<Item = (&RelationKey, &Known)> {
-        let from = RelationKey { kind, actor: actor.into(), target: String::new(), detail: String::new() };
-        let same = from.actor.clone();
-        self.relations.range(from..).take_while(move |(key, _)| key.kind == kind && key.actor == same)
+    pub fn of_actor<'b>(&'b self, kind: Kind, actor: &str) -> impl Iterator<Item = (&'b RelationKey, &'b Known)> + use<'b> {
+        from(&self.relations, kind, actor, "")
     }
 
     /// What an actor does of one kind to one target.
-    pub fn of_pair<'b>(&'b self, kind: Kind, actor: &str, target: &str) -> impl Iterator<Item = (&'b RelationKey, &'b Known)> {
-        let from = RelationKey { kind, actor: actor.into(), target: target.into(), detail: String::new() };
-        let (actor, target) = (from.actor.clone(), from.target.clone());
-        self.relations.range(from..).take_while(move |(key, _)| key.kind == kind && key.actor == actor && key.target == target)
+    pub fn of_pair<'b>(
+        &'b self,
+        kind: Kind,
+        actor: &str,
+        target: &str,
+    ) -> impl Iterator<Item = (&'b RelationKey, &'b Known)> + use<'b> {
+        let target: Arc<str> = if self.relations.is_empty() { EMPTY.clone() } else { target.into() };
+        let pair = target.clone();
+        from(&self.relations, kind, actor, &target).take_while(move |(key, _)| key.target == pair)
     }
+}
+
+/// No text.
+static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+
+/// The relations of one kind and actor from a target on.
+pub(super) fn from<'m, V>(
+    relations: &'m BTreeMap<RelationKey, V>,
+    kind: Kind,
+    actor: &str,
+    target: &str,
+) -> impl Iterator<Item = (&'m RelationKey, &'m V)> + use<'m, V> {
+    let key = (!relations.is_empty()).then(|| RelationKey {
+        kind,
+        actor: actor.into(),
+        target: if target.is_empty() { EMPTY.clone() } else { target.into() },
+        detail: EMPTY.clone(),
+    });
+    let same = key.as_ref().map_or_else(|| EMPTY.clone(), |key| key.actor.clone());
+    let range = key.map(|key| relations.range(key..));
+    range.into_iter().flatten().take_while(move |(key, _)| key.kind == kind && key.actor == same)
 }
 
 /// A party with what it does.

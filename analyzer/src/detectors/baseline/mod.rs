@@ -107,8 +107,8 @@ impl Watch {
         let mut judged: BTreeMap<_, OfDevice> = BTreeMap::new();
         for (point, watched) in self.values.sorted() {
             let (owner, device) = parties.of(&point.device(), watched.last);
-            let Some(subject) = device.filter(|_| watched.party.as_ref().is_none_or(|party| *party == owner)) else { continue };
-            let entry = judged.entry(subject.clone()).or_default();
+            let Some(subject) = device.filter(|_| watched.party.as_ref().is_none_or(|party| **party == *owner)) else { continue };
+            let entry = judged.entry(subject).or_default();
             if let Some(register) = &watched.register {
                 entry.days = entry.days.union(register.days);
                 let day = register.days.last().unwrap_or_default();
@@ -135,7 +135,7 @@ impl Watch {
                 1 => Answer::Clear("1 register keeps within its range".into()),
                 more => Answer::Clear(format!("{more} registers keep within their ranges").into()),
             };
-            take(Verdict { check: &checks::VALUE, subject, answer });
+            take(Verdict { check: &checks::VALUE, subject: subject.clone(), answer });
         }
     }
 }

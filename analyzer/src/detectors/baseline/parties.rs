@@ -5,7 +5,7 @@
 //! name. Names of nobody's device (addresses outside) stand for themselves.
 
 use super::days::Days;
-use super::learned::{Baseline, Rhythm};
+use super::learned::{Baseline, PARTIES, Rhythm};
 use super::relations::End;
 use super::silence::Lives;
 use crate::hot::owned::{IdentityKey, Seen};
@@ -15,13 +15,14 @@ use citytap_sensor::observation::{IdentityKind, Lifetime};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A device of this run.
-pub struct Present {
+pub struct Present<'a> {
     /// A name of it, to answer about.
-    pub subject: IdentityKey,
+    pub subject: &'a IdentityKey,
     /// All its names, the founding one first.
-    pub names: Vec<String>,
+    pub names: Vec<&'a IdentityKey>,
     /// Whether the founding name lasts, or is an address.
     pub lasting: bool,
     /// Whether it neither answered nor showed itself.
@@ -45,21 +46,21 @@ pub struct Present {
 /// The parties of this run.
 pub struct Parties<'a> {
     inventory: &'a Inventory,
-    by_device: HashMap<DeviceId, String, FixedState>,
+    by_device: HashMap<DeviceId, Arc<str>, FixedState>,
     /// By key.
-    pub present: BTreeMap<String, Present>,
+    pub present: BTreeMap<Arc<str>, Present<'a>>,
 }
 
 impl<'a> Parties<'a> {
     /// Of the devices that the inventory lists.
     pub fn new(inventory: &'a Inventory, base: &Baseline, lives: &Lives) -> Self {
         let index = Index::new(base);
-        let mut taken: HashSet<String, FixedState> = HashSet::default();
+        let mut taken: HashSet<Arc<str>, FixedState> = HashSet::default();
         let mut by_device = HashMap::default();
-        let mut present: BTreeMap<String, Present> = BTreeMap::new();
+        let mut present: BTreeMap<Arc<str>, Present<'a>> = BTreeMap::new();
         let mut strangers = Vec::new();
-        let mut enter = |key: String, device, names: &[&IdentityKey], provisional| {
-            let Some(founding) = names.first() else { return };
+        let mut enter = |key: Arc<str>, device, names: Vec<&'a IdentityKey>, provisional| {
+            let Some(&founding) = names.first() else { return };
             by_device.insert(device, key.clone());
             let here = present_of(founding, names, provisional, lives);
             match present.get_mut(&key) {
@@ -69,46 +70,46 @@ impl<'a> Parties<'a> {
                 }
             }
         };
-        for (device, names, provisional) in inventory.named() {
+        // A flood of made-up devices must not cost memory without bound; those beyond are not judged by what is normal.
+        for (device, names, provisional) in inventory.named().take(PARTIES) {
             match index.party(&names) {
-                Some(key) => enter(key.to_owned(), device, &names, provisional),
+                Some(key) => enter(key.into(), device, names, provisional),
                 None => strangers.push((device, names, provisional)),
             }
         }
         for (device, names, provisional) in strangers {
             let founding = names.first().map_or_else(String::new, ToString::to_string);
             // The address was somebody else's name: the newcomer is told from them by a number.
-            let free = |key: &String| !base.parties.contains_key(key) && !taken.contains(key);
+            let free = |key: &String| !base.parties.contains_key(key) && !taken.contains(key.as_str());
             let key = std::iter::once(founding.clone()).chain((2..).map(|n| format!("{founding}#{n}"))).find(free);
-            let key = key.unwrap_or(founding);
+            let key: Arc<str> = key.unwrap_or(founding).into();
             taken.insert(key.clone());
-            enter(key, device, &names, provisional);
+            enter(key, device, names, provisional);
         }
         Self { inventory, by_device, present }
     }
 
     /// The device that one end of a row was at a time, and the key of its party: that of the name itself where it is nobody's.
-    pub fn of(&self, end: &End, seen: Seen) -> (String, Option<&IdentityKey>) {
+    pub fn of(&self, end: &End, seen: Seen) -> (Arc<str>, Option<&'a IdentityKey>) {
         let fallback = end.fallback();
         let found = [Some(&end.name), fallback.as_ref()].into_iter().flatten().find_map(|name| {
             let device = self.inventory.device_at(name, seen)?;
             self.by_device.get(&device)
         });
         match found {
-            Some(key) => (key.clone(), self.present.get(key).map(|present| &present.subject)),
-            None => (fallback.as_ref().unwrap_or(&end.name).to_string(), None),
+            Some(key) => (key.clone(), self.present.get(key).map(|present| present.subject)),
+            None => (fallback.as_ref().unwrap_or(&end.name).to_string().into(), None),
         }
     }
 }
 
-fn present_of(founding: &IdentityKey, names: &[&IdentityKey], provisional: bool, lives: &Lives) -> Present {
+fn present_of<'a>(founding: &'a IdentityKey, names: Vec<&'a IdentityKey>, provisional: bool, lives: &Lives) -> Present<'a> {
     let lived = || names.iter().filter_map(|name| lives.of(name));
     let observed = lives.observed_ms();
     // The name with most signs of life says how often; the others are used now and then.
     let rhythm = lived().map(|life| life.rhythm).max_by_key(|rhythm| rhythm.gaps).unwrap_or_default();
     Present {
-        subject: founding.clone(),
-        names: names.iter().map(ToString::to_string).collect(),
+        subject: founding,
         lasting: lasts(founding.kind) || *founding.kind == MAC || *founding.kind == IP,
         provisional,
         first: lived().map(|life| life.first).min_by_key(|seen| (seen.time, seen.place)),
@@ -118,12 +119,13 @@ fn present_of(founding: &IdentityKey, names: &[&IdentityKey], provisional: bool,
         rhythm,
         before_ms: lived().map(|life| life.before_ms).min().unwrap_or(observed),
         unseen_ms: observed - lived().map(|life| life.until_ms).max().unwrap_or_default().min(observed),
+        names,
     }
 }
 
-impl Present {
+impl<'a> Present<'a> {
     /// Another device of this run that was the same one before.
-    fn join(&mut self, other: Present) {
+    fn join(&mut self, other: Present<'a>) {
         self.names.extend(other.names);
         self.lasting |= other.lasting;
         self.provisional &= other.provisional;

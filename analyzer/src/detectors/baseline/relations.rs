@@ -13,6 +13,7 @@ use hashbrown::{HashMap, HashTable};
 use std::borrow::{Borrow, Cow};
 use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Rows of one run: each of a city's 60,000 devices with four of its own.
 pub const ROWS: usize = 1 << 18;
@@ -81,7 +82,7 @@ pub struct RowKey<'r> {
     /// To whom.
     pub target: &'r End,
     /// What exactly.
-    pub detail: &'r str,
+    pub detail: &'r Arc<str>,
 }
 
 /// When and how often.
@@ -101,7 +102,7 @@ pub struct Row {
 #[derive(Default)]
 pub struct Rows {
     ends: Once<End>,
-    details: Once<Box<str>>,
+    details: Once<Arc<str>>,
     rows: HashMap<(Kind, u32, u32, u32), Row, FixedState>,
     /// Details of each pair.
     counts: HashMap<(Kind, u32, u32), u16, FixedState>,
@@ -422,7 +423,7 @@ mod tests {
     }
 
     fn details(rows: &Rows) -> Vec<&str> {
-        rows.sorted().into_iter().map(|(key, _)| key.detail).collect()
+        rows.sorted().into_iter().map(|(key, _)| &**key.detail).collect()
     }
 
     #[test]

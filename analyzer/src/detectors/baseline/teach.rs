@@ -46,7 +46,7 @@ pub struct Missed {
 impl Learned {
     /// By the baseline after a run, and who was there.
     pub fn new(baseline: Baseline, parties: &Parties<'_>, numbers: &Numbers, policy: &Policy) -> Self {
-        let heard = |key: &String| parties.present.get(key).is_some_and(|present| present.last.is_some());
+        let heard = |key: &String| parties.present.get(key.as_str()).is_some_and(|present| present.last.is_some());
         let absent = baseline.parties.iter().filter(|(key, _)| !heard(key));
         let missed = absent.filter_map(|(_, party)| {
             let since: Argument = ("_since", minute_of(party.known.last_seen).into());
@@ -70,7 +70,7 @@ impl Learned {
 pub fn after(
     memory: &Memory<'_>,
     parties: &Parties<'_>,
-    seen: BTreeMap<RelationKey, SeenRelation>,
+    seen: BTreeMap<RelationKey, SeenRelation<'_>>,
     judged: &Judged,
     values: &Values,
     lives: &Lives,
@@ -80,20 +80,22 @@ pub fn after(
     after.baseline_version = BASELINE_VERSION;
     after.days = memory.days;
     for (key, party) in &mut after.parties {
-        if parties.present.get(key).is_none_or(|present| present.last.is_none()) {
+        if parties.present.get(key.as_str()).is_none_or(|present| present.last.is_none()) {
             party.unseen_ms = party.unseen_ms.saturating_add(lives.observed_ms());
         }
     }
     for (key, present) in &parties.present {
         party(&mut after, memory, key, present, numbers);
     }
-    let mut counts: BTreeMap<(Kind, String), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(Kind, Arc<str>), usize> = BTreeMap::new();
     for key in after.relations.keys() {
         *counts.entry((key.kind, key.actor.clone())).or_insert(0) += 1;
     }
     for (key, seen) in seen {
+        let row = seen.row;
+        let fresh = Known::new(row.first.time, row.last.time, row.days, row.minutes);
         if let Some(known) = after.relations.get_mut(&key) {
-            known.add(&seen.known);
+            known.add(&fresh);
             continue;
         }
         let count = counts.entry((key.kind, key.actor.clone())).or_insert(0);
@@ -104,11 +106,11 @@ pub fn after(
         }
         *count += 1;
         let standing = if judged.new.contains(&key) { Standing::Deviation } else { Standing::Learned };
-        after.relations.insert(key, Known { standing, ..seen.known });
+        after.relations.insert(key, Known { standing, ..fresh });
     }
     for (point, watched) in values.sorted() {
         let (owner, device) = parties.of(&point.device(), watched.last);
-        let moved = watched.party.as_ref().is_some_and(|party| *party != owner);
+        let moved = watched.party.as_ref().is_some_and(|party| **party != *owner);
         if let (Some(register), Some(_), false) = (&watched.register, device, moved) {
             after.registers.insert(point.key(&owner), register.clone());
         }
@@ -116,7 +118,7 @@ pub fn after(
     after
 }
 
-fn party(after: &mut Baseline, memory: &Memory<'_>, key: &str, present: &Present, numbers: &Numbers) {
+fn party(after: &mut Baseline, memory: &Memory<'_>, key: &str, present: &Present<'_>, numbers: &Numbers) {
     let (Some(first), Some(last)) = (present.first, present.last) else { return };
     let known = Known::new(first.time, last.time, present.days, present.signs);
     let new = is_new(key, present, memory, numbers);
@@ -138,10 +140,10 @@ fn party(after: &mut Baseline, memory: &Memory<'_>, key: &str, present: &Present
     entry.rhythm = rhythm;
     entry.unseen_ms = present.unseen_ms;
     entry.lasting |= present.lasting;
-    for name in &present.names {
+    for name in present.names.iter().map(ToString::to_string) {
         if entry.names.len() < NAMES {
-            entry.names.insert(name.clone());
-        } else if !entry.names.contains(name) {
+            entry.names.insert(name);
+        } else if !entry.names.contains(&name) {
             after.shed += 1;
         }
     }

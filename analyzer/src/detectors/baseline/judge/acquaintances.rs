@@ -6,6 +6,7 @@ use crate::detectors::baseline::days::{Days, day_of};
 use crate::detectors::baseline::learned::{Kind, RelationKey, Standing};
 use crate::findings::{Answer, Argument, Severity, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 impl Judge<'_> {
     /// Gateways that were not there.
@@ -14,17 +15,17 @@ impl Judge<'_> {
         let mut verdicts = Vec::new();
         let mut new = BTreeSet::new();
         for (key, seen) in self.of_kind(Kind::Reports) {
-            let Some(subject) = seen.actor_device.clone() else { continue };
+            let Some(subject) = seen.actor_device.cloned() else { continue };
             let standing = self.base.of_actor(Kind::Reports, &key.actor).map(|(_, known)| known.standing).min();
-            let before = || self.before.get(&(Kind::Reports, key.target.as_str())).into_iter().flatten();
+            let before = || self.before.get(&(Kind::Reports, &*key.target)).into_iter().flatten();
             let frozen = self.base.version().is_some() && before().any(|(_, known)| known.frozen.is_some());
             let of_run = self.of_kind(Kind::Reports).filter(|(other, _)| other.target == key.target);
-            let days = before().map(|(_, known)| known.days).chain(of_run.map(|(_, seen)| seen.known.days));
+            let days = before().map(|(_, known)| known.days).chain(of_run.map(|(_, seen)| seen.row.days));
             let days = days.fold(Days::default(), Days::union);
-            let enough = frozen || days.before(day_of(seen.known.first_seen)) >= learning_days;
+            let enough = frozen || days.before(seen.day()) >= learning_days;
             let verdict = if standing == Some(Standing::Deviation) || (standing.is_none() && enough) {
                 new.insert(key.clone());
-                let arguments: Vec<Argument> = vec![("server", seen.target.clone().into())];
+                let arguments: Vec<Argument> = vec![("server", seen.target_name().into())];
                 found(&checks::GATEWAY, subject, Severity::Medium, arguments, evidence(&[seen], "gateway_eui"))
             } else {
                 let answer = self.not_found(days, frozen, learning_days, "it is a known gateway");
@@ -38,12 +39,12 @@ impl Judge<'_> {
 
     /// Devices that spoke to the same few for long and now speak to somebody else.
     pub(super) fn peers(&mut self) {
-        let mut actors: BTreeMap<String, Vec<RelationKey>> = BTreeMap::new();
+        let mut actors: BTreeMap<Arc<str>, Vec<RelationKey>> = BTreeMap::new();
         for (key, _) in self.of_kind(Kind::Talks).filter(|(_, seen)| seen.actor_device.is_some()) {
             actors.entry(key.actor.clone()).or_default().push(key.clone());
         }
         for (actor, mut keys) in actors {
-            keys.sort_by_key(|key| self.seen.get(key).map(|seen| (seen.first.time, seen.first.place)));
+            keys.sort_by_key(|key| self.seen.get(key).map(|seen| (seen.row.first.time, seen.row.first.place)));
             self.peers_of(&actor, &keys);
         }
     }
@@ -55,14 +56,14 @@ impl Judge<'_> {
         let mut peers: BTreeSet<(&str, &str)> = BTreeSet::new();
         let mut settled = 0;
         for (key, known) in learned {
-            peers.insert((&key.target, &key.detail));
+            peers.insert((&*key.target, &*key.detail));
             settled = settled.max(day_of(known.first_seen));
         }
-        let mut new: Vec<(&RelationKey, &SeenRelation)> = Vec::new();
+        let mut new: Vec<(&RelationKey, &SeenRelation<'_>)> = Vec::new();
         for key in keys {
             let Some(seen) = self.seen.get(key) else { continue };
             let standing = self.base.relations.get(key).map(|known| known.standing);
-            let day = day_of(seen.known.first_seen);
+            let day = seen.day();
             let few = peers.len() <= most;
             // Days that the device was active since it last made a new acquaintance.
             let quiet = days.before(day).saturating_sub(days.before(settled));
@@ -73,13 +74,13 @@ impl Judge<'_> {
                 if standing.is_none() {
                     settled = settled.max(day);
                 }
-                peers.insert((&key.target, &key.detail));
+                peers.insert((&*key.target, &*key.detail));
             }
         }
         let Some(subject) = self.parties.present.get(actor).map(|present| present.subject.clone()) else { return };
         let mut verdicts = Vec::new();
         for (key, seen) in &new {
-            let arguments = vec![("peer", seen.target.clone().into()), ("protocol", key.detail.clone().into())];
+            let arguments = vec![("peer", seen.target_name().into()), ("protocol", key.detail.to_string().into())];
             verdicts.push(found(&checks::PEER, subject.clone(), Severity::Low, arguments, evidence(&[seen], "flow.server_ip")));
         }
         if verdicts.is_empty() {

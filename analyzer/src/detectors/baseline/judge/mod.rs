@@ -10,15 +10,16 @@ mod publishers;
 mod registers;
 
 use super::days::{Days, date, day_of};
-use super::learned::{Baseline, Kind, Known, RelationKey, Standing};
+use super::learned::{Baseline, Kind, Known, RelationKey, Standing, from};
 use super::parties::Parties;
-use super::relations::{Row, RowKey};
+use super::relations::{End, Row, RowKey};
 use crate::findings::{Answer, CheckSpec, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::{IdentityKey, Seen};
 use crate::policy::{Parameter, Policy};
 use citytap_sensor::observation::Confidence;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The answer while a deviation waits that was not seen again: what was found stays found.
 pub const WAITS: &str = "what was found before waits for a decision: citytap baseline diff";
@@ -27,22 +28,18 @@ pub const WAITS: &str = "what was found before waits for a decision: citytap bas
 pub const OUTSIDE: &str = "outside";
 
 /// A relation as this run saw it.
-#[derive(Clone, Debug)]
-pub struct SeenRelation {
-    /// Where it was first seen.
-    pub first: Seen,
-    /// Where it was last seen.
-    pub last: Seen,
+#[derive(Clone, Copy, Debug)]
+pub struct SeenRelation<'a> {
     /// When and how often.
-    pub known: Known,
-    /// The actor, as people read it.
-    pub actor: String,
-    /// The target, as people read it.
-    pub target: String,
+    pub row: Row,
+    /// Who does it, as on the wire.
+    pub actor: &'a End,
+    /// To whom, as on the wire.
+    pub target: &'a End,
     /// A name of the actor's device.
-    pub actor_device: Option<IdentityKey>,
+    pub actor_device: Option<&'a IdentityKey>,
     /// A name of the target's device.
-    pub target_device: Option<IdentityKey>,
+    pub target_device: Option<&'a IdentityKey>,
 }
 
 /// What is new.
@@ -60,7 +57,7 @@ pub struct Judge<'a> {
     policy: &'a Policy,
     parties: &'a Parties<'a>,
     /// The relations of this run.
-    pub seen: BTreeMap<RelationKey, SeenRelation>,
+    pub seen: BTreeMap<RelationKey, SeenRelation<'a>>,
     /// What was learned before, by kind and target.
     before: BTreeMap<(Kind, &'a str), Vec<(&'a RelationKey, &'a Known)>>,
     judged: Judged,
@@ -68,10 +65,10 @@ pub struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     /// Of the rows of a run.
-    pub fn new(base: &'a Baseline, policy: &'a Policy, parties: &'a Parties<'a>, rows: &[(RowKey<'_>, &Row)]) -> Self {
+    pub fn new(base: &'a Baseline, policy: &'a Policy, parties: &'a Parties<'a>, rows: &[(RowKey<'a>, &'a Row)]) -> Self {
         let mut before: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (key, known) in &base.relations {
-            before.entry((key.kind, key.target.as_str())).or_default().push((key, known));
+            before.entry((key.kind, &*key.target)).or_default().push((key, known));
         }
         let mut judge = Self { base, policy, parties, seen: BTreeMap::new(), before, judged: Judged::default() };
         rows.iter().for_each(|(key, row)| judge.enter(key, row));
@@ -79,7 +76,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges.
-    pub fn judge(mut self) -> (BTreeMap<RelationKey, SeenRelation>, Judged) {
+    pub fn judge(mut self) -> (BTreeMap<RelationKey, SeenRelation<'a>>, Judged) {
         self.pairs();
         self.registers();
         self.publishers();
@@ -89,36 +86,22 @@ impl<'a> Judge<'a> {
     }
 
     /// Rows of one device under several names become one relation.
-    fn enter(&mut self, key: &RowKey<'_>, row: &Row) {
+    fn enter(&mut self, key: &RowKey<'a>, row: &Row) {
         let (actor, actor_device) = self.parties.of(key.actor, row.last);
         let (target, target_device) = self.parties.of(key.target, row.last);
-        let lasting = |party: &String| self.parties.present.get(party).is_some_and(|present| present.lasting);
+        let lasting = |party: &Arc<str>| self.parties.present.get(party).is_some_and(|present| present.lasting);
         let actor = match (key.kind, actor_device) {
             (Kind::Hears, _) if !lasting(&target) => return,
             (Kind::Talks, None) if target_device.is_none() => return,
-            (Kind::Talks, None) => OUTSIDE.to_owned(),
+            (Kind::Talks, None) => OUTSIDE.into(),
             _ => actor,
         };
         if actor == target {
             return;
         }
-        let detail = key.detail.to_owned();
-        let known = Known::new(row.first.time, row.last.time, row.days, row.minutes);
-        let seen = SeenRelation {
-            first: row.first,
-            last: row.last,
-            known,
-            actor: spoken(&key.actor.name),
-            target: key.target.address.map_or_else(|| spoken(&key.target.name), |address| address.to_string()),
-            actor_device: actor_device.cloned(),
-            target_device: target_device.cloned(),
-        };
-        match self.seen.entry(RelationKey { kind: key.kind, actor, target, detail }) {
-            std::collections::btree_map::Entry::Vacant(vacant) => {
-                vacant.insert(seen);
-            }
-            std::collections::btree_map::Entry::Occupied(mut known) => known.get_mut().join(&seen),
-        }
+        let seen = SeenRelation { row: *row, actor: key.actor, target: key.target, actor_device, target_device };
+        let key = RelationKey { kind: key.kind, actor, target, detail: key.detail.clone() };
+        self.seen.entry(key).and_modify(|known| known.join(&seen)).or_insert(seen);
     }
 
     fn number(&self, parameter: &Parameter) -> u32 {
@@ -141,18 +124,15 @@ impl<'a> Judge<'a> {
         kinds.iter().flat_map(|&kind| self.base.of_pair(kind, actor, target)).map(|(_, known)| known.standing).min()
     }
 
-    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&RelationKey, &SeenRelation)> {
-        let first = RelationKey { kind, actor: String::new(), target: String::new(), detail: String::new() };
+    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&RelationKey, &SeenRelation<'a>)> {
+        let first = RelationKey { kind, actor: "".into(), target: "".into(), detail: "".into() };
         self.seen.range(first..).take_while(move |(key, _)| key.kind == kind)
     }
 
     /// The day on which this run first saw a pair do one of these.
     fn first_day(&self, kinds: &[Kind], actor: &str, target: &str) -> u32 {
-        let of = |kind| {
-            let first = RelationKey { kind, actor: actor.into(), target: target.into(), detail: String::new() };
-            self.seen.range(first..).take_while(move |(key, _)| key.kind == kind && key.actor == actor && key.target == target)
-        };
-        kinds.iter().flat_map(|&kind| of(kind)).map(|(_, seen)| day_of(seen.known.first_seen)).min().unwrap_or_default()
+        let of = |&kind: &Kind| from(&self.seen, kind, actor, target).take_while(|(key, _)| *key.target == *target);
+        kinds.iter().flat_map(of).map(|(_, seen)| day_of(seen.row.first.time)).min().unwrap_or_default()
     }
 
     /// The answer where nothing was found.
@@ -162,7 +142,7 @@ impl<'a> Judge<'a> {
                 Some(version) if frozen => format!("nothing new since version {version} was frozen"),
                 _ => format!("nothing new in {} days of activity", days.count()),
             };
-            Answer::Clear(format!("{known}; {since}").into())
+            Answer::Clear(shared(format!("{known}; {since}")))
         })
     }
 
@@ -173,21 +153,32 @@ impl<'a> Judge<'a> {
 
     /// A party as people read it.
     fn name_of(&self, key: &str) -> String {
-        let present = self.parties.present.get(key).map(|present| spoken(&present.subject));
+        let present = self.parties.present.get(key).map(|present| spoken(present.subject));
         present.unwrap_or_else(|| key.split_once(':').map_or(key, |(_, value)| value).to_owned())
     }
 }
 
-impl SeenRelation {
-    fn join(&mut self, other: &SeenRelation) {
-        self.known.add(&other.known);
+impl SeenRelation<'_> {
+    fn join(&mut self, other: &SeenRelation<'_>) {
         let order = |seen: &Seen| (seen.time, seen.place);
-        if order(&other.first) < order(&self.first) {
-            self.first = other.first;
+        if order(&other.row.first) < order(&self.row.first) {
+            self.row.first = other.row.first;
         }
-        if order(&other.last) > order(&self.last) {
-            self.last = other.last;
+        if order(&other.row.last) > order(&self.row.last) {
+            self.row.last = other.row.last;
         }
+        self.row.days = self.row.days.union(other.row.days);
+        self.row.minutes = self.row.minutes.saturating_add(other.row.minutes);
+    }
+
+    /// The day on which it was first seen.
+    fn day(&self) -> u32 {
+        day_of(self.row.first.time)
+    }
+
+    /// Whom it is done to, as people read it: the address rather than a number behind it.
+    fn target_name(&self) -> String {
+        self.target.address.map_or_else(|| spoken(&self.target.name), |address| address.to_string())
     }
 }
 
@@ -196,7 +187,25 @@ pub fn still_learning(days: Days, frozen: bool, learning_days: u32) -> Option<An
     let missing = learning_days.checked_sub(days.count()).filter(|missing| *missing > 0 && !frozen)?;
     let until =
         days.last().map_or_else(String::new, |last| format!(" until {} at the earliest", date(last.saturating_add(missing))));
-    Some(Answer::Untested(format!("learning{until} ({} of {learning_days} days)", days.count()).into()))
+    Some(Answer::Untested(shared(format!("learning{until} ({} of {learning_days} days)", days.count()))))
+}
+
+/// Texts that many devices share are kept once; beyond so many they are not.
+const TEXTS: usize = 4_096;
+
+/// A text that tens of thousands of devices have: how long it is learned, how many are known.
+pub fn shared(text: String) -> Cow<'static, str> {
+    static SHARED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut texts = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = texts.get(text.as_str()) {
+        return Cow::Borrowed(known);
+    }
+    if texts.len() >= TEXTS {
+        return Cow::Owned(text);
+    }
+    let kept: &'static str = Box::leak(text.into_boxed_str());
+    texts.insert(kept);
+    Cow::Borrowed(kept)
 }
 
 /// An answer that something was found.
@@ -211,13 +220,13 @@ pub fn found(
     Verdict { check, subject, answer: Answer::Found(found) }
 }
 
-fn evidence(seen: &[&SeenRelation], field: &'static str) -> Evidence {
-    let mut places: Vec<Seen> = seen.iter().flat_map(|seen| [seen.first, seen.last]).collect();
+fn evidence(seen: &[&SeenRelation<'_>], field: &'static str) -> Evidence {
+    let mut places: Vec<Seen> = seen.iter().flat_map(|seen| [seen.row.first, seen.row.last]).collect();
     places.sort_unstable_by_key(|seen| (seen.time, seen.place));
     places.dedup();
     let mut evidence = Evidence::default();
     places.into_iter().for_each(|place| evidence.add(place, field));
-    evidence.count = seen.iter().map(|seen| seen.known.minutes).sum();
+    evidence.count = seen.iter().map(|seen| seen.row.minutes).sum();
     evidence
 }
 

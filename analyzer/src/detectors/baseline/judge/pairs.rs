@@ -1,12 +1,13 @@
 //! Who does something to a device that did not do so before: writes, polls, commands, changes.
 
-use super::{Judge, SeenRelation, WAITS, evidence, found, some_of};
+use super::{Judge, SeenRelation, WAITS, evidence, found, some_of, spoken};
 use crate::detectors::baseline::checks;
 use crate::detectors::baseline::learned::{Kind, RelationKey, Standing};
 use crate::findings::{Answer, CheckSpec, Severity, Verdict};
 use crate::hot::owned::IdentityKey;
 use crate::policy::Parameter;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A question about who does something to a device.
 struct Question {
@@ -120,7 +121,7 @@ impl Judge<'_> {
     }
 
     fn ask(&mut self, question: &Question) {
-        let mut pairs: BTreeMap<String, BTreeMap<String, Vec<RelationKey>>> = BTreeMap::new();
+        let mut pairs: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Vec<RelationKey>>> = BTreeMap::new();
         for (key, seen) in self.of_kind(question.kind) {
             if seen.target_device.is_some() {
                 pairs.entry(key.target.clone()).or_default().entry(key.actor.clone()).or_default().push(key.clone());
@@ -131,7 +132,7 @@ impl Judge<'_> {
         }
     }
 
-    fn ask_of(&mut self, question: &Question, target: &str, actors: BTreeMap<String, Vec<RelationKey>>) {
+    fn ask_of(&mut self, question: &Question, target: &str, actors: BTreeMap<Arc<str>, Vec<RelationKey>>) {
         let learning_days = self.number(question.days);
         let (days, frozen) = (self.days_of(target), self.is_frozen(target));
         let state = |actor: &str| match self.standing(question.known_by, actor, target) {
@@ -140,25 +141,24 @@ impl Judge<'_> {
             None if frozen || days.before(self.first_day(question.known_by, actor, target)) >= learning_days => State::New,
             None => State::Learning,
         };
-        let states: BTreeMap<&str, State> = actors.keys().map(|actor| (actor.as_str(), state(actor))).collect();
+        let states: BTreeMap<&str, State> = actors.keys().map(|actor| (&**actor, state(actor))).collect();
         let mut known: BTreeSet<&str> =
             states.iter().filter(|(_, state)| **state != State::New).map(|(actor, _)| *actor).collect();
         let before = self.before.get(&(question.kind, target)).into_iter().flatten();
-        known.extend(before.filter(|(_, known)| known.standing == Standing::Learned).map(|(key, _)| key.actor.as_str()));
+        known.extend(before.filter(|(_, known)| known.standing == Standing::Learned).map(|(key, _)| &*key.actor));
         let crowd = question.crowd.is_some_and(|most| known.len() > self.number(most) as usize);
         let before = self.before.get(&(question.kind, target)).into_iter().flatten();
         let waiting = before.into_iter().any(|(_, known)| known.standing == Standing::Deviation) && question.unless.is_none();
         let mut told = Vec::new();
         for (actor, keys) in &actors {
             let again = question.unless.is_some_and(|kind| {
-                self.judged.new.iter().any(|key| key.kind == kind && key.actor == *actor && key.target == target)
-                    || (kind == Kind::Manages && self.first_day(&[kind], actor, target) > 0)
+                self.is_told(kind, actor, target) || (kind == Kind::Manages && self.first_day(&[kind], actor, target) > 0)
             });
-            if states.get(actor.as_str()) == Some(&State::New) && !crowd {
+            if states.get(&**actor) == Some(&State::New) && !crowd {
                 told.push((keys, again));
             }
         }
-        let subject = actors.values().flatten().find_map(|key| self.seen.get(key)?.target_device.clone());
+        let subject = actors.values().flatten().find_map(|key| self.seen.get(key)?.target_device.cloned());
         let Some(subject) = subject else { return };
         let mut verdicts = Vec::new();
         let mut new = BTreeSet::new();
@@ -184,10 +184,17 @@ impl Judge<'_> {
         self.judged.new.extend(new);
     }
 
+    /// Whether a pair is told of under a kind.
+    fn is_told(&self, kind: Kind, actor: &Arc<str>, target: &str) -> bool {
+        let first = RelationKey { kind, actor: actor.clone(), target: target.into(), detail: "".into() };
+        let next = self.judged.new.range(first..).next();
+        next.is_some_and(|key| key.kind == kind && key.actor == *actor && *key.target == *target)
+    }
+
     fn found_pair(&self, question: &Question, keys: &[RelationKey], subject: IdentityKey) -> Verdict {
-        let seen: Vec<&SeenRelation> = keys.iter().filter_map(|key| self.seen.get(key)).collect();
-        let client = seen.first().map_or_else(String::new, |seen| seen.actor.clone());
-        let details: Vec<&str> = keys.iter().map(|key| key.detail.as_str()).collect();
+        let seen: Vec<&SeenRelation<'_>> = keys.iter().filter_map(|key| self.seen.get(key)).collect();
+        let client = seen.first().map_or_else(String::new, |seen| spoken(&seen.actor.name));
+        let details: Vec<&str> = keys.iter().map(|key| &*key.detail).collect();
         let arguments = vec![("_what", some_of(&details).into()), ("client", client.into())];
         let keys: Vec<&RelationKey> = keys.iter().collect();
         found(question.check, subject, (question.severity)(self, &keys), arguments, evidence(&seen, question.field))

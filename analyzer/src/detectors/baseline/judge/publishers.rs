@@ -2,14 +2,22 @@
 
 use super::{Judge, SeenRelation, WAITS, evidence, found, some_of};
 use crate::detectors::baseline::checks;
-use crate::detectors::baseline::days::day_of;
-use crate::detectors::baseline::learned::{Kind, Known, RelationKey, Standing};
+use crate::detectors::baseline::days::Days;
+use crate::detectors::baseline::learned::{Kind, RelationKey, Standing};
 use crate::detectors::baseline::relations::MANY;
 use crate::findings::{Answer, Severity, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who published on each topic of each broker: broker and topic, then publisher.
-type Owners<'j> = BTreeMap<(&'j str, &'j str), BTreeMap<&'j str, (Known, Standing)>>;
+type Owners<'j> = BTreeMap<(&'j str, &'j str), BTreeMap<&'j str, Owner>>;
+
+/// How well somebody is known to publish on a topic.
+#[derive(Clone, Copy)]
+struct Owner {
+    days: Days,
+    frozen: bool,
+    standing: Standing,
+}
 
 /// What a publisher does.
 #[derive(Default)]
@@ -29,33 +37,33 @@ impl Judge<'_> {
         let mut owners = Owners::new();
         let before = self.base.relations.iter().filter(|(key, _)| key.kind == Kind::Publishes);
         for (key, known) in before {
-            owners.entry((&key.target, &key.detail)).or_default().insert(&key.actor, (known.clone(), known.standing));
+            let frozen = self.base.version().is_some() && known.frozen.is_some();
+            let owner = Owner { days: known.days, frozen, standing: known.standing };
+            owners.entry((&*key.target, &*key.detail)).or_default().insert(&*key.actor, owner);
         }
         for (key, seen) in self.of_kind(Kind::Publishes) {
-            let of_topic = owners.entry((&key.target, &key.detail)).or_default();
-            of_topic
-                .entry(&key.actor)
-                .and_modify(|(known, _)| known.add(&seen.known))
-                .or_insert((seen.known.clone(), Standing::Learned));
+            let of_topic = owners.entry((&*key.target, &*key.detail)).or_default();
+            let fresh = Owner { days: Days::default(), frozen: false, standing: Standing::Learned };
+            let owner = of_topic.entry(&*key.actor).or_insert(fresh);
+            owner.days = owner.days.union(seen.row.days);
         }
         let mut verdicts = Vec::new();
         let mut new = BTreeSet::new();
         let mut publishers: BTreeMap<&str, Publisher<'_>> = BTreeMap::new();
         for (key, seen) in self.of_kind(Kind::Publishes).filter(|(_, seen)| seen.actor_device.is_some()) {
-            let entry = publishers.entry(&key.actor).or_default();
+            let entry = publishers.entry(&*key.actor).or_default();
             entry.topics += 1;
             let standing = self.base.relations.get(key).map(|known| known.standing);
-            if standing == Some(Standing::Learned) || key.detail == MANY || key.detail.contains('+') {
+            if standing == Some(Standing::Learned) || &*key.detail == MANY || key.detail.contains('+') {
                 continue;
             }
-            let Some(all) = owners.get(&(key.target.as_str(), key.detail.as_str())) else { continue };
-            let day = day_of(seen.known.first_seen);
-            let owns = |actor: &str, known: &Known, standing: Standing| {
-                let frozen = self.base.version().is_some() && known.frozen.is_some();
-                actor != key.actor && standing == Standing::Learned && (frozen || known.days.before(day) >= learning_days)
+            let Some(all) = owners.get(&(&*key.target, &*key.detail)) else { continue };
+            let day = seen.day();
+            let owns = |actor: &str, owner: &Owner| {
+                let known = owner.frozen || owner.days.before(day) >= learning_days;
+                actor != &*key.actor && owner.standing == Standing::Learned && known
             };
-            let of_topic: Vec<&str> =
-                all.iter().filter(|(actor, (known, standing))| owns(actor, known, *standing)).map(|(actor, _)| *actor).collect();
+            let of_topic: Vec<&str> = all.iter().filter(|(actor, owner)| owns(actor, owner)).map(|(actor, _)| *actor).collect();
             let deviates = standing == Some(Standing::Deviation) || ((1..=crowd).contains(&of_topic.len()));
             if deviates {
                 let owner = of_topic.first().map_or_else(|| "somebody else".to_owned(), |owner| self.name_of(owner));
@@ -66,9 +74,9 @@ impl Judge<'_> {
         for (actor, Publisher { taken, topics }) in publishers {
             let Some(subject) = self.parties.present.get(actor).map(|present| present.subject.clone()) else { continue };
             let verdict = if let Some((_, owner)) = taken.first() {
-                let details: Vec<&str> = taken.iter().map(|(key, _)| key.detail.as_str()).collect();
+                let details: Vec<&str> = taken.iter().map(|(key, _)| &*key.detail).collect();
                 let arguments = vec![("_owner", owner.clone().into()), ("_what", some_of(&details).into())];
-                let seen: Vec<&SeenRelation> = taken.iter().filter_map(|(key, _)| self.seen.get(*key)).collect();
+                let seen: Vec<&SeenRelation<'_>> = taken.iter().filter_map(|(key, _)| self.seen.get(*key)).collect();
                 found(&checks::PUBLISHER, subject, Severity::Medium, arguments, evidence(&seen, "mqtt.topic"))
             } else {
                 let (days, frozen) = (self.days_of(actor), self.is_frozen(actor));

@@ -1,17 +1,18 @@
 //! Registers that a known client did not read before.
 
-use super::{Judge, SeenRelation, WAITS, evidence, found, some_of};
+use super::{Judge, SeenRelation, WAITS, evidence, found, some_of, spoken};
 use crate::detectors::baseline::checks;
-use crate::detectors::baseline::days::{Days, day_of};
+use crate::detectors::baseline::days::Days;
 use crate::detectors::baseline::learned::{Kind, RelationKey, Standing};
 use crate::detectors::baseline::relations::{Block, MANY};
 use crate::findings::{Answer, Severity, Verdict};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Judge<'_> {
     /// Registers that a known client did not read before.
     pub(super) fn registers(&mut self) {
-        let mut pairs: BTreeMap<(String, String), Vec<RelationKey>> = BTreeMap::new();
+        let mut pairs: BTreeMap<(Arc<str>, Arc<str>), Vec<RelationKey>> = BTreeMap::new();
         for (key, _) in self.of_kind(Kind::Polls).filter(|(_, seen)| seen.target_device.is_some()) {
             pairs.entry((key.target.clone(), key.actor.clone())).or_default().push(key.clone());
         }
@@ -19,7 +20,7 @@ impl Judge<'_> {
             if keys.iter().any(|key| self.judged.new.contains(key)) {
                 continue;
             }
-            keys.sort_by_key(|key| self.seen.get(key).map(|seen| (seen.first.time, seen.first.place)));
+            keys.sort_by_key(|key| self.seen.get(key).map(|seen| (seen.row.first.time, seen.row.first.place)));
             self.registers_of(&target, &actor, &keys);
         }
     }
@@ -29,16 +30,16 @@ impl Judge<'_> {
         let before: Vec<_> = self.base.of_pair(Kind::Polls, actor, target).collect();
         let frozen = self.base.version().is_some() && before.iter().any(|(_, known)| known.frozen.is_some());
         let seen = |key: &RelationKey| self.seen.get(key);
-        let days = before.iter().map(|(_, known)| known.days).chain(keys.iter().filter_map(|key| Some(seen(key)?.known.days)));
+        let days = before.iter().map(|(_, known)| known.days).chain(keys.iter().filter_map(|key| Some(seen(key)?.row.days)));
         let days = days.fold(Days::default(), Days::union);
-        let many = before.iter().map(|(key, _)| *key).chain(keys).any(|key| key.detail == MANY);
+        let many = before.iter().map(|(key, _)| *key).chain(keys).any(|key| &*key.detail == MANY);
         let learned = before.iter().filter(|(_, known)| known.standing == Standing::Learned);
         let mut blocks: Vec<Block<'_>> = learned.filter_map(|(key, _)| Block::parse(&key.detail)).collect();
         let mut new: Vec<&RelationKey> = Vec::new();
         for key in keys.iter().filter(|_| !many) {
             let (Some(block), Some(seen)) = (Block::parse(&key.detail), seen(key)) else { continue };
             let standing = self.base.relations.get(key).map(|known| known.standing);
-            let enough = frozen || days.before(day_of(seen.known.first_seen)) >= learning_days;
+            let enough = frozen || days.before(seen.day()) >= learning_days;
             if standing == Some(Standing::Deviation) || (standing.is_none() && enough && !covers(&blocks, block)) {
                 new.push(key);
             } else {
@@ -46,7 +47,7 @@ impl Judge<'_> {
             }
         }
         let Some(first) = keys.first().and_then(seen) else { return };
-        let Some(subject) = first.target_device.clone() else { return };
+        let Some(subject) = first.target_device.cloned() else { return };
         let verdict = if new.is_empty() {
             let waiting = before.iter().any(|(_, known)| known.standing == Standing::Deviation);
             let answer = match many {
@@ -56,9 +57,9 @@ impl Judge<'_> {
             };
             Verdict { check: &checks::MAP, subject, answer }
         } else {
-            let details: Vec<&str> = new.iter().map(|key| key.detail.as_str()).collect();
-            let arguments = vec![("_what", some_of(&details).into()), ("client", first.actor.clone().into())];
-            let seen: Vec<&SeenRelation> = new.iter().filter_map(|key| seen(key)).collect();
+            let details: Vec<&str> = new.iter().map(|key| &*key.detail).collect();
+            let arguments = vec![("_what", some_of(&details).into()), ("client", spoken(&first.actor.name).into())];
+            let seen: Vec<&SeenRelation<'_>> = new.iter().filter_map(|key| seen(key)).collect();
             found(&checks::MAP, subject, Severity::Low, arguments, evidence(&seen, "modbus.address"))
         };
         let new: Vec<RelationKey> = new.into_iter().cloned().collect();
