@@ -57,7 +57,7 @@ pub struct Outcome {
     pub counters: Counters,
     /// Packet time of the first packet's stamp and the last packet.
     pub span: Option<(Timestamp, Timestamp)>,
-    /// Packets of each link type that is not decoded; at most [`LINK_TYPES`] of them, all are in [`Counter::LinkTypeUnknown`].
+    /// Packets of each link type that is not decoded; at most [`LINK_TYPES`] of them, all are in `Counter::LinkTypeUnknown`.
     pub undecoded_link_types: BTreeMap<LinkType, u64>,
 }
 

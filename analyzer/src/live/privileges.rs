@@ -16,7 +16,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account that is named, or is meant where none is: for root [`USERS`], for anybody else who it is.
+    /// The account that is named, or is meant where none is: for root `USERS`, for anybody else who it is.
     ///
     /// # Errors
     /// There is no such user, or the process may not become that one.

@@ -1,4 +1,4 @@
-//! The thread that takes messages from a spool to a sink: in order, again after a failure, later and later up to [`LONGEST_PAUSE`].
+//! The thread that takes messages from a spool to a sink: in order, again after a failure, later and later up to `LONGEST_PAUSE`.
 
 use super::spool::{Amounts, Spool};
 use super::{Message, Sink, Undelivered};

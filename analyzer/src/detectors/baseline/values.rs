@@ -1,6 +1,6 @@
 //! What values registers take, and which are out of the usual.
 //!
-//! Sums are whole numbers and exact. A value is out of the usual when it lies beyond [`SIGMAS`] standard deviations *and* well outside the
+//! Sums are whole numbers and exact. A value is out of the usual when it lies beyond `checks::VALUE_SIGMAS` standard deviations *and* well outside the
 //! limits so far. Both readings of the 16 bits, without and with a sign, must say so: a temperature that first falls below zero is no
 //! 65,535. Not judged are registers that a range says nothing about:
 //!

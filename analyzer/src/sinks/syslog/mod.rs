@@ -1,7 +1,7 @@
 //! Syslog to a collector: RFC 5424 messages in UDP datagrams (RFC 5426) or over TCP with octet counting (RFC 6587 §3.4.1).
 //!
 //! Neither tells when the collector has taken a message. Over UDP a message counts as delivered when it was sent and no error came back at once; on the way
-//! it may be lost. Over TCP what was sent in the last [`tcp::UNCERTAIN`] before a connection broke is sent again on the next.
+//! it may be lost. Over TCP what was sent in the last `tcp::UNCERTAIN` before a connection broke is sent again on the next.
 //! Use TCP where every alert counts. Not done: syslog within an encrypted connection.
 
 mod format;

@@ -18,7 +18,7 @@ use super::{CaptureError, CaptureInfo, CaptureSource, Fault, Interface, LinkType
 use crate::time::{Nanos, SECOND, Timestamp};
 use tap::Tap;
 
-/// How late a packet can be handed over after it was stamped: the kernel closes a block of packets after [`tap::BLOCK_MILLIS`], and is given twice as
+/// How late a packet can be handed over after it was stamped: the kernel closes a block of packets after `tap::BLOCK_MILLIS`, and is given twice as
 /// much again for being busy.
 pub const LAG: Nanos = 300 * 1_000_000;
 
