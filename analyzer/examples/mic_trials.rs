@@ -47,7 +47,7 @@ fn join(device: u64) -> Event {
     let endpoint = Endpoint { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 1700 };
     let frame = [&[0x00][..], &[7; 8], &device.to_le_bytes(), &[1, 0, 1, 2, 3, 4]].concat();
     Event {
-        stage: 0,
+        stages: 1,
         seen: Seen { place: Place { frame: device + 1, sequence: 0 }, time: Timestamp(0) },
         network: 0,
         sender: endpoint,

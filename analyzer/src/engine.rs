@@ -13,7 +13,7 @@ use crate::findings::alerts::{AlertPolicy, Alerts};
 use crate::findings::judge::{Finding, Judgement, Jury};
 use crate::findings::risk::{Context, Gravest, Risk};
 use crate::hot::digest::DigestKey;
-use crate::hot::owned::{FlowSummary, Interest, OwnedFact, Seen};
+use crate::hot::owned::{Event, FlowSummary, Interest, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes, in_order};
 use crate::inventory::exposure::Exposure;
 use crate::inventory::{Device, DeviceId, Inventory, InventoryConfig};
@@ -280,11 +280,7 @@ impl Cold {
                     self.keys.fact(&fact);
                     self.fact(&fact, seen);
                 }
-                // Stages are numbered as in `replay`: the keys first, then the detectors as they stand.
-                Change::Event(event) => match usize::from(event.stage).checked_sub(1).map(|at| self.detectors.get_mut(at)) {
-                    None => self.keys.observe(&event),
-                    Some(detector) => detector.into_iter().for_each(|detector| detector.event(&event)),
-                },
+                Change::Event(event) => self.event(&event),
                 Change::Match(matched) => self.rules.take(*matched, seen),
             }
         }
@@ -300,6 +296,20 @@ impl Cold {
             self.rules.derived(&derived);
         }
         self.detectors.iter_mut().for_each(|detector| detector.epoch(epoch.now));
+    }
+
+    /// Shows a record to those who asked for it. Stages are numbered as in [`wishes`]: the keys first, then the detectors as they stand.
+    fn event(&mut self, event: &Event) {
+        if event.stages & 1 != 0 {
+            self.keys.observe(event);
+        }
+        let mut rest = event.stages >> 1;
+        while rest != 0 {
+            if let Some(detector) = self.detectors.get_mut(rest.trailing_zeros() as usize) {
+                detector.event(event);
+            }
+            rest &= rest - 1;
+        }
     }
 
     fn fact(&mut self, fact: &OwnedFact, seen: Seen) {

@@ -360,7 +360,7 @@ pub mod testing {
             for interest in self.spec.interests.iter().filter(|interest| interest.kind == kind) {
                 let value = |name: &&str| fields.get(name).cloned().unwrap_or(OwnedValue::Absent);
                 let event = Event {
-                    stage: 1,
+                    stages: 1,
                     seen,
                     network: 0,
                     sender: Endpoint { ip: Ipv4Addr::from(from).into(), port: 1700 },

@@ -58,22 +58,41 @@ pub struct Wishes {
 
 /// What a stage wants of records of one kind.
 struct Wanted {
-    stage: u8,
+    /// Who asked, a bit for each stage.
+    stages: u32,
     each: Each,
     /// The field that must be true.
     when: Option<FieldId>,
     fields: Vec<FieldId>,
 }
 
+impl Wanted {
+    /// Whether one copy serves both: they want the same records, and the fields of one are the first of the other's.
+    fn serves(&self, other: &Wanted) -> bool {
+        let same = self.each == Each::Message && other.each == Each::Message && self.when == other.when;
+        let first = self.fields.first().is_some() && self.fields.first() == other.fields.first();
+        same && first && (self.fields.starts_with(&other.fields) || other.fields.starts_with(&self.fields))
+    }
+
+    fn join(&mut self, other: Wanted) {
+        self.stages |= other.stages;
+        if other.fields.len() > self.fields.len() {
+            self.fields = other.fields;
+        }
+    }
+}
+
 impl Wishes {
-    /// Resolves names of kinds and fields against the decoders' declarations. Stages are numbered as they stand, from 0.
+    /// Resolves names of kinds and fields against the decoders' declarations. Stages are numbered as they stand, from 0. Those that ask for all
+    /// records of a kind with the same fields, or with some more behind them, share what is copied.
     ///
     /// # Errors
-    /// The first name that no decoder declares.
+    /// The first name that no decoder declares; stages beyond the 32nd.
     pub fn new(decoders: &[&DecoderSpec], stages: &[&[Interest]], lookup: CredentialLookup) -> Result<Self, String> {
         let mut wishes = Self::nothing(lookup);
-        let numbered = stages.iter().zip(0u8..).flat_map(|(interests, stage)| interests.iter().map(move |of| (stage, of)));
+        let numbered = (0u32..).zip(stages).flat_map(|(stage, interests)| interests.iter().map(move |of| (stage, of)));
         for (stage, interest) in numbered {
+            let stage = 1u32.checked_shl(stage).ok_or("more than 32 stages ask for records")?;
             let kind = decoders.iter().flat_map(|spec| spec.records).find(|kind| kind.name == interest.kind);
             let kind = kind.ok_or_else(|| format!("no decoder makes records of kind {}", interest.kind))?;
             let field = |name: &&str| {
@@ -82,9 +101,12 @@ impl Wishes {
             };
             let fields = interest.fields.iter().map(field).collect::<Result<_, _>>()?;
             let when = interest.when.as_ref().map(field).transpose()?;
-            let wanted = Wanted { stage, each: interest.each, when, fields };
+            let wanted = Wanted { stages: stage, each: interest.each, when, fields };
             match wishes.kinds.iter().position(|known| *known == kind.id) {
-                Some(at) => wishes.wanted[at].push(wanted),
+                Some(at) => match wishes.wanted[at].iter_mut().find(|other| other.serves(&wanted)) {
+                    Some(other) => other.join(wanted),
+                    None => wishes.wanted[at].push(wanted),
+                },
                 None => {
                     wishes.kinds.push(kind.id);
                     wishes.wanted.push(vec![wanted]);
@@ -159,9 +181,7 @@ pub enum Change {
 pub struct Hot {
     wishes: Arc<Wishes>,
     batch: Batch,
-    /// When facts were sent, by a hash of all that one message implied: in seconds of packet time.
-    sent: HashMap<u64, u32, FixedState>,
-    hasher: FixedState,
+    sent: Sent,
     tallies: HashMap<KindId, (&'static str, u64), FixedState>,
     anomalies: HashMap<&'static str, (Seen, u64), FixedState>,
     /// Matches of each rule in this epoch, and those that were too many.
@@ -172,12 +192,10 @@ pub struct Hot {
 impl Hot {
     /// An observer that serves the wishes.
     pub fn new(wishes: Arc<Wishes>) -> Self {
-        let hasher = FixedState::with_seed(0);
         Self {
             wishes,
             batch: Batch::default(),
-            sent: HashMap::with_hasher(FixedState::with_seed(0)),
-            hasher,
+            sent: Sent::default(),
             tallies: HashMap::with_hasher(FixedState::with_seed(0)),
             anomalies: HashMap::with_hasher(FixedState::with_seed(0)),
             matches: HashMap::with_hasher(FixedState::with_seed(0)),
@@ -187,13 +205,13 @@ impl Hot {
 
     /// Sends what a message implies, as far as it is new or long ago.
     fn facts(&mut self, seen: Seen, network: NetworkId, facts: &[Fact<'_>]) {
-        let mut state = self.hasher.build_hasher();
+        let mut state = self.sent.hasher();
         let mut states = 0;
         for fact in facts.iter().filter(|fact| is_state(fact)) {
             hash_fact(fact, network, &mut state);
             states += 1;
         }
-        let send_states = states > 0 && self.is_due(state.finish(), seen.time);
+        let send_states = states > 0 && self.sent.is_due(state.finish(), seen.time);
         for fact in facts.iter().filter(|fact| send_states || !is_state(fact)) {
             let told = seen.place;
             let seen = match fact {
@@ -217,49 +235,29 @@ impl Hot {
             batch.changes.push(Told { told: seen.place, seen, change: Change::Match(Box::new(matched)) });
         });
     }
+}
 
-    /// Copies a record that a stage asked for, as far as it wants this one.
-    fn event(&mut self, wanted: &Wanted, observation: &Observation<'_>, record: &dyn Record, seen: Seen) {
-        let absent = |field| match record.field(field) {
-            Value::Absent => true,
-            Value::List(list) => list.is_empty(),
-            _ => false,
-        };
-        if wanted.fields.first().is_some_and(|&first| absent(first))
-            || wanted.when.is_some_and(|when| !matches!(record.field(when), Value::Bool(true)))
-        {
-            return;
-        }
-        let flow = observation.flow;
-        let (sender, receiver) = (flow.sender(observation.direction), flow.receiver(observation.direction));
-        if wanted.each != Each::Message {
-            let telling = if wanted.each == Each::Sample { 1 } else { wanted.fields.len() };
-            let mut state = self.hasher.build_hasher();
-            (wanted.stage, record.kind().id, flow.network, sender.ip, receiver.ip).hash(&mut state);
-            wanted.fields.iter().take(telling).for_each(|&field| hash_value(&record.field(field), field.part, &mut state));
-            if !self.is_due(state.finish(), seen.time) {
-                return;
-            }
-        }
-        let event = Event {
-            stage: wanted.stage,
-            seen,
-            network: flow.network,
-            sender,
-            receiver,
-            direction: observation.direction,
-            kind: record.kind().id,
-            fields: wanted.fields.iter().map(|&field| OwnedValue::of(record, field)).collect(),
-        };
-        self.batch.changes.push(Told { told: seen.place, seen, change: Change::Event(Box::new(event)) });
+/// When messages were sent, by a hash of what they said, in seconds of packet time.
+struct Sent(HashMap<u64, u32, FixedState>);
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self(HashMap::with_hasher(FixedState::with_seed(0)))
+    }
+}
+
+impl Sent {
+    fn hasher(&self) -> impl Hasher + use<> {
+        self.0.hasher().build_hasher()
     }
 
-    fn is_due(&mut self, facts: u64, now: Timestamp) -> bool {
-        if self.sent.len() >= FACTS_REMEMBERED {
-            self.sent.clear();
+    /// Whether what has this hash is to be sent, and then takes it as sent.
+    fn is_due(&mut self, hash: u64, now: Timestamp) -> bool {
+        if self.0.len() >= FACTS_REMEMBERED {
+            self.0.clear();
         }
         let second = u32::try_from(now.seconds()).unwrap_or(u32::MAX);
-        match self.sent.entry(facts) {
+        match self.0.entry(hash) {
             Entry::Vacant(vacant) => {
                 vacant.insert(second);
                 true
@@ -273,6 +271,41 @@ impl Hot {
             }
         }
     }
+}
+
+/// Copies a record that stages asked for; `None` where they do not want this one.
+fn event(wanted: &Wanted, observation: &Observation<'_>, record: &dyn Record, sent: &mut Sent) -> Option<Event> {
+    let absent = |field| match record.field(field) {
+        Value::Absent => true,
+        Value::List(list) => list.is_empty(),
+        _ => false,
+    };
+    if wanted.fields.first().is_some_and(|&first| absent(first))
+        || wanted.when.is_some_and(|when| !matches!(record.field(when), Value::Bool(true)))
+    {
+        return None;
+    }
+    let flow = observation.flow;
+    let (sender, receiver) = (flow.sender(observation.direction), flow.receiver(observation.direction));
+    if wanted.each != Each::Message {
+        let telling = if wanted.each == Each::Sample { 1 } else { wanted.fields.len() };
+        let mut state = sent.hasher();
+        (wanted.stages, record.kind().id, flow.network, sender.ip, receiver.ip).hash(&mut state);
+        wanted.fields.iter().take(telling).for_each(|&field| hash_value(&record.field(field), field.part, &mut state));
+        if !sent.is_due(state.finish(), observation.time) {
+            return None;
+        }
+    }
+    Some(Event {
+        stages: wanted.stages,
+        seen: Seen { place: observation.place, time: observation.time },
+        network: flow.network,
+        sender,
+        receiver,
+        direction: observation.direction,
+        kind: record.kind().id,
+        fields: wanted.fields.iter().map(|&field| OwnedValue::of(record, field)).collect(),
+    })
 }
 
 /// Whether a fact holds on, so that it need not be sent with each message.
@@ -296,9 +329,10 @@ impl Observer for Hot {
         let Some(record) = observation.record else { return };
         let kind = record.kind();
         self.tallies.entry(kind.id).or_insert((kind.name, 0)).1 += 1;
-        let wishes = self.wishes.clone();
-        for wanted in wishes.of(kind.id) {
-            self.event(wanted, observation, record, seen);
+        for wanted in self.wishes.of(kind.id) {
+            if let Some(event) = event(wanted, observation, record, &mut self.sent) {
+                self.batch.changes.push(Told { told: seen.place, seen, change: Change::Event(Box::new(event)) });
+            }
         }
     }
 
@@ -484,5 +518,28 @@ fn own_credential(credential: &Credential<'_>, network: NetworkId, wishes: &Wish
         digest: wishes.digest_key.as_ref().and_then(|key| key.digest(credential.kind, user, secret)),
         outcome: credential.outcome,
         cleartext: credential.cleartext,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signatures;
+    use citytap_sensor::protocols::DECODERS;
+
+    #[test]
+    fn stages_that_want_all_records_with_the_same_first_fields_share_a_copy_and_others_have_their_own() {
+        const KIND: &str = "lorawan.data";
+        let stages: [&[Interest]; 5] = [
+            &[Interest::messages(KIND, &["phy_payload", "gateway"])],
+            &[Interest::messages(KIND, &["phy_payload", "gateway", "tmst_us"])],
+            &[Interest::messages(KIND, &["phy_payload"])],
+            &[Interest::messages(KIND, &["gateway"])],
+            &[Interest::novelties(KIND, &["phy_payload", "gateway"])],
+        ];
+        let wishes = Wishes::new(DECODERS, &stages, signatures::look_up).unwrap();
+        let shared: Vec<(u32, usize)> =
+            wishes.of(KindId::of(KIND)).iter().map(|wanted| (wanted.stages, wanted.fields.len())).collect();
+        assert_eq!(shared, [(0b00111, 3), (0b01000, 1), (0b10000, 2)]);
     }
 }

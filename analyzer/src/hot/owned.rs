@@ -241,8 +241,8 @@ pub struct FlowSummary {
 /// A record of a kind that somebody in the cold half asked for, with the fields asked for.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The stage that asked for it, as numbered by [`super::Wishes::new`].
-    pub stage: u8,
+    /// The stages that asked for it, a bit each, as numbered by [`super::Wishes::new`].
+    pub stages: u32,
     /// Where it was seen.
     pub seen: Seen,
     /// The network of its flow.
@@ -255,7 +255,7 @@ pub struct Event {
     pub direction: Direction,
     /// Kind of record.
     pub kind: KindId,
-    /// The fields, in the order in which they were asked for.
+    /// The fields, in the order in which they were asked for. Where stages share the event there may be more behind them.
     pub fields: Vec<OwnedValue>,
 }
 

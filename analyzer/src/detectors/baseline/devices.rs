@@ -69,8 +69,6 @@ pub struct Memory<'b> {
     pub base: &'b Baseline,
     /// Days on which anything was observed, this run's included.
     pub days: Days,
-    /// Whether anything outlives the run: else no device is new, since none was known.
-    pub lasts: bool,
 }
 
 /// Whether a device deviates by being here.
@@ -83,7 +81,7 @@ pub fn is_new(key: &str, present: &Present<'_>, memory: &Memory<'_>, numbers: &N
             let days = party.known.days.union(present.days).count();
             party.known.standing == Standing::Deviation && (base.version().is_some() || days <= numbers.new_days)
         }
-        None => base.version().is_some() || (memory.lasts && memory.days.before(day_of(first.time)) >= numbers.new_days),
+        None => base.version().is_some() || memory.days.before(day_of(first.time)) >= numbers.new_days,
     }
 }
 
@@ -118,9 +116,6 @@ fn newness(key: &str, present: &Present<'_>, memory: &Memory<'_>, numbers: &Numb
         }
         (false, Some(party)) => Answer::Clear(shared(format!("it is known since {}", date_of(party.known.first_seen)))),
         (false, None) if present.provisional || !present.lasting => Answer::Untested("it has no name that lasts".into()),
-        (false, None) if !memory.lasts && memory.days.count() >= numbers.new_days => {
-            Answer::Untested("nothing is kept of earlier runs: replay with --store, or with --baseline".into())
-        }
         (false, None) => still_learning(memory.days, false, numbers.new_days)
             .unwrap_or_else(|| Answer::Clear("it was here when learning ended".into())),
     };

@@ -97,7 +97,7 @@ impl Watch {
     }
 
     fn memory<'b>(&self, base: &'b Baseline) -> Memory<'b> {
-        Memory { base, days: base.days.union(self.lives.days()), lasts: self.base.is_some() }
+        Memory { base, days: base.days.union(self.lives.days()) }
     }
 
     /// Values out of the usual.

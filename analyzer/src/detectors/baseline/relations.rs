@@ -415,7 +415,7 @@ mod tests {
     fn event(kind: KindId, fields: Vec<OwnedValue>) -> Event {
         let end = |last| Endpoint { ip: [10, 0, 0, last].into(), port: 1 };
         let seen = Seen { place: Place { frame: 1, sequence: 0 }, time: Timestamp::from_parts(1_000_000, 0) };
-        Event { stage: 0, seen, network: 0, sender: end(1), receiver: end(2), direction: Direction::ToServer, kind, fields }
+        Event { stages: 1, seen, network: 0, sender: end(1), receiver: end(2), direction: Direction::ToServer, kind, fields }
     }
 
     fn number(number: usize) -> OwnedValue {

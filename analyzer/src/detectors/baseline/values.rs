@@ -405,7 +405,7 @@ mod tests {
             ];
             let seen = Seen { place: Place { frame: 1, sequence: 0 }, time: Timestamp(0) };
             let (sender, receiver, direction) = (end(1), end(2), Direction::ToClient);
-            values.event(&Event { stage: 0, seen, network: 0, sender, receiver, direction, kind: RESPONSE, fields });
+            values.event(&Event { stages: 1, seen, network: 0, sender, receiver, direction, kind: RESPONSE, fields });
         }
         assert_eq!((values.sorted().len(), values.shed()), (REGISTERS, 1 << 16));
     }

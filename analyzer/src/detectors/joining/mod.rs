@@ -131,7 +131,7 @@ mod tests {
         let mut joining = Joining::new(600);
         for (frame, (second, open)) in (1..).zip(said) {
             joining.event(&Event {
-                stage: 0,
+                stages: 1,
                 seen: Seen { place: Place { frame, sequence: 0 }, time: Timestamp::from_parts(*second, 0) },
                 network: 0,
                 sender: Endpoint::NONE,

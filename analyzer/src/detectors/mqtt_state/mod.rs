@@ -234,7 +234,7 @@ mod tests {
             Direction::ToClient => (broker, client),
         };
         let seen = Seen { place: Place { frame: 1, sequence: 0 }, time: Timestamp(1) };
-        Event { stage: 0, seen, network: 0, sender, receiver, direction, kind, fields }
+        Event { stages: 1, seen, network: 0, sender, receiver, direction, kind, fields }
     }
 
     fn retained(client: u8, name: &str, topic: &str, length: u64) -> Event {

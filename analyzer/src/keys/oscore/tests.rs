@@ -33,7 +33,7 @@ fn event(interest: &Interest, [from, to]: [u32; 2], fields: &[Option<&str>]) -> 
     let value = |field: &Option<&str>| field.map_or(OwnedValue::Absent, |text| OwnedValue::Bytes(hex(text).into()));
     let head = [OwnedValue::Bool(true), OwnedValue::Absent];
     Event {
-        stage: 0,
+        stages: 1,
         seen: Seen { place: Place { frame: 1, sequence: 0 }, time: Timestamp(0) },
         network: 0,
         sender: Endpoint { ip: ip(from), port: 5683 },

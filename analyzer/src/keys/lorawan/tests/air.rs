@@ -235,7 +235,7 @@ impl Tap {
         self.now += 10;
         let endpoint = Endpoint { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 1700 };
         self.keys.observe(&Event {
-            stage: 0,
+            stages: 1,
             seen: Seen { place: Place { frame: self.frame, sequence: 0 }, time: Timestamp(self.now * 1_000_000) },
             network: 0,
             sender: endpoint,
