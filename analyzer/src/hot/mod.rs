@@ -70,7 +70,7 @@ impl Wanted {
     /// Whether one copy serves both: they want the same records, and the fields of one are the first of the other's.
     fn serves(&self, other: &Wanted) -> bool {
         let same = self.each == Each::Message && other.each == Each::Message && self.when == other.when;
-        let first = self.fields.first().is_some() && self.fields.first() == other.fields.first();
+        let first = !self.fields.is_empty() && self.fields.first() == other.fields.first();
         same && first && (self.fields.starts_with(&other.fields) || other.fields.starts_with(&self.fields))
     }
 
