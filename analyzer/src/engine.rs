@@ -195,7 +195,7 @@ pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, c
     let whole = started.elapsed();
     cold.coverage.stands(outcome);
     let audit = cold.in_audit;
-    let mut report = cold.report();
+    let mut report = cold.report(false);
     report.stages.splice(
         0..0,
         [
@@ -317,16 +317,26 @@ impl Cold {
         self.inventory.apply(fact, seen);
     }
 
-    /// How things stand. The inventory and the coverage go with the report; a run that goes on [takes them back](Self::resume).
-    fn report(&mut self) -> Report {
+    /// How things stand. The inventory and the coverage go with the report; a run that goes on [takes them back](Self::resume). One that ends
+    /// needs what was asked no more: it makes room for the answers.
+    fn report(&mut self, goes_on: bool) -> Report {
         let began = Instant::now();
         self.inventory.classes();
         let classed = Instant::now();
         let mut jury = Jury::new(&self.inventory, &self.policy);
-        self.detectors.iter().for_each(|detector| detector.verdicts(&self.inventory, &mut |verdict| jury.take(verdict)));
+        let (mut unwatched, mut learned) = (0, None);
+        for detector in std::mem::take(&mut self.detectors) {
+            detector.verdicts(&self.inventory, &mut |verdict| jury.take(verdict));
+            unwatched += detector.shed();
+            learned = learned.or_else(|| detector.learned(&self.inventory));
+            self.detectors.extend(goes_on.then_some(detector));
+        }
         self.keys.verdicts(&mut |verdict| jury.take(verdict));
         let inventory = &self.inventory;
         self.rules.verdicts(&|name| inventory.device_of(name).is_some(), &mut |verdict| jury.take(verdict));
+        if !goes_on {
+            self.rules.forget_found();
+        }
         let (mut judgement, homeless) = jury.judge();
         let set = self.rules.set().clone();
         if let Some(said) = rules::findings::judge(&set, &self.policy, &judgement.findings, &self.inventory) {
@@ -338,7 +348,6 @@ impl Cold {
         }
         self.rules.clear(self.inventory.spoken(), &mut judgement);
         judgement.deliver(&self.alert_policy);
-        let learned = self.detectors.iter().find_map(|detector| detector.learned(&self.inventory));
         let shed = &mut self.coverage.shed;
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
@@ -347,7 +356,6 @@ impl Cold {
         shed.extend(self.rules.shed().map(|(name, count)| (name.to_owned(), count)));
         self.coverage.rules.extend(self.rules.matches().map(|(name, count)| (name.to_owned(), count)));
         self.coverage.keys.extend(self.keys.tallies().into_iter().filter(|(_, count)| *count > 0));
-        let unwatched: u64 = self.detectors.iter().map(|detector| detector.shed()).sum();
         for (name, count) in [("answers_without_a_device", homeless), ("subjects_not_watched", unwatched)] {
             if count > 0 {
                 shed.insert(name.to_owned(), count);

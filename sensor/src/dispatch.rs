@@ -34,15 +34,18 @@ pub trait HotStage: Observer {
     type Batch: Send;
     /// What was gathered since the last call; `None` where there is nothing.
     fn drain(&mut self) -> Option<Self::Batch>;
+    /// Nothing comes any more: what is remembered for later can go.
+    fn close(&mut self) {}
 }
 
-/// The end of an epoch, as the cold half sees it: the batches of all shards in the order of their numbers.
+/// The end of an epoch, as the cold half sees it: the batches of all shards in the order of their numbers. The end of the run comes in parts, each of
+/// some shards.
 pub struct EpochEnd<B> {
     /// Number of the epoch, from 1.
     pub epoch: u64,
     /// Packet time at its end.
     pub now: Timestamp,
-    /// Whether the capture is over.
+    /// Whether the capture is over and nothing comes after this.
     pub last: bool,
     /// What the shards gathered.
     pub batches: Vec<B>,
@@ -231,6 +234,9 @@ fn shard_of(layers: &Layers) -> usize {
     (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % SHARDS
 }
 
+/// Shards whose ends are told together: what a hundred thousand flows tell when a run ends would otherwise be held at once.
+const ENDING: usize = 8;
+
 struct Inline<'s, H: HotStage, C> {
     shards: &'s mut [Shard<H>],
     cold: &'s mut C,
@@ -244,11 +250,17 @@ impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Target for Inline<'_, H,
     }
 
     fn epoch(&mut self, mark: Mark, mut so_far: Option<Outcome>) -> bool {
-        let batches = self.shards.iter_mut().filter_map(|shard| end_epoch(shard, mark)).collect();
-        if let Some(outcome) = &mut so_far {
-            outcome.counters.merge(&self.counters());
+        let part = if mark.last { ENDING } else { SHARDS };
+        for from in (0..self.shards.len()).step_by(part) {
+            let to = (from + part).min(self.shards.len());
+            let batches = self.shards[from..to].iter_mut().filter_map(|shard| end_epoch(shard, mark)).collect();
+            let so_far = so_far.take_if(|_| to == self.shards.len()).map(|mut outcome| {
+                outcome.counters.merge(&self.counters());
+                outcome
+            });
+            let last = mark.last && to == self.shards.len();
+            self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last, batches, so_far });
         }
-        self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last: mark.last, batches, so_far });
         self.going
     }
 
@@ -265,5 +277,9 @@ fn end_epoch<H: HotStage>(shard: &mut Shard<H>, mark: Mark) -> Option<H::Batch> 
     } else {
         shard.epoch(mark.epoch, mark.frame, mark.now);
     }
-    shard.observer.drain()
+    let batch = shard.observer.drain();
+    if mark.last {
+        shard.observer.close();
+    }
+    batch
 }

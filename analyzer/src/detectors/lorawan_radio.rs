@@ -6,8 +6,8 @@ use citytap_sensor::flow::NetworkId;
 use citytap_sensor::time::{Nanos, SECOND, Timestamp};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use smallvec::SmallVec;
-use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 /// The fields of a frame that [`Reception::of`] reads, in this order.
@@ -95,10 +95,12 @@ pub fn frame_number(network: NetworkId, phy_payload: &[u8]) -> u64 {
     FixedState::default().hash_one((network, phy_payload))
 }
 
-/// Frames that were heard, for some time.
+/// Frames that were heard, for some time: those of late, and those before them. When there is no room the older half goes.
 pub struct Memory {
-    known: HashMap<u64, Known, FixedState>,
-    order: VecDeque<(Timestamp, u64)>,
+    young: HashMap<u64, Known, FixedState>,
+    old: HashMap<u64, Known, FixedState>,
+    /// When the first of the young ones was heard.
+    since: Timestamp,
     room: usize,
     age: Nanos,
     /// Frames forgotten before their time.
@@ -132,9 +134,10 @@ pub enum Hearing {
 }
 
 impl Memory {
-    /// With room for so many frames, none longer than `age`.
+    /// With room for so many frames, none longer than `age` after it was last heard.
     pub fn new(room: usize, age: Nanos) -> Self {
-        Self { known: HashMap::with_hasher(FixedState::default()), order: VecDeque::new(), room, age, shed: 0 }
+        let [young, old] = [const { HashMap::with_hasher(FixedState::with_seed(0)) }; 2];
+        Self { young, old, since: Timestamp::default(), room, age, shed: 0 }
     }
 
     /// Takes a frame. Those last heard within `copies` are copies.
@@ -142,12 +145,18 @@ impl Memory {
         let now = reception.time();
         self.forget(now);
         let mark = reception.gateway.zip(reception.tmst_us).map(|mark| FixedState::default().hash_one(mark) as u32);
-        let Some(known) = self.known.get_mut(&frame) else {
-            let mut known = Known { first: now, last: now, places: SmallVec::new(), receptions: SmallVec::new() };
-            known.heard_at(reception, mark);
-            self.known.insert(frame, known);
-            self.order.push_back((now, frame));
-            return Hearing::New;
+        // What is heard again is young again.
+        if let Some(known) = self.old.remove(&frame) {
+            self.young.insert(frame, known);
+        }
+        let known = match self.young.entry(frame) {
+            Entry::Occupied(entry) if now.since(entry.get().last) <= self.age => entry.into_mut(),
+            entry => {
+                let mut known = Known { first: now, last: now, places: SmallVec::new(), receptions: SmallVec::new() };
+                known.heard_at(reception, mark);
+                entry.insert(known);
+                return Hearing::New;
+            }
         };
         if mark.is_some_and(|mark| known.receptions.contains(&mark)) {
             return Hearing::Copy;
@@ -164,23 +173,18 @@ impl Memory {
         Hearing::Again(before)
     }
 
+    /// Where the young ones take half of the room, or the old ones are too old, these go.
     fn forget(&mut self, now: Timestamp) {
-        while let Some((heard, frame)) = self.order.front().copied() {
-            let old = now.since(heard) > self.age;
-            if !old && self.order.len() < self.room {
-                return;
-            }
-            self.order.pop_front();
-            // One that was heard again since stays, if there is room.
-            match self.known.get(&frame) {
-                Some(known) if !old || now.since(known.last) > self.age => {
-                    self.shed += u64::from(!old);
-                    self.known.remove(&frame);
-                }
-                Some(known) => self.order.push_back((known.last, frame)),
-                None => {}
-            }
+        if self.young.is_empty() {
+            self.since = now;
         }
+        if self.young.len() < self.room.div_ceil(2) && now.since(self.since) <= self.age {
+            return;
+        }
+        std::mem::swap(&mut self.young, &mut self.old);
+        self.shed += self.young.values().filter(|known| now.since(known.last) <= self.age).count() as u64;
+        self.young.clear();
+        self.since = now;
     }
 }
 

@@ -69,7 +69,7 @@ fn judge(incoming: &Receiver<EpochEnd<Batch>>, setup: &Setup, every: Nanos, list
             continue;
         }
         let began = Instant::now();
-        let report = cold.report();
+        let report = cold.report(true);
         listener.judged(&report, now, last);
         if last {
             return Some(report);

@@ -8,13 +8,15 @@
 //! somebody reads them.
 
 use super::alerts::{AlertPolicy, Delivery, Standing};
-use super::{Answer, Argument, CheckSpec, Evidence, Severity, Verdict};
+use super::{Answer, Argument, CheckSpec, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::IdentityKey;
 use crate::inventory::{DeviceId, Inventory, confidence_name};
 use crate::policy::Policy;
 use crate::signatures::clauses;
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::time::Timestamp;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use serde::de::Error;
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -224,14 +226,15 @@ pub struct Check {
 
 #[derive(Clone, Debug)]
 enum Reason {
-    Words(Cow<'static, str>),
+    /// Shared by all devices of which the same is said.
+    Words(Arc<str>),
     /// The arguments of the finding's sentence.
     Finding(Arc<[Argument]>),
 }
 
 impl Check {
     /// An answer that is no finding; the words say on what it was tested, or why it could not be.
-    pub fn without_finding(spec: &'static CheckSpec, device: DeviceId, outcome: Outcome, words: Cow<'static, str>) -> Self {
+    pub fn without_finding(spec: &'static CheckSpec, device: DeviceId, outcome: Outcome, words: Arc<str>) -> Self {
         Self { spec, device, outcome, reason: Reason::Words(words) }
     }
 
@@ -292,10 +295,66 @@ pub struct Jury<'i> {
     inventory: &'i Inventory,
     policy: &'i Policy,
     /// By the id of their check.
-    answers: BTreeMap<&'static str, Vec<(DeviceId, Verdict)>>,
+    answers: BTreeMap<&'static str, Answers>,
+    sentences: Sentences,
     /// Ids of the checks that could prove what was presumed.
     proofs: BTreeSet<&'static str>,
     homeless: u64,
+}
+
+/// What was answered to one check.
+struct Answers {
+    check: &'static CheckSpec,
+    said: Vec<(DeviceId, Said)>,
+}
+
+/// An answer, small: a city has a million, of which most say of one device what they say of another.
+enum Said {
+    Found(Box<(IdentityKey, Found)>),
+    /// The check that could prove it.
+    Presumed(Box<(IdentityKey, Found, &'static CheckSpec)>),
+    Clear(Sentence),
+    Untested(Sentence),
+    Otherwise(Sentence),
+}
+
+/// Number of a sentence.
+type Sentence = u32;
+
+/// What was said, each sentence once.
+#[derive(Default)]
+struct Sentences {
+    numbers: HashMap<Arc<str>, Sentence, FixedState>,
+    texts: Vec<Arc<str>>,
+}
+
+impl Sentences {
+    fn number(&mut self, text: &str) -> Sentence {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let (text, number) = (Arc::<str>::from(text), self.texts.len() as Sentence);
+        self.texts.push(text.clone());
+        self.numbers.insert(text, number);
+        number
+    }
+
+    fn text(&self, number: Sentence) -> &Arc<str> {
+        &self.texts[number as usize]
+    }
+}
+
+impl Said {
+    /// What orders the answers about one device: their kind, then the name, else the words.
+    fn rank<'s>(&'s self, sentences: &'s Sentences) -> (u8, Option<&'s IdentityKey>, &'s str) {
+        match self {
+            Said::Found(found) => (0, Some(&found.0), ""),
+            Said::Presumed(found) => (1, Some(&found.0), ""),
+            Said::Untested(words) => (2, None, sentences.text(*words)),
+            Said::Clear(words) => (3, None, sentences.text(*words)),
+            Said::Otherwise(words) => (4, None, sentences.text(*words)),
+        }
+    }
 }
 
 /// For checks that could prove what was presumed, by id: the devices on which they were tested.
@@ -304,7 +363,14 @@ type Tested = BTreeMap<&'static str, BTreeSet<DeviceId>>;
 impl<'i> Jury<'i> {
     /// With nothing heard.
     pub fn new(inventory: &'i Inventory, policy: &'i Policy) -> Self {
-        Self { inventory, policy, answers: BTreeMap::new(), proofs: BTreeSet::new(), homeless: 0 }
+        Self {
+            inventory,
+            policy,
+            answers: BTreeMap::new(),
+            sentences: Sentences::default(),
+            proofs: BTreeSet::new(),
+            homeless: 0,
+        }
     }
 
     /// Hears an answer. One about a name that no device has any more is left out and counted.
@@ -320,24 +386,35 @@ impl<'i> Jury<'i> {
         if let Answer::Presumed(_, proof) = &verdict.answer {
             self.proofs.insert(proof.id);
         }
-        match self.inventory.device_of(&verdict.subject) {
-            Some(device) => self.answers.entry(verdict.check.id).or_default().push((device, verdict)),
-            None => self.homeless += 1,
-        }
+        let Some(device) = self.inventory.device_of(&verdict.subject) else {
+            self.homeless += 1;
+            return;
+        };
+        let said = match verdict.answer {
+            Answer::Found(found) => Said::Found(Box::new((verdict.subject, found))),
+            Answer::Presumed(found, proof) => Said::Presumed(Box::new((verdict.subject, found, proof))),
+            Answer::Clear(words) => Said::Clear(self.sentences.number(&words)),
+            Answer::Untested(words) => Said::Untested(self.sentences.number(&words)),
+            Answer::Otherwise(words) => Said::Otherwise(self.sentences.number(words)),
+        };
+        let check = verdict.check;
+        self.answers.entry(check.id).or_insert_with(|| Answers { check, said: Vec::new() }).said.push((device, said));
     }
 
     /// Judges; how many answers were left out comes back too.
-    pub fn judge(self) -> (Judgement, u64) {
-        let mut judgement = Judgement::default();
+    pub fn judge(mut self) -> (Judgement, u64) {
+        let answers = self.answers.values().map(|answers| answers.said.len()).sum();
+        let mut judgement = Judgement { findings: Vec::new(), checks: Vec::with_capacity(answers) };
         let tested = self.proofs.iter().map(|&proof| (proof, self.tested(proof))).collect();
-        for mut answers in self.answers.into_values() {
-            answers.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.subject.cmp(&b.1.subject)));
-            let mut answers = answers.into_iter().peekable();
-            while let Some((device, verdict)) = answers.next() {
-                let mut one = Judging::new(device, verdict.check);
-                one.take(verdict, &tested);
-                while let Some((_, verdict)) = answers.next_if(|(other, _)| *other == device) {
-                    one.take(verdict, &tested);
+        let sentences = &self.sentences;
+        for Answers { check, mut said } in std::mem::take(&mut self.answers).into_values() {
+            said.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.rank(sentences).cmp(&b.1.rank(sentences))));
+            let mut said = said.into_iter().peekable();
+            while let Some((device, answer)) = said.next() {
+                let mut one = Judging::new(device, check);
+                one.take(answer, &tested, sentences);
+                while let Some((_, answer)) = said.next_if(|(other, _)| *other == device) {
+                    one.take(answer, &tested, sentences);
                 }
                 one.conclude(&mut judgement);
             }
@@ -350,12 +427,12 @@ impl<'i> Jury<'i> {
     /// what was clear.
     fn tested(&self, check: &str) -> BTreeSet<DeviceId> {
         let [mut found, mut clear, mut untested] = [const { BTreeSet::new() }; 3];
-        for (device, verdict) in self.answers.get(check).into_iter().flatten() {
-            match verdict.answer {
-                Answer::Found(_) => found.insert(*device),
-                Answer::Clear(_) => clear.insert(*device),
-                Answer::Untested(_) => untested.insert(*device),
-                Answer::Presumed(..) | Answer::Otherwise(_) => continue,
+        for (device, said) in self.answers.get(check).into_iter().flat_map(|answers| &answers.said) {
+            match said {
+                Said::Found(_) => found.insert(*device),
+                Said::Clear(_) => clear.insert(*device),
+                Said::Untested(_) => untested.insert(*device),
+                Said::Presumed(_) | Said::Otherwise(_) => continue,
             };
         }
         found.extend(clear.difference(&untested));
@@ -385,43 +462,43 @@ impl Judging {
         Self { device, spec, found: Vec::new(), answer: None }
     }
 
-    fn take(&mut self, verdict: Verdict, tested: &Tested) {
+    fn take(&mut self, said: Said, tested: &Tested, sentences: &Sentences) {
         let is_tested = |proof: &CheckSpec| tested.get(proof.id).is_some_and(|devices| devices.contains(&self.device));
-        let (weight, outcome, reason) = match verdict.answer {
-            Answer::Presumed(_, proof) if is_tested(proof) => {
-                (1, Outcome::Clear, Reason::Words(format!("more is known: see {}", proof.title).into()))
+        let words = |number| Reason::Words(sentences.text(number).clone());
+        let (weight, outcome, reason) = match said {
+            Said::Presumed(presumed) if is_tested(presumed.2) => {
+                (1, Outcome::Clear, Reason::Words(format!("more is known: see {}", presumed.2.title).into()))
             }
-            Answer::Found(found) | Answer::Presumed(found, _) => {
-                let same = |one: &&mut One| {
-                    (one.severity, one.confidence) == (found.severity, found.confidence)
-                        && telling(&one.arguments).eq(telling(&found.arguments))
-                };
-                let arguments = match self.found.iter_mut().find(same) {
-                    Some(one) => {
-                        one.evidence.merge(&found.evidence);
-                        one.arguments.clone()
-                    }
-                    None => {
-                        let arguments: Arc<[Argument]> = found.arguments.into();
-                        self.found.push(One {
-                            severity: found.severity,
-                            confidence: found.confidence,
-                            arguments: arguments.clone(),
-                            subject: verdict.subject,
-                            evidence: found.evidence,
-                        });
-                        arguments
-                    }
-                };
-                (3, Outcome::Found, Reason::Finding(arguments))
-            }
-            Answer::Untested(reason) => (2, Outcome::Untested, Reason::Words(reason)),
-            Answer::Clear(reason) => (1, Outcome::Clear, Reason::Words(reason)),
-            Answer::Otherwise(reason) => (0, Outcome::Untested, Reason::Words(reason.into())),
+            Said::Presumed(presumed) => (3, Outcome::Found, self.found(presumed.0, presumed.1)),
+            Said::Found(found) => (3, Outcome::Found, self.found(found.0, found.1)),
+            Said::Untested(why) => (2, Outcome::Untested, words(why)),
+            Said::Clear(on) => (1, Outcome::Clear, words(on)),
+            Said::Otherwise(why) => (0, Outcome::Untested, words(why)),
         };
         if self.answer.as_ref().is_none_or(|(before, ..)| weight > *before) {
             self.answer = Some((weight, outcome, reason));
         }
+    }
+
+    /// Adds what was found to what says the same.
+    fn found(&mut self, subject: IdentityKey, found: Found) -> Reason {
+        let same = |one: &&mut One| {
+            (one.severity, one.confidence) == (found.severity, found.confidence)
+                && telling(&one.arguments).eq(telling(&found.arguments))
+        };
+        if let Some(one) = self.found.iter_mut().find(same) {
+            one.evidence.merge(&found.evidence);
+            return Reason::Finding(one.arguments.clone());
+        }
+        let arguments: Arc<[Argument]> = found.arguments.into();
+        self.found.push(One {
+            severity: found.severity,
+            confidence: found.confidence,
+            arguments: arguments.clone(),
+            subject,
+            evidence: found.evidence,
+        });
+        Reason::Finding(arguments)
     }
 
     fn conclude(mut self, judgement: &mut Judgement) {
@@ -463,7 +540,6 @@ pub(crate) fn render<'a>(sentence: &str, arguments: impl Iterator<Item = (&'a st
 
 #[cfg(test)]
 mod tests {
-    use super::super::Found;
     use super::*;
     use crate::detectors::credentials::CHECKS;
     use crate::hot::owned::{OwnedFact, Seen};

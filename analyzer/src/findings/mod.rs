@@ -128,8 +128,9 @@ pub struct Found {
 /// Where something was seen: the first three and the last three places, and how often in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// At most twice [`KEPT`]: beyond that the first stay and the last move on. Most things are seen once.
-    places: SmallVec<[Pointer; 1]>,
+    /// At most twice [`KEPT`]: beyond that the first stay and the last move on. Detectors hold a place for what most devices never show, hence the
+    /// box; of what is shown most is seen once.
+    places: Option<Box<SmallVec<[Pointer; 1]>>>,
     /// How often in all.
     pub count: u64,
 }
@@ -166,7 +167,7 @@ impl Evidence {
             return self.clone_from(other);
         }
         self.count += other.count;
-        let mut all = std::mem::take(&mut self.places);
+        let mut all = self.places.take().map(|places| *places).unwrap_or_default();
         all.extend(other.pointers());
         all.sort_unstable();
         all.dedup();
@@ -174,14 +175,17 @@ impl Evidence {
     }
 
     fn keep(&mut self, pointer: Pointer) {
-        if self.places.len() == 2 * KEPT {
-            self.places.remove(KEPT);
+        let places = self.places.get_or_insert_default();
+        if places.len() == 2 * KEPT {
+            places.remove(KEPT);
+        } else if places.len() == places.capacity() {
+            places.reserve_exact(KEPT - 1);
         }
-        self.places.push(pointer);
+        places.push(pointer);
     }
 
     /// The places kept, in the order of time.
     pub fn pointers(&self) -> impl DoubleEndedIterator<Item = Pointer> + '_ {
-        self.places.iter().copied()
+        self.places.iter().flat_map(|places| places.iter().copied())
     }
 }

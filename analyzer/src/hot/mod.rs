@@ -384,6 +384,11 @@ impl HotStage for Hot {
         };
         (!empty).then(|| std::mem::replace(&mut self.batch, next))
     }
+
+    fn close(&mut self) {
+        self.sent = Sent::default();
+        self.batch = Batch::default();
+    }
 }
 
 /// Hashes what a fact says; equal facts have equal hashes.

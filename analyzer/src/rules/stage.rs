@@ -190,6 +190,11 @@ impl Stage {
         }
     }
 
+    /// Nothing is asked of what was found any more.
+    pub fn forget_found(&mut self) {
+        self.found = HashMap::default();
+    }
+
     /// Answers for the devices on whose traffic no rule about a protocol found anything. `spoken` tells who spoke which protocol, by device. Where
     /// matches or findings were dropped nobody is clear: what was dropped may have been theirs.
     pub fn clear(&self, spoken: impl Iterator<Item = (DeviceId, &'static str)>, judgement: &mut Judgement) {
@@ -204,6 +209,7 @@ impl Stage {
         };
         let found: HashSet<(DeviceId, usize), FixedState> = judgement.findings.iter().flat_map(of_finding).collect();
         let whole = self.shed().next().is_none();
+        let dropped: Arc<str> = DROPPED.into();
         let mut before = None;
         let mut said: Vec<usize> = Vec::new();
         for (device, protocol) in spoken {
@@ -218,7 +224,7 @@ impl Stage {
             if !found.contains(&(device, at)) {
                 let (outcome, words) = match whole {
                     true => (Outcome::Clear, services[at].clear.clone()),
-                    false => (Outcome::Untested, DROPPED.into()),
+                    false => (Outcome::Untested, dropped.clone()),
                 };
                 judgement.checks.push(Check::without_finding(services[at].spec, device, outcome, words));
             }

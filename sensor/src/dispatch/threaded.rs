@@ -1,7 +1,8 @@
 //! Shards on threads: bundles of packets go to the worker that runs their shard, what shards gathered comes back epoch by epoch.
 
-use super::{EpochEnd, HotStage, Mark, Outcome, Target, end_epoch};
+use super::{ENDING, EpochEnd, HotStage, Mark, Outcome, Target, end_epoch};
 use crate::counters::{Counter, Counters};
+use crate::limits::SHARDS;
 use crate::pipeline::{PacketInfo, Shard};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
@@ -95,7 +96,7 @@ impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Threaded<'_, H, C> {
         while self.pending.front().is_some_and(|oldest| oldest.told == self.lanes.len()) {
             let Some(Pending { mark, mut batches, counters, mut so_far, .. }) = self.pending.pop_front() else { break };
             batches.sort_unstable_by_key(|(shard, _)| *shard);
-            let batches = batches.into_iter().map(|(_, batch)| batch).collect();
+            let mut batches = batches.into_iter().peekable();
             if let Some(outcome) = &mut so_far {
                 outcome.counters.merge(&counters);
                 outcome.counters.add(Counter::PacketsDroppedInQueue, self.dropped);
@@ -103,7 +104,12 @@ impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Threaded<'_, H, C> {
             if mark.last {
                 self.counters = counters;
             }
-            self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last: mark.last, batches, so_far });
+            let part = if mark.last { ENDING } else { SHARDS };
+            for to in (part..=SHARDS).step_by(part) {
+                let batches = std::iter::from_fn(|| batches.next_if(|(shard, _)| *shard < to)).map(|(_, batch)| batch).collect();
+                let (so_far, last) = (so_far.take_if(|_| to == SHARDS), mark.last && to == SHARDS);
+                self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last, batches, so_far });
+            }
         }
     }
 

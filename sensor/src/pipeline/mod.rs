@@ -328,6 +328,8 @@ impl<O: Observer> Shard<O> {
             self.close(number, now, place);
             place.sequence += 1 << 8;
         }
+        // What follows brings together what all shards tell at the end: it can have the room.
+        self.flows = FlowTable::new(1, 0);
         self.counters.merge(&std::mem::take(&mut self.stream_counters));
         self.observer.epoch(epoch, now);
     }

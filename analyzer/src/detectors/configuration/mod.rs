@@ -57,7 +57,10 @@ impl Configuration {
         let Some(said) = self.said(check, id) else { return };
         match said.found.iter_mut().find(|(known, _)| *known == what) {
             Some((_, evidence)) => evidence.add(seen, field),
-            None => said.found.push((what, Evidence::one(seen, field))),
+            None => {
+                said.found.reserve_exact(1);
+                said.found.push((what, Evidence::one(seen, field)));
+            }
         }
     }
 

@@ -65,7 +65,8 @@ type At = (NetworkId, u64);
 
 /// The detector.
 pub struct Gateways {
-    gateways: HashMap<At, Gateway, FixedState>,
+    /// Boxed: a table of them that grows would need the room twice.
+    gateways: HashMap<At, Box<Gateway>, FixedState>,
     sockets: HashMap<(NetworkId, Endpoint), Socket, FixedState>,
     distance_m: u64,
     shed: u64,

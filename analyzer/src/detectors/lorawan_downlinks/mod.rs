@@ -43,8 +43,8 @@ pub const SPEC: DetectorSpec = DetectorSpec {
 /// Device addresses followed, those heard once making room first: as many as the keys follow.
 pub const ADDRESSES: usize = 65_536;
 
-/// Frames remembered, for [`REMEMBERED_FOR`].
-pub const REMEMBERED: usize = 131_072;
+/// Frames remembered, for [`REMEMBERED_FOR`]: seven eighths of 2^17, where a table of that size is full.
+pub const REMEMBERED: usize = 114_688;
 
 /// A downlink that comes again after days looks like that of a server that lost its counters.
 pub const REMEMBERED_FOR: Nanos = 48 * 3_600 * SECOND;
@@ -59,7 +59,8 @@ type At = (NetworkId, u32);
 
 /// The detector.
 pub struct LorawanDownlinks {
-    devices: HashMap<At, Device, FixedState>,
+    /// Boxed: a table of them that grows would need the room twice.
+    devices: HashMap<At, Box<Device>, FixedState>,
     provisional: VecDeque<At>,
     memory: Memory,
     tolerance: Nanos,

@@ -50,8 +50,8 @@ pub const SPEC: DetectorSpec = DetectorSpec {
 /// Device addresses followed, those heard once making room first: as many as the keys follow.
 pub const ADDRESSES: usize = 65_536;
 
-/// Frames remembered, for at most [`REMEMBERED_FOR`]: a frame a second for a day and a half.
-pub const REMEMBERED: usize = 131_072;
+/// Frames remembered, for at most [`REMEMBERED_FOR`]: a frame a second for more than a day, and what a table of 2^17 places holds.
+pub const REMEMBERED: usize = 114_688;
 
 /// How long a frame is remembered: a replay of later days looks like noise beside a counter that goes on.
 pub const REMEMBERED_FOR: Nanos = 48 * 3_600 * SECOND;

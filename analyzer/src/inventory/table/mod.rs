@@ -1,5 +1,6 @@
 //! Names and what was said about them, small. Everything here commutes: times are least and greatest, counts are sums.
 
+mod nodes;
 mod room;
 mod texts;
 
@@ -11,6 +12,7 @@ use citytap_sensor::observation::{Attribute, Confidence, Place, Presence, Role, 
 use citytap_sensor::time::Timestamp;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use nodes::Nodes;
 use room::make_place;
 use std::hash::BuildHasher;
 use texts::{Labels, Symbols};
@@ -154,7 +156,7 @@ impl<'a> Certificate<'a> {
 pub(super) struct Table {
     bounds: Bounds,
     hasher: FixedState,
-    nodes: Vec<Node>,
+    nodes: Nodes,
     index: HashTable<NodeId>,
     provisional: usize,
     /// The names entered last: what one message tells is about two or three.
@@ -169,7 +171,7 @@ impl Table {
         Self {
             bounds,
             hasher: hasher.clone(),
-            nodes: Vec::new(),
+            nodes: Nodes::default(),
             index: HashTable::new(),
             provisional: 0,
             recent: [0; 2],
@@ -178,7 +180,7 @@ impl Table {
         }
     }
 
-    pub(super) fn nodes(&self) -> &[Node] {
+    pub(super) fn nodes(&self) -> &Nodes {
         &self.nodes
     }
 

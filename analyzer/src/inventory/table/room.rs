@@ -98,7 +98,7 @@ impl Table {
             id += 1;
             number[id - 1] != GONE
         });
-        for node in &mut self.nodes {
+        for node in self.nodes.iter_mut() {
             node.statements.retain_mut(|statement| {
                 let other = match &mut statement.what {
                     What::Same { other, .. } | What::Via { other } | What::Peer { other, .. } | What::Carried { mac: other } => {
