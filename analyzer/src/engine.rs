@@ -284,6 +284,9 @@ impl Cold {
                 Change::Match(matched) => self.rules.take(*matched, seen),
             }
         }
+        if !epoch.whole {
+            return;
+        }
         self.rules.epoch(epoch.now);
         let began = Instant::now();
         self.keys.work(epoch.now, epoch.last);

@@ -38,13 +38,15 @@ pub trait HotStage: Observer {
     fn close(&mut self) {}
 }
 
-/// The end of an epoch, as the cold half sees it: the batches of all shards in the order of their numbers. The end of the run comes in parts, each of
-/// some shards.
+/// The end of an epoch, as the cold half sees it: the batches of all shards in the order of their numbers. The end of the run comes in parts: what
+/// was gathered, then what flows tell as they end, some shards at a time.
 pub struct EpochEnd<B> {
     /// Number of the epoch, from 1.
     pub epoch: u64,
     /// Packet time at its end.
     pub now: Timestamp,
+    /// Whether no part of this epoch comes any more.
+    pub whole: bool,
     /// Whether the capture is over and nothing comes after this.
     pub last: bool,
     /// What the shards gathered.
@@ -135,6 +137,12 @@ struct Mark {
     last: bool,
     /// Whether the shards are to tell their counters.
     tell: bool,
+}
+
+impl Mark {
+    fn end<B>(self, batches: Vec<B>, whole: bool, so_far: Option<Outcome>) -> EpochEnd<B> {
+        EpochEnd { epoch: self.epoch, now: self.now, whole, last: whole && self.last, batches, so_far }
+    }
 }
 
 fn dispatch(source: &mut dyn CaptureSource, networks: &NetworkMap, target: &mut dyn Target) -> Result<Outcome, CaptureError> {
@@ -236,11 +244,18 @@ fn shard_of(layers: &Layers) -> usize {
 
 /// Shards whose ends are told together: what a hundred thousand flows tell when a run ends would otherwise be held at once.
 const ENDING: usize = 8;
+const _: () = assert!(SHARDS.is_multiple_of(ENDING));
 
 struct Inline<'s, H: HotStage, C> {
     shards: &'s mut [Shard<H>],
     cold: &'s mut C,
     going: bool,
+}
+
+impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Inline<'_, H, C> {
+    fn tell(&mut self, mark: Mark, batches: Vec<H::Batch>, whole: bool, so_far: Option<Outcome>) {
+        self.going &= (self.cold)(mark.end(batches, whole, so_far));
+    }
 }
 
 impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Target for Inline<'_, H, C> {
@@ -250,16 +265,19 @@ impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Target for Inline<'_, H,
     }
 
     fn epoch(&mut self, mark: Mark, mut so_far: Option<Outcome>) -> bool {
+        if mark.last {
+            let batches = self.shards.iter_mut().filter_map(|shard| shard.observer.drain()).collect();
+            self.tell(mark, batches, false, None);
+        }
         let part = if mark.last { ENDING } else { SHARDS };
-        for from in (0..self.shards.len()).step_by(part) {
-            let to = (from + part).min(self.shards.len());
-            let batches = self.shards[from..to].iter_mut().filter_map(|shard| end_epoch(shard, mark)).collect();
-            let so_far = so_far.take_if(|_| to == self.shards.len()).map(|mut outcome| {
+        for from in (0..SHARDS).step_by(part) {
+            let batches = self.shards[from..from + part].iter_mut().filter_map(|shard| end_epoch(shard, mark)).collect();
+            let whole = from + part == SHARDS;
+            let so_far = so_far.take_if(|_| whole).map(|mut outcome| {
                 outcome.counters.merge(&self.counters());
                 outcome
             });
-            let last = mark.last && to == self.shards.len();
-            self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last, batches, so_far });
+            self.tell(mark, batches, whole, so_far);
         }
         self.going
     }

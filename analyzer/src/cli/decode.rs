@@ -59,7 +59,13 @@ impl Decode {
         let mut reading = Reading::new(&config, &wanted);
         let wishes = reading.as_ref().map(|reading| reading.wishes.clone());
         let make = |_| Lines { wanted: wanted.clone(), lines: Vec::new(), text: Vec::new(), hot: wishes.clone().map(Hot::new) };
-        dispatch::run(&mut source, config.sensor(), &config.network_map(), self.threads, make, |epoch| {
+        let mut parts = Vec::new();
+        dispatch::run(&mut source, config.sensor(), &config.network_map(), self.threads, make, |mut epoch| {
+            parts.append(&mut epoch.batches);
+            if !epoch.whole {
+                return true;
+            }
+            epoch.batches = std::mem::take(&mut parts);
             failure = print(epoch, reading.as_mut(), &mut out).err();
             failure.is_none()
         })?;

@@ -59,11 +59,14 @@ fn judge(incoming: &Receiver<EpochEnd<Batch>>, setup: &Setup, every: Nanos, list
     let mut cold = Cold::new(setup);
     let mut due: Option<Timestamp> = None;
     for mut epoch in incoming {
-        let (now, last) = (epoch.now, epoch.last);
+        let (now, whole, last) = (epoch.now, epoch.whole, epoch.last);
         if let Some(outcome) = epoch.so_far.take() {
             cold.coverage.stands(outcome);
         }
         cold.epoch(epoch);
+        if !whole {
+            continue;
+        }
         let is_due = *due.get_or_insert(now.plus(every)) <= now;
         if !(last || is_due || listener.is_waiting()) {
             continue;

@@ -114,12 +114,17 @@ impl HotStage for Watch {
 
 type Epochs = Vec<EpochEnd<Vec<(FlowMoment, u64)>>>;
 
+/// Epochs as they ended, the parts of the last one joined.
 fn run_all(steps: Vec<Step>, live: bool, threads: usize, pause: Duration) -> (Epochs, Outcome) {
-    let mut epochs = Vec::new();
+    let mut epochs = Epochs::new();
     let make = |_| Watch { pause, ..Watch::default() };
     let config = SensorConfig { flows: 8, ..SensorConfig::default() };
     let mut source = Scripted::new(steps, live);
-    let outcome = run(&mut source, config, &NetworkMap::default(), threads, make, |epoch| {
+    let outcome = run(&mut source, config, &NetworkMap::default(), threads, make, |mut epoch| {
+        if let Some(part) = epochs.pop_if(|before| !before.whole) {
+            assert_eq!((part.epoch, part.now), (epoch.epoch, epoch.now));
+            epoch.batches.splice(0..0, part.batches);
+        }
         epochs.push(epoch);
         true
     });

@@ -104,11 +104,12 @@ impl<H: HotStage, C: FnMut(EpochEnd<H::Batch>) -> bool> Threaded<'_, H, C> {
             if mark.last {
                 self.counters = counters;
             }
-            let part = if mark.last { ENDING } else { SHARDS };
-            for to in (part..=SHARDS).step_by(part) {
-                let batches = std::iter::from_fn(|| batches.next_if(|(shard, _)| *shard < to)).map(|(_, batch)| batch).collect();
-                let (so_far, last) = (so_far.take_if(|_| to == SHARDS), mark.last && to == SHARDS);
-                self.going &= (self.cold)(EpochEnd { epoch: mark.epoch, now: mark.now, last, batches, so_far });
+            // At the end each shard tells twice: what it gathered, then how its flows ended.
+            let parts = if mark.last { (0..=SHARDS / ENDING).map(|part| SHARDS + part * ENDING).collect() } else { vec![SHARDS] };
+            for to in &parts {
+                let batches = std::iter::from_fn(|| batches.next_if(|(shard, _)| shard < to)).map(|(_, batch)| batch).collect();
+                let whole = Some(to) == parts.last();
+                self.going &= (self.cold)(mark.end(batches, whole, so_far.take_if(|_| whole)));
             }
         }
     }
@@ -166,7 +167,12 @@ pub(super) fn work<H: HotStage>(
         let mut marks = bundle.marks.iter().peekable();
         for at in 0..=bundle.packets.len() {
             while let Some((_, mark)) = marks.next_if(|(before, _)| *before == at) {
-                let batches = shards.iter_mut().filter_map(|(number, shard)| Some((*number, end_epoch(shard, *mark)?))).collect();
+                let mut batches = Vec::new();
+                if mark.last {
+                    batches.extend(shards.iter_mut().filter_map(|(number, shard)| Some((*number, shard.observer.drain()?))));
+                }
+                let ends = if mark.last { SHARDS } else { 0 };
+                batches.extend(shards.iter_mut().filter_map(|(number, shard)| Some((ends + *number, end_epoch(shard, *mark)?))));
                 let counters = mark.tell.then(|| {
                     let mut sum = Counters::default();
                     shards.iter().for_each(|(_, shard)| shard.add_counters(&mut sum));
