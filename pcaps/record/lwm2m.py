@@ -162,6 +162,21 @@ def six_devices(lab):
 
 
 @case("lwm2m", AIOCOAP, SCRIPT, ipv6=True)
+def one_name_two_devices(lab):
+    """Two water meters have one endpoint name: each registers, and registers again when the server no longer knows it. A lamp changes its address once, as after a new lease."""
+    made = [("wm-1", "10.30.4.25", l.water_meter("WM-1")), ("wm-1", "10.30.4.26", l.water_meter("WM-9"))]
+    lamp = ("10.30.4.27", "10.30.4.28")
+    scene(lab, {}, [("d0", made[0][1]), ("d1", made[1][1]), ("lamp", lamp[0]), ("moved", lamp[1])])
+    with lab.capture(keep="udp or arp"):
+        lab.run("lamp", lambda: life(lamp[0], "sl-9", l.street_light("SL-9"), updates=0, leave=False))
+        for _ in range(2):
+            for number, (endpoint, address, objects) in enumerate(made):
+                lab.run(f"d{number}", lambda: life(address, endpoint, objects, updates=0, leave=False))
+        lab.run("moved", lambda: life(lamp[1], "sl-9", l.street_light("SL-9"), updates=0, leave=False))
+    return {"server": SERVER, "same_endpoint": "wm-1", "devices": [address for _, address, _ in made], "lamp_moved": list(lamp)}
+
+
+@case("lwm2m", AIOCOAP, SCRIPT, ipv6=True)
 def registration_storm(lab):
     """A device registers anew six times within some seconds, as one that restarts over and over. Two others register once and update."""
     made = [("sl-1", "10.30.4.21", l.street_light("SL-1001")), ("wm-1", "10.30.4.25", l.water_meter("WM-1"))]

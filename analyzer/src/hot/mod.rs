@@ -13,7 +13,7 @@ pub use order::in_order;
 use crate::inventory::Ours;
 use crate::rules::{Matched, RuleSet};
 use citytap_sensor::dispatch::HotStage;
-use citytap_sensor::flow::NetworkId;
+use citytap_sensor::flow::{Direction, Endpoint, NetworkId};
 use citytap_sensor::observation::{
     Credential, CredentialKind, Fact, FieldId, FlowMoment, FlowReport, Identity, KindId, Observation, Observer, Place, Record,
     Value,
@@ -134,6 +134,25 @@ impl Wishes {
     /// Of a site with these addresses.
     pub fn of_site(self, ours: Ours) -> Self {
         Self { ours, ..self }
+    }
+
+    /// Shows a record that belongs to no flow, since keys made it readable, to the stages that asked for its kind. Who sent it is not said: the
+    /// record names its device. All of a kind are shown, also to those who asked for what is new alone.
+    pub fn show(&self, seen: Seen, network: NetworkId, record: &dyn Record, act: &mut dyn FnMut(Event)) {
+        for wanted in self.of(record.kind().id) {
+            if is_asked_for(wanted, record) {
+                act(Event {
+                    stages: wanted.stages,
+                    seen,
+                    network,
+                    sender: Endpoint::NONE,
+                    receiver: Endpoint::NONE,
+                    direction: Direction::ToServer,
+                    kind: record.kind().id,
+                    fields: wanted.fields.iter().map(|&field| OwnedValue::of(record, field)).collect(),
+                });
+            }
+        }
     }
 
     fn of(&self, kind: KindId) -> &[Wanted] {
@@ -275,14 +294,7 @@ impl Sent {
 
 /// Copies a record that stages asked for; `None` where they do not want this one.
 fn event(wanted: &Wanted, observation: &Observation<'_>, record: &dyn Record, sent: &mut Sent) -> Option<Event> {
-    let absent = |field| match record.field(field) {
-        Value::Absent => true,
-        Value::List(list) => list.is_empty(),
-        _ => false,
-    };
-    if wanted.fields.first().is_some_and(|&first| absent(first))
-        || wanted.when.is_some_and(|when| !matches!(record.field(when), Value::Bool(true)))
-    {
+    if !is_asked_for(wanted, record) {
         return None;
     }
     let flow = observation.flow;
@@ -306,6 +318,17 @@ fn event(wanted: &Wanted, observation: &Observation<'_>, record: &dyn Record, se
         kind: record.kind().id,
         fields: wanted.fields.iter().map(|&field| OwnedValue::of(record, field)).collect(),
     })
+}
+
+/// Whether a record has the first of the fields that are asked for, and what must be true is.
+fn is_asked_for(wanted: &Wanted, record: &dyn Record) -> bool {
+    let absent = |field| match record.field(field) {
+        Value::Absent => true,
+        Value::List(list) => list.is_empty(),
+        _ => false,
+    };
+    !wanted.fields.first().is_some_and(|&first| absent(first))
+        && wanted.when.is_none_or(|when| matches!(record.field(when), Value::Bool(true)))
 }
 
 /// Whether a fact holds on, so that it need not be sent with each message.

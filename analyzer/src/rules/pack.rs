@@ -41,7 +41,6 @@ embedded! {
     "lorawan/malformed.yml",
     "lorawan/wrong_direction.yml",
     "lwm2m/bootstrap_in_clear.yml",
-    "lwm2m/endpoint_twice.yml",
     "lwm2m/factory_reset.yml",
     "lwm2m/firmware_in_clear.yml",
     "lwm2m/malformed.yml",

@@ -53,6 +53,42 @@ fn what_is_wrong_is_told_with_its_place_and_the_nearest_right_word() {
             rule("modbus", "modbus.unit_id: five"),
             "mine.yml:7:5: modbus.unit_id is a whole number, and 'five' can never be its value\n",
         ),
+        (
+            rule("modbus", "modbus.unit_id: 256"),
+            "mine.yml:7:5: modbus.unit_id is a whole number from 0 to 255: it is never equal to 256\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: [1, 1.5]"),
+            "mine.yml:7:5: modbus.unit_id is a whole number from 0 to 255: it is never equal to 1.5\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: '-1'"),
+            "mine.yml:7:5: modbus.unit_id is a whole number from 0 to 255: it is never equal to -1\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id|gt: 255"),
+            "mine.yml:7:5: modbus.unit_id is a whole number from 0 to 255: it is never greater than 255\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id|lt: 0"),
+            "mine.yml:7:5: modbus.unit_id is a whole number from 0 to 255: it is never less than 0\n",
+        ),
+        (
+            rule("modbus", "flow.server_port: 66000"),
+            "mine.yml:7:5: flow.server_port is a whole number from 0 to 65535: it is never equal to 66000\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id|cidr: 10.0.0.0/8"),
+            "mine.yml:7:5: modbus.unit_id is a whole number: `cidr` is for IP addresses, as in flow.client_ip\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id|contains: x"),
+            "mine.yml:7:5: modbus.unit_id is a whole number, and 'x' can never be its value\n",
+        ),
+        (
+            rule("lorawan", "lorawan.dev_addr: '2601123'"),
+            "mine.yml:7:5: lorawan.dev_addr is written with 8 hex digits, and '2601123' has 7\n",
+        ),
         (rule("modbus", "modbus.write: 1"), "mine.yml:7:5: modbus.write is true or false, and 1 can never be its value\n"),
         (
             rule("lorawan", "lorawan.dev_addr: 26011234"),
@@ -171,6 +207,25 @@ fn rules_over_findings_name_what_findings_have() {
         problems(&format!("{}---\n{other}---\n{mixed}", over("citytap.severity: high"))),
         "mine.yml:22:3: its rules are about messages and about findings: take the findings of the one as well (service: citytap)\n"
     );
+}
+
+#[test]
+fn values_at_the_edge_of_what_a_field_can_have_are_taken() {
+    for detection in [
+        "modbus.unit_id: [0, 255]",
+        "modbus.unit_id|gte: 255",
+        "modbus.unit_id|gt: 254.5",
+        "modbus.unit_id|lte: 0",
+        "modbus.unit_id: 1.0",
+        "flow.server_port|lt: 65536",
+        "modbus.unit_id|re: '^25'",
+        "modbus.unit_id|contains: 25",
+    ] {
+        assert_eq!(problems(&rule("modbus", detection)), "", "{detection}");
+    }
+    for detection in ["lorawan.dev_addr: '26011234'", "lorawan.dev_addr: '2601*'", "lorawan.dev_eui|startswith: 70b3d5"] {
+        assert_eq!(problems(&rule("lorawan", detection)), "", "{detection}");
+    }
 }
 
 #[test]

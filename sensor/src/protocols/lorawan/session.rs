@@ -75,7 +75,7 @@ impl Session {
         }
         let phy_payload = Hex(phy.bytes);
         let mic = Hex(phy.mic().unwrap_or_default());
-        let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing } = reception;
+        let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing, delay_us } = reception;
         let direction = input.direction;
         match phy.frame {
             Frame::JoinRequest(wire::JoinRequest { join_eui, dev_eui: eui, dev_nonce }) => {
@@ -93,6 +93,7 @@ impl Session {
                     tmst_us,
                     checksum_right,
                     timing,
+                    delay_us,
                 };
                 let said = (eui.0, gateway, 0x100);
                 let facts = self.unless_said(said, dev_eui(eui.0), cx, || record.facts());
@@ -115,6 +116,7 @@ impl Session {
                     tmst_us,
                     checksum_right,
                     timing,
+                    delay_us,
                 };
                 let said = (eui.0, gateway, 0x200);
                 let facts = self.unless_said(said, dev_eui(eui.0), cx, || record.facts());
@@ -133,6 +135,7 @@ impl Session {
                     tmst_us,
                     checksum_right,
                     timing,
+                    delay_us,
                 };
                 cx.emit(direction, &record, &[], &odd);
             }
@@ -149,6 +152,7 @@ impl Session {
                     tmst_us,
                     checksum_right,
                     timing,
+                    delay_us,
                 };
                 cx.emit(direction, &record, &[], &odd);
             }
@@ -182,6 +186,7 @@ impl Session {
                     tmst_us,
                     checksum_right,
                     timing,
+                    delay_us,
                 };
                 let uplink = data.link == Link::Up;
                 let what = if uplink { 0x300 } else { 0x400 } | u16::from(data.f_port.unwrap_or(0));
@@ -243,11 +248,11 @@ fn unreadable(why: NotAFrame, reception: Reception<'_>, input: Input<'_>, cx: &m
         NotAFrame::RejoinType(_) => &REJOIN_TYPE,
         NotAFrame::Length(_) | NotAFrame::OtherVersion(_) | NotAFrame::Empty => &FRAME_LENGTH,
     });
-    let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing } = reception;
+    let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing, delay_us } = reception;
     let f_type = input.bytes.first().map_or(0, |octet| octet >> 5);
     let phy_payload = Hex(input.bytes);
     let record =
-        Unreadable { f_type, phy_payload, gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing };
+        Unreadable { f_type, phy_payload, gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing, delay_us };
     cx.emit(input.direction, &record, &[], &odd);
 }
 
