@@ -330,5 +330,32 @@ def restart_beside_joins(lab):
             "finds": ["lorawan-counter-restarted"]}
 
 
+@case("lorawan", LORA_PACKET, GWMP, timestamps="stretched")
+def joins_of_strangers(lab):
+    """An hour and a half of devices at two gateways. Then somebody near the second one makes up 48 devices that ask to join within four minutes. At the first one the power fails, and its 40
+    devices, of which only radio addresses were heard so far, join within ten minutes."""
+    server, gateways = site(lab, 2)
+    sessions = [session(number % 256, up=number) for number in range(100, 140)]
+    lone = session(99, up=7)
+    with lab.capture("raw.pcap"):
+        clock = Time(lab)
+        for turn in range(9):
+            for device in sessions[turn * 4 % 40:turn * 4 % 40 + 8]:
+                clock.hear(gateways[0], device.uplink(2, f"01{turn:02x}"))
+            clock.hear(gateways[1], lone.uplink(2, f"01{turn:02x}"))
+            clock.later(600)
+        for number in range(48):
+            clock.hear(gateways[1], Device(f"deadbeef0000{number:04x}", "70b3d57ed0000001", OWN_KEY).join_request(0x1000 + number * 37), rssi=-70)
+            clock.later(5)
+        for number in range(40):
+            clock.hear(gateways[0], Device(f"70b3d57ed0aa{number:04x}", "70b3d57ed0000001", OWN_KEY).join_request(0x2000 + number * 53))
+            clock.later(12)
+        for _ in range(3):
+            clock.hear(gateways[1], lone.uplink(2, "02"))
+            clock.hear(gateways[0], sessions[0].uplink(2, "02"))
+            clock.later(600)
+    return {**clock.end(), "gateways": [g.eui for g in gateways], "made_up": 48, "after_a_power_cut": 40, "finds": ["lorawan-joins-of-strangers"]}
+
+
 if __name__ == "__main__":
     main(__file__)

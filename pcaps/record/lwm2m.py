@@ -101,6 +101,16 @@ def plain_text_reads(lab):
     return {"server": SERVER, "device": DEVICE, **described("air-2210", objects), "class": "air quality", "reads": 7, "not_found": 1, "executes": ["/3/0/4", "/3/0/5"]}
 
 
+@case("lwm2m", AIOCOAP, SCRIPT, ipv6=True)
+def lock_and_wipe(lab):
+    """A device with the lock and wipe object (8): the server reads its state, locks it (writes /8/0/0) and wipes it (executes /8/0/3)."""
+    objects = {1: l.server_object(), 3: l.device_object("Libelium", "Smart Cities Pro", "WSP-2211", "5.0.2", "Air quality station"), 8: {0: {0: 0, 1: "", 4: ""}}}
+    scene(lab, {"*": [(GET, "/8/0/0", {}), (PUT, "/8/0/0", {"payload": b"2", "content_format": l.TEXT}), (POST, "/8/0/3", {})]})
+    with lab.capture(keep="udp or arp"):
+        lab.run("device", lambda: life(DEVICE, "air-2211", objects, wait=0.8))
+    return {"server": SERVER, "device": DEVICE, "writes": ["/8/0/0"], "executes": ["/8/0/3"]}
+
+
 def bootstrap_case(lab, security):
     lab.host("bootstrap", BOOTSTRAP + "/16", mac="00:15:5d:30:00:03")
     scene(lab, {"*": reads(l.TLV)})

@@ -141,6 +141,27 @@ fn what_is_wrong_is_told_with_its_place_and_the_nearest_right_word() {
              mine.yml:15:3: a time span of nothing holds one match: write how long, as in 5m\n\
              mine.yml:16:3: at most 4096 are counted within a time: ask for fewer, in a shorter time\n",
         ),
+        (
+            rule("modbus", "modbus.unit_id: 5\n    modbus.unit_id: 6"),
+            "mine.yml:8:5: the key modbus.unit_id stands here twice: name it once, with a list of values where it has several\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: 5\n   modbus.write: true"),
+            "mine.yml:8:4: this is no YAML: while parsing a block mapping, did not find expected key\n",
+        ),
+        (
+            rule("modbus", "modbus.function|contians: Write"),
+            "mine.yml:7:5: there is no modifier contians. Did you mean contains?\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: 5").replace("condition: selection", "condition: selection and ("),
+            "mine.yml:8:3: the condition cannot be read from its character 16 on: expected the name of a part, or a bracket with such\n",
+        ),
+        (
+            "title: Counts\ncorrelation:\n  type: event_cont\n  rules: [mine]\n  timespan: 1m\n  condition: {gte: 2}\n".into(),
+            "mine.yml:3:3: there is no correlation of type event_cont. Did you mean event_count?\n",
+        ),
+        ("title: [a]\ndetection:\n  selection:\n    a: 1\n".into(), "mine.yml:1:1: title is no text\n"),
         ("title: [\n".into(), "mine.yml:2:1: this is no YAML: while parsing a node, did not find expected node content\n"),
         ("title: x\n".into(), "mine.yml:1:1: Missing required field 'detection'\n"),
     ] {
