@@ -113,7 +113,14 @@ const SILENT: &[(&str, &[&str])] = &[
     ("zigbee2mqtt-open-for-joining", &["mqtt/zigbee2mqtt_twelve_devices"]),
     (
         "one-name-at-two-addresses",
-        &["net/dhcp_address_changes", "lwm2m/six_devices", "lorawan/gateways_that_change_address", "mqtt/client_id_taken_over", "mqtt/tasmota_twelve_devices", "city/six_hours"],
+        &[
+            "net/dhcp_address_changes",
+            "lwm2m/six_devices",
+            "lorawan/gateways_that_change_address",
+            "mqtt/client_id_taken_over",
+            "mqtt/tasmota_twelve_devices",
+            "city/six_hours",
+        ],
     ),
     ("certificate-not-valid", &["coap/dtls_certificate", "mqtt/tls_unread"]),
     ("cleartext-management", &["modbus/http_on_port_502", "city/six_hours"]),
@@ -223,8 +230,13 @@ fn what_keys_make_readable_reaches_detectors() {
 fn a_gateway_outside_is_told_by_what_the_site_says_of_addresses() {
     let elsewhere = |config: &str| found(&run("lorawan/gateways_from_elsewhere", config), "lorawan-gateway-elsewhere").len();
     assert_eq!(elsewhere(""), 3);
-    assert_eq!(elsewhere("[site]\nprefixes = [\"10.40.0.0/16\", \"203.0.113.0/24\"]\n"), 0, "the mobile fallback's addresses are ours");
-    let zones = "[[zone]]\nname = \"north\"\nprefixes = [\"10.40.1.0/24\"]\n[[zone]]\nname = \"south\"\nprefixes = [\"10.40.2.0/24\"]\n";
+    assert_eq!(
+        elsewhere("[site]\nprefixes = [\"10.40.0.0/16\", \"203.0.113.0/24\"]\n"),
+        0,
+        "the mobile fallback's addresses are ours"
+    );
+    let zones =
+        "[[zone]]\nname = \"north\"\nprefixes = [\"10.40.1.0/24\"]\n[[zone]]\nname = \"south\"\nprefixes = [\"10.40.2.0/24\"]\n";
     assert_eq!(elsewhere(zones), 6, "and those that went over to another zone");
 }
 

@@ -547,8 +547,13 @@ fn own_credential(credential: &Credential<'_>, network: NetworkId, wishes: &Wish
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::File;
     use crate::signatures;
+    use citytap_sensor::flow::{FlowInfo, Transport};
+    use citytap_sensor::observation::{Anomalies, DevAddr};
     use citytap_sensor::protocols::DECODERS;
+    use citytap_sensor::protocols::lorawan::JoinAcceptDecrypted;
+    use citytap_sensor::protocols::lorawan::address::NetId;
 
     #[test]
     fn stages_that_want_all_records_with_the_same_first_fields_share_a_copy_and_others_have_their_own() {
@@ -564,5 +569,58 @@ mod tests {
         let shared: Vec<(u32, usize)> =
             wishes.of(KindId::of(KIND)).iter().map(|wanted| (wanted.stages, wanted.fields.len())).collect();
         assert_eq!(shared, [(0b00111, 3), (0b01000, 1), (0b10000, 2)]);
+    }
+
+    #[test]
+    fn matches_of_one_rule_beyond_the_bound_stay_in_the_shard_and_are_counted() {
+        let text = "title: Mine\nlogsource: {product: citytap, service: lorawan}\ndetection:\n  selection:\n    record: lorawan.join_accept_decrypted\n  condition: selection\n";
+        let rules = RuleSet::new(&[File { name: "mine.yml", text, own: true }], DECODERS);
+        assert_eq!(rules.problems(), []);
+        let wishes = Wishes::nothing(signatures::look_up).with_rules(Arc::new(rules));
+        let mut hot = Hot::new(Arc::new(wishes));
+        let record = JoinAcceptDecrypted {
+            dev_eui: None,
+            join_nonce: 1,
+            net_id: NetId(0x13),
+            dev_addr: DevAddr(0x260b_0001),
+            opt_neg: false,
+            rx1_data_rate_offset: 0,
+            rx2_data_rate: 0,
+            rx_delay_s: 1,
+            frequencies_hz: &[],
+            channel_masks: &[],
+        };
+        let flow = FlowInfo {
+            id: 0,
+            network: 0,
+            transport: Transport::Link,
+            client: Endpoint::NONE,
+            server: Endpoint::NONE,
+            client_mac: None,
+            server_mac: None,
+            vlan: None,
+            oriented: false,
+        };
+        let anomalies = Anomalies::default();
+        let mut matched = |times: u64| {
+            for frame in 0..times {
+                hot.observe(&Observation {
+                    place: Place { frame, sequence: 0 },
+                    time: Timestamp(0),
+                    flow: &flow,
+                    direction: Direction::ToServer,
+                    protocol: "lorawan",
+                    record: Some(&record),
+                    carrier: None,
+                    facts: &[],
+                    anomalies: &anomalies,
+                });
+            }
+            hot.epoch(0, Timestamp(0));
+            let batch = hot.drain().expect("something matched");
+            (batch.changes.len(), batch.matches_shed)
+        };
+        assert_eq!(matched(u64::from(MATCHES) + 3), (usize::from(MATCHES), 3));
+        assert_eq!(matched(5), (5, 0), "each epoch anew");
     }
 }

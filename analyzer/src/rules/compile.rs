@@ -177,7 +177,8 @@ fn beyond(value: &SigmaValue, compare: Option<Compare>, bounds: Bounds, name: &s
     let (least, most) = match (bounds, value) {
         (Bounds::Digits(digits), SigmaValue::String(text)) => {
             let wrong = text.as_plain().is_some_and(|plain| plain.len() != usize::from(digits));
-            return wrong.then(|| format!("{name} is written with {digits} hex digits, and '{text}' has {}", text.original.len()));
+            return wrong
+                .then(|| format!("{name} is written with {digits} hex digits, and '{text}' has {}", text.original.len()));
         }
         (Bounds::Whole(least, most), _) => (i128::from(least), i128::from(most)),
         _ => return None,

@@ -538,14 +538,37 @@ fn told_place(error: &str) -> Option<(usize, usize)> {
 
 /// The words of Sigma for how a value is compared.
 const MODIFIERS: [&str; 26] = [
-    "all", "base64", "base64offset", "cased", "cidr", "contains", "endswith", "exists", "fieldref", "gt", "gte", "i", "ignorecase", "lt", "lte", "m",
-    "multiline", "neq", "re", "s", "startswith", "utf16", "utf16be", "utf16le", "wide", "windash",
+    "all",
+    "base64",
+    "base64offset",
+    "cased",
+    "cidr",
+    "contains",
+    "endswith",
+    "exists",
+    "fieldref",
+    "gt",
+    "gte",
+    "i",
+    "ignorecase",
+    "lt",
+    "lte",
+    "m",
+    "multiline",
+    "neq",
+    "re",
+    "s",
+    "startswith",
+    "utf16",
+    "utf16be",
+    "utf16le",
+    "wide",
+    "windash",
 ];
 
 /// The words of Sigma for what a correlation counts.
-const CORRELATIONS: [&str; 8] = [
-    "event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile", "value_median",
-];
+const CORRELATIONS: [&str; 8] =
+    ["event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile", "value_median"];
 
 /// An error of the parser, with the path of where it is.
 fn flaw(error: &str, document: &Document<'_>) -> compile::Wrong {

@@ -345,6 +345,36 @@ fn what_a_broken_correlation_counts_stays_silent() {
 }
 
 #[test]
+fn rules_beyond_their_bounds_are_refused_with_what_to_do() {
+    let parts: String = (0..65).map(|at| format!("  part{at}:\n    modbus.unit_id: 5\n")).collect();
+    let with = |parts: &str, condition: &str| {
+        format!("title: Mine\nlogsource:\n  product: citytap\n  service: modbus\ndetection:\n{parts}  condition: {condition}\n")
+    };
+    let bounds = "a detection has at most 64 parts, and its condition at most 2048 characters: write several rules";
+    assert_eq!(problems(&with(&parts, "1 of part*")), format!("mine.yml:5:1: {bounds}\n"));
+    assert_eq!(problems(&with(parts.rsplit_once("  part64").unwrap().0, "1 of part*")), "");
+    let part = "  part0:\n    modbus.unit_id: 5\n";
+    let long = format!("part0{}", " or part0".repeat(300));
+    assert_eq!(problems(&with(part, &long)), format!("mine.yml:5:1: {bounds}\n"));
+    let heavy = problems(&rule("mqtt", "mqtt.topic|re: '(\\w{1,200}){1,200}'"));
+    assert!(heavy.starts_with("mine.yml:7:5: this is no regular expression: ") && heavy.contains("size"), "{heavy}");
+    let file = format!("{}# {}\n", rule("modbus", "modbus.unit_id: 5"), "x".repeat(FILE_BYTES));
+    assert_eq!(problems(&file), "mine.yml:1:1: the file is longer than 1024 KB: part it\n");
+}
+
+#[test]
+fn files_beyond_what_is_read_in_all_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let filler = "#\n".repeat(FILE_BYTES / 2);
+    for at in 0..66 {
+        std::fs::write(folder.path().join(format!("{at:02}.yml")), &filler).unwrap();
+    }
+    let texts = read::read(&[folder.path().to_owned()]).unwrap();
+    assert_eq!((texts.files.len(), texts.problems.len()), (64, 2));
+    assert!(texts.problems.iter().all(|problem| problem.text.contains("more than 64 MB of rules")), "{:?}", texts.problems);
+}
+
+#[test]
 fn folders_are_read_once_and_what_cannot_be_read_costs_itself() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

@@ -33,7 +33,10 @@ impl<'t> Document<'t> {
             .load(&mut reader, false)
             .map_err(|error| (place(error.marker()), format!("this is no YAML: {}", error.info())))?;
         if let Some((place, key)) = reader.twice {
-            return Err((place, format!("the key {key} stands here twice: name it once, with a list of values where it has several")));
+            return Err((
+                place,
+                format!("the key {key} stands here twice: name it once, with a list of values where it has several"),
+            ));
         }
         Ok(Self { text, first_line, places: reader.places })
     }

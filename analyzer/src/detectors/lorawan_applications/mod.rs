@@ -36,8 +36,7 @@ pub const SPEC: DetectorSpec = DetectorSpec {
 };
 
 /// What is asked of a device event, in this order.
-const EVENT: &[&str] =
-    &["dev_addr", "dev_eui", "event", "f_cnt", "f_port", "payload_length", "payload_digest", "gateway"];
+const EVENT: &[&str] = &["dev_addr", "dev_eui", "event", "f_cnt", "f_port", "payload_length", "payload_digest", "gateway"];
 const CHIRPSTACK: Interest = Interest::messages("chirpstack.device_event", EVENT);
 const THE_THINGS_STACK: Interest = Interest::messages(
     "the_things_stack.device_event",
@@ -135,7 +134,9 @@ impl Applications {
     fn told(&mut self, event: &Event) {
         let [address, eui, what, f_cnt, port, length, digest, gateway, rest @ ..] = event.fields.as_slice() else { return };
         let simulated = rest.first().and_then(OwnedValue::bool) == Some(true);
-        let (Some(address), Some(eui), Some("up"), false) = (number(address), eui.unsigned(), what.text(), simulated) else { return };
+        let (Some(address), Some(eui), Some("up"), false) = (number(address), eui.unsigned(), what.text(), simulated) else {
+            return;
+        };
         // A counter of 0 stands in no message of Protocol Buffers.
         let f_cnt = f_cnt.unsigned().unwrap_or(0);
         self.used((event.network, address), eui, f_cnt, event.seen);
@@ -290,7 +291,8 @@ impl Detector for Applications {
             device.altered_answer(&mut |answer| take(Verdict { check: &checks::ALTERED, subject: subject.clone(), answer }));
             let answer = match shared.get(eui) {
                 Some(_) if crowded.contains(&device.network) => Answer::Untested(
-                    "its network has so many devices that some share an address by chance, and tells them apart by their codes".into(),
+                    "its network has so many devices that some share an address by chance, and tells them apart by their codes"
+                        .into(),
                 ),
                 Some((other, address, evidence)) => Answer::Found(Found {
                     severity: Severity::Low,

@@ -57,7 +57,13 @@ fn another_port_or_length_is_told_without_a_key() {
         let mut air = air();
         for f_cnt in 0..5 {
             heard(&mut air, f_cnt, 2);
-            told(&mut air, DEVICE, u64::from(f_cnt), if f_cnt == 3 { port } else { 2 }, if f_cnt == 3 { payload } else { &[1, 2, 3] });
+            told(
+                &mut air,
+                DEVICE,
+                u64::from(f_cnt),
+                if f_cnt == 3 { port } else { 2 },
+                if f_cnt == 3 { payload } else { &[1, 2, 3] },
+            );
             air.wait(60);
         }
         assert_eq!(air.found(), [format!("lorawan-payload-altered {SUBJECT}")]);

@@ -200,7 +200,8 @@ impl Device {
             // The carrier names the uplink by its time on the gateway's clock, and says how long after it.
             Some("after_uplink") => {
                 let exact = sending.delay_us.map(|us| near(u64::from(us) * 1_000, tolerance));
-                let its_own = self.heard.iter().any(|(gateway, tmst)| Some(*gateway) == reception.at() && *tmst == reception.tmst_us);
+                let its_own =
+                    self.heard.iter().any(|(gateway, tmst)| Some(*gateway) == reception.at() && *tmst == reception.tmst_us);
                 let age = || Some(sending.now_us?.wrapping_sub(reception.tmst_us?) as i32);
                 let stale = match its_own {
                     true => Some(reception.time().since(uplink) > WINDOWS),

@@ -31,8 +31,18 @@ use std::collections::VecDeque;
 use usual::{Given, Heard, Operator, Usual, operator};
 
 /// The fields of [`FIELDS`], and those of the radio.
-const MORE_FIELDS: &[&str] =
-    &["phy_payload", "gateway", "tmst_us", "rssi_dbm", "snr_db", "checksum_right", "data_rate", "frequency_hz", "timing", "delay_us"];
+const MORE_FIELDS: &[&str] = &[
+    "phy_payload",
+    "gateway",
+    "tmst_us",
+    "rssi_dbm",
+    "snr_db",
+    "checksum_right",
+    "data_rate",
+    "frequency_hz",
+    "timing",
+    "delay_us",
+];
 
 /// Commands that a key made readable.
 const COMMANDS: Interest = Interest::messages("lorawan.mac_commands", &["bytes", "dev_addr", "direction"]);

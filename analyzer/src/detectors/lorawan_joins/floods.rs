@@ -95,7 +95,9 @@ impl Flood {
         }
         match self.windows {
             0..SETTLED => Answer::Otherwise("it was heard for less than an hour, so what it usually hears is not known"),
-            _ => Answer::Clear(format!("{} requests to join were heard there, never many of strangers at once", self.requests).into()),
+            _ => Answer::Clear(
+                format!("{} requests to join were heard there, never many of strangers at once", self.requests).into(),
+            ),
         }
     }
 }

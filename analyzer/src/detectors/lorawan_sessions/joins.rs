@@ -67,7 +67,9 @@ impl Joins {
             self.recent.push_back(Join { network, dev_eui, time: now, gateways, anywhere, answered: false, address: None });
             return;
         };
-        if let Some(gateway) = reception.gateway.filter(|gateway| join.gateways.len() < GATEWAYS && !join.gateways.contains(gateway)) {
+        if let Some(gateway) =
+            reception.gateway.filter(|gateway| join.gateways.len() < GATEWAYS && !join.gateways.contains(gateway))
+        {
             join.gateways.push(gateway);
         }
     }

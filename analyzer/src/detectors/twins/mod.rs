@@ -23,10 +23,8 @@ pub const SPEC: DetectorSpec = DetectorSpec {
     make: |making| Box::new(Twins::new(making.number(&WITHIN))),
 };
 
-const INTERESTS: &[Interest] = &[
-    Interest::messages("mqtt.connect", &["client_id"]),
-    Interest::messages("lwm2m.register", &["endpoint", "message"]),
-];
+const INTERESTS: &[Interest] =
+    &[Interest::messages("mqtt.connect", &["client_id"]), Interest::messages("lwm2m.register", &["endpoint", "message"])];
 
 /// How soon a name must come back.
 pub static WITHIN: Parameter = Parameter {

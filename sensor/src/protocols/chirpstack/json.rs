@@ -223,7 +223,8 @@ fn delay(json: &mut Json<'_>, radio: &mut Radio) {
     json.members(|key, json| {
         if key == b"delay" {
             let seconds = json.scalar().plain().and_then(|text| text.strip_suffix('s')?.parse::<f64>().ok());
-            radio.delay_us = seconds.filter(|seconds| (0.0..4_000.0).contains(seconds)).map(|seconds| (seconds * 1e6).round() as u32);
+            radio.delay_us =
+                seconds.filter(|seconds| (0.0..4_000.0).contains(seconds)).map(|seconds| (seconds * 1e6).round() as u32);
         }
     });
 }

@@ -9,7 +9,9 @@ use super::{json, proto};
 use crate::counters::Counter;
 use crate::flow::Direction;
 use crate::json::Json;
-use crate::observation::{Anomalies, Attribute, Confidence, Eui, Fact, Identity, IdentityValue, Presence, Record, Role, Text, Untold};
+use crate::observation::{
+    Anomalies, Attribute, Confidence, Eui, Fact, Identity, IdentityValue, Presence, Record, Role, Text, Untold,
+};
 use crate::protobuf::Fields;
 use crate::protocols::lorawan::said::{Said, Saying, hash};
 use crate::protocols::lorawan::{PHY_PAYLOAD, dev_addr, dev_eui, gateway_eui};

@@ -68,7 +68,8 @@ mod tests {
             assert_eq!(NetId::of(DevAddr(dev_addr)), Some(NetId(net_id)), "{dev_addr:08x}");
         }
         assert_eq!(NetId::of(DevAddr(0xff00_0000)), None);
-        let room = [0x0000_0000, 0x260b_1234, 0xfc00_0800, 0xfe00_0100, 0xff00_0000].map(|address| NetId::addresses(DevAddr(address)));
+        let room =
+            [0x0000_0000, 0x260b_1234, 0xfc00_0800, 0xfe00_0100, 0xff00_0000].map(|address| NetId::addresses(DevAddr(address)));
         assert_eq!(room, [1 << 25, 1 << 25, 1 << 10, 1 << 7, 1]);
     }
 }

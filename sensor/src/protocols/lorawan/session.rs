@@ -75,7 +75,8 @@ impl Session {
         }
         let phy_payload = Hex(phy.bytes);
         let mic = Hex(phy.mic().unwrap_or_default());
-        let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing, delay_us } = reception;
+        let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing, delay_us } =
+            reception;
         let direction = input.direction;
         match phy.frame {
             Frame::JoinRequest(wire::JoinRequest { join_eui, dev_eui: eui, dev_nonce }) => {
@@ -251,8 +252,19 @@ fn unreadable(why: NotAFrame, reception: Reception<'_>, input: Input<'_>, cx: &m
     let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing, delay_us } = reception;
     let f_type = input.bytes.first().map_or(0, |octet| octet >> 5);
     let phy_payload = Hex(input.bytes);
-    let record =
-        Unreadable { f_type, phy_payload, gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing, delay_us };
+    let record = Unreadable {
+        f_type,
+        phy_payload,
+        gateway,
+        frequency_hz,
+        data_rate,
+        rssi_dbm,
+        snr_db,
+        tmst_us,
+        checksum_right,
+        timing,
+        delay_us,
+    };
     cx.emit(input.direction, &record, &[], &odd);
 }
 
