@@ -143,16 +143,21 @@ def payloads_altered(lab):
 
 @case("lorawan", *SOFTWARE, timestamps="stretched")
 def address_of_two_devices(lab):
-    """Two devices with fixed keys were set up with one and the same radio address; both send every two minutes. A third device gives its address back and a fourth gets it."""
+    """Two devices with fixed keys were set up with one and the same radio address; both send every two minutes. A third device falls silent, and a fourth one that
+    joins gets its address."""
     servers = Servers(lab)
     lab.host("gw1", "10.40.1.1/16", mac="70:76:ff:06:00:01")
     one, two = abp(51, up=300), abp(52, up=21_000, dev_addr="260b3033")
-    before, after = abp(53, up=5_000), abp(54, up=0, dev_addr="260b3035")
+    before, after = abp(53, up=5_000), Device("70b3d57ed00a0036", "70b3d57ed0000001", OWN_KEY)
     with lab.capture("raw.pcap"):
         clock = Time(lab)
         servers.start(lab)
         gateway = BrokerGateway(lab, clock, "gw1", "7076ff0056060001", 1)
         for turn in range(10):
+            if turn == 5:
+                context = gateway.hear(after.join_request(0x7d01))
+                servers.send(gateway, after.join_accept(before.dev_addr, 0x801), context, 5_000_000)
+                clock.later(10)
             for device in (one, two, before if turn < 5 else after):
                 counter, payload = device.up, f"0175{turn:02x}"
                 gateway.hear(device.uplink(85, payload))
@@ -264,7 +269,7 @@ def settings_of_one_device(lab):
                 if minute == 1:
                     gateway.transmit(device.downlink(f_opts={5: "050310da83"}.get(number, usual)), reception)
                 elif minute == 2:
-                    gateway.transmit(device.downlink(f_opts={9: "070448688450"}.get(number, channel)), reception)
+                    gateway.transmit(device.downlink(f_opts={9: "070488668450"}.get(number, channel)), reception)
             clock.later(60, gateway)
     return {**clock.end(), "gateways": [gateway.eui], "sessions": [d.dev_addr for d in devices], "odd": devices[5].dev_addr, "finds": ["lorawan-unusual-setting"]}
 

@@ -31,7 +31,7 @@ struct Frame {
 }
 
 /// What an application was told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) dev_eui: u64,
     pub(super) gateway: Option<u64>,
@@ -61,6 +61,8 @@ struct Message {
     /// Digest of the content that a key made readable.
     plain: Option<u64>,
     told: SmallVec<[Told; 1]>,
+    /// All that was compared: a broker passes on what it was told.
+    compared: SmallVec<[Told; 1]>,
 }
 
 /// Messages of the last minute.
@@ -98,7 +100,13 @@ impl Messages {
     pub(super) fn told(&mut self, name: Name, now: Timestamp, told: Told) -> Option<Compared> {
         self.forget(now);
         let message = self.known.get_mut(&name)?;
+        if message.compared.contains(&told) {
+            return None;
+        }
         let compared = message.compare(&told)?;
+        if message.compared.len() < FRAMES {
+            message.compared.push(told);
+        }
         // The key's work comes later than the message.
         if compared == Compared::Outside && message.told.len() < FRAMES {
             message.told.push(told);

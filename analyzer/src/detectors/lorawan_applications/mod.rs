@@ -2,7 +2,7 @@
 //!
 //! It turns uplinks, device events of ChirpStack and The Things Stack, and what keys make readable into answers about devices. A message is compared
 //! where the gateway that the event names was seen to hear it: its port and length always, its content where the device's key is known and
-//! payloads may be decrypted. Whether the key is the right one is known from messages that agree: where none does, nothing is said. Networks that have
+//! payloads may be decrypted. Only what stands out is told: where most messages of a device differ, an integration rewrites them, or the key is another one. Networks that have
 //! fewer addresses than their devices need share them by design, which is no finding either.
 
 mod checks;
@@ -52,6 +52,11 @@ pub const DEVICES: usize = 65_536;
 
 /// Two devices take turns within this time, or the one took the address over.
 const TURN: Nanos = 24 * 3_600 * SECOND;
+
+/// Why messages are not judged.
+const REWRITTEN: &str = "applications are told something else of most of its messages, as where an integration rewrites them";
+const WRONG_KEY: &str = "with the application key given its messages do not read as its application was told";
+const NO_KEY: &str = "and without its application key their content cannot be compared";
 
 type At = (NetworkId, u32);
 
@@ -228,12 +233,21 @@ impl Device {
         }
     }
 
+    /// Whether most of its messages are told as they were heard, so that those that are not stand out.
+    fn stands_out(&self) -> bool {
+        let altered: u64 = self.altered.iter().map(|(_, evidence)| evidence.count).sum();
+        u64::from(self.compared).saturating_sub(altered) > altered
+    }
+
     fn altered_answer(&self, say: &mut dyn FnMut(Answer)) {
+        if !self.altered.is_empty() && !self.stands_out() {
+            return say(Answer::Untested(REWRITTEN.into()));
+        }
         let mut wrong_key = false;
         let mut found_any = false;
         for (what, evidence) in &self.altered {
             // A key with which nothing agrees is another one.
-            if *what == Compared::Content && self.same == 0 {
+            if *what == Compared::Content && u64::from(self.same) <= evidence.count {
                 wrong_key = true;
                 continue;
             }
@@ -251,14 +265,9 @@ impl Device {
             return;
         }
         say(match (self.compared, self.same) {
-            _ if wrong_key => {
-                Answer::Untested("with the application key given none of its messages reads as its application was told".into())
-            }
+            _ if wrong_key => Answer::Untested(WRONG_KEY.into()),
             (0, _) => Answer::Otherwise("no message of it was seen both at a gateway and on its way to an application"),
-            (compared, 0) => Answer::Untested(
-                format!("port and length of {compared} messages are right, and without its application key their content cannot be compared")
-                    .into(),
-            ),
+            (compared, 0) => Answer::Untested(format!("port and length of {compared} messages are right, {NO_KEY}").into()),
             (_, same) => Answer::Clear(format!("{same} messages, told as gateways heard them").into()),
         });
     }

@@ -102,6 +102,8 @@ fn a_wrong_key_an_unknown_one_and_what_was_not_heard_are_none() {
         heard(&mut unknown, f_cnt, 2);
         told(&mut unknown, DEVICE, u64::from(f_cnt), 2, &[1, 2, 3]);
         told(&mut elsewhere, DEVICE, u64::from(f_cnt), 7, &[1]);
+        // A broker passes on what it was told.
+        told(&mut unknown, DEVICE, u64::from(f_cnt), 2, &[1, 2, 3]);
     }
     for (air, why) in [(wrong, "with the application key given"), (unknown, "port and length of 5 messages are right")] {
         assert_eq!(air.found(), [""; 0]);
@@ -109,6 +111,16 @@ fn a_wrong_key_an_unknown_one_and_what_was_not_heard_are_none() {
         assert!(matches!(&answers[SUBJECT], Answer::Untested(text) if text.starts_with(why)), "{why}");
     }
     assert_eq!(elsewhere.found(), [""; 0]);
+}
+
+#[test]
+fn an_integration_that_rewrites_every_message_is_none() {
+    let mut air = air();
+    for f_cnt in 0..6u16 {
+        heard(&mut air, f_cnt, 2);
+        told(&mut air, DEVICE, u64::from(f_cnt), 2, if f_cnt < 2 { &[1, 2, 3] } else { &[1, 2, 3, 4] });
+    }
+    assert_eq!(air.found(), [""; 0]);
 }
 
 #[test]
