@@ -17,7 +17,7 @@ use crate::hot::owned::{Event, FlowSummary, Interest, OwnedFact, Seen};
 use crate::hot::{Batch, Change, Hot, Wishes, in_order};
 use crate::inventory::exposure::Exposure;
 use crate::inventory::{Device, DeviceId, Inventory, InventoryConfig};
-use crate::keys::Keys;
+use crate::keys::{Derived, Keys};
 use crate::policy::Policy;
 use crate::rules::stage::Stage;
 use crate::rules::{self, RuleFile, RuleSet};
@@ -182,8 +182,8 @@ impl Coverage {
 /// What the source answers when it cannot go on.
 pub fn replay(source: &mut dyn CaptureSource, setup: &Setup) -> Result<Report, citytap_sensor::capture::CaptureError> {
     let started = Instant::now();
-    let mut cold = Cold::new(setup);
     let wishes = wishes(setup);
+    let mut cold = Cold::new(setup, wishes.clone());
     let make = |_| Hot::new(wishes.clone());
     let mut in_cold = Duration::ZERO;
     let outcome = dispatch::run(source, setup.sensor(), &setup.config.network_map(), setup.threads, make, |epoch| {
@@ -223,6 +223,8 @@ fn wishes(setup: &Setup) -> Arc<Wishes> {
 struct Cold {
     inventory: Inventory,
     keys: Keys,
+    /// What the stages asked for, also of what keys make readable.
+    wishes: Arc<Wishes>,
     detectors: Vec<Box<dyn Detector>>,
     policy: Policy,
     rules: Stage,
@@ -234,7 +236,7 @@ struct Cold {
 }
 
 impl Cold {
-    fn new(setup: &Setup) -> Self {
+    fn new(setup: &Setup, wishes: Arc<Wishes>) -> Self {
         let config = &setup.config;
         let (zones, ours) = (Arc::new(config.zones()), Arc::new(config.ours()));
         let making = Making { policy: &setup.policy, zones: &zones, ours: &ours };
@@ -246,6 +248,7 @@ impl Cold {
             rules: Stage::new(setup.rules.clone(), &setup.policy),
             inventory: Inventory::new(InventoryConfig { hash_seed: setup.seed, ..config.inventory() }),
             keys: Keys::new(config.keys.clone(), config.budget()),
+            wishes,
             detectors,
             policy: setup.policy.clone(),
             coverage: Coverage::default(),
@@ -297,6 +300,7 @@ impl Cold {
         for derived in self.keys.take_derived() {
             *self.coverage.records.entry(derived.kind()).or_insert(0) += 1;
             self.rules.derived(&derived);
+            self.derived(&derived);
         }
         self.detectors.iter_mut().for_each(|detector| detector.epoch(epoch.now));
     }
@@ -313,6 +317,13 @@ impl Cold {
             }
             rest &= rest - 1;
         }
+    }
+
+    /// Shows what a key made readable to the detectors that asked for it.
+    fn derived(&mut self, derived: &Derived) {
+        let (wishes, mut events) = (self.wishes.clone(), Vec::new());
+        derived.with_record(&mut |record| wishes.show(derived.seen, derived.network, record, &mut |event| events.push(event)));
+        events.iter().for_each(|event| self.event(event));
     }
 
     fn fact(&mut self, fact: &OwnedFact, seen: Seen) {

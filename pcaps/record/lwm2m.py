@@ -101,6 +101,16 @@ def plain_text_reads(lab):
     return {"server": SERVER, "device": DEVICE, **described("air-2210", objects), "class": "air quality", "reads": 7, "not_found": 1, "executes": ["/3/0/4", "/3/0/5"]}
 
 
+@case("lwm2m", AIOCOAP, SCRIPT, ipv6=True)
+def lock_and_wipe(lab):
+    """A device with the lock and wipe object (8): the server reads its state, locks it (writes /8/0/0) and wipes it (executes /8/0/3)."""
+    objects = {1: l.server_object(), 3: l.device_object("Libelium", "Smart Cities Pro", "WSP-2211", "5.0.2", "Air quality station"), 8: {0: {0: 0, 1: "", 4: ""}}}
+    scene(lab, {"*": [(GET, "/8/0/0", {}), (PUT, "/8/0/0", {"payload": b"2", "content_format": l.TEXT}), (POST, "/8/0/3", {})]})
+    with lab.capture(keep="udp or arp"):
+        lab.run("device", lambda: life(DEVICE, "air-2211", objects, wait=0.8))
+    return {"server": SERVER, "device": DEVICE, "writes": ["/8/0/0"], "executes": ["/8/0/3"]}
+
+
 def bootstrap_case(lab, security):
     lab.host("bootstrap", BOOTSTRAP + "/16", mac="00:15:5d:30:00:03")
     scene(lab, {"*": reads(l.TLV)})
@@ -159,6 +169,21 @@ def six_devices(lab):
         for number, (endpoint, address, objects, _) in enumerate(made):
             lab.run(f"d{number}", lambda: life(address, endpoint, objects, wait=0.4, leave=False))
     return {"server": SERVER, "devices": [{"address": address, **described(endpoint, objects)} for endpoint, address, objects, _ in made], "same_endpoint_twice": "wm-1"}
+
+
+@case("lwm2m", AIOCOAP, SCRIPT, ipv6=True)
+def one_name_two_devices(lab):
+    """Two water meters have one endpoint name: one registers, the other one does, and the first one registers again when the server no longer knows it. A lamp changes its address once, as after a new lease."""
+    made = [("wm-1", "10.30.4.25", l.water_meter("WM-1")), ("wm-1", "10.30.4.26", l.water_meter("WM-9"))]
+    lamp = ("10.30.4.27", "10.30.4.28")
+    scene(lab, {}, [("d0", made[0][1]), ("d1", made[1][1]), ("lamp", lamp[0]), ("moved", lamp[1])])
+    with lab.capture(keep="udp or arp"):
+        lab.run("lamp", lambda: life(lamp[0], "sl-9", l.street_light("SL-9"), updates=0, leave=False))
+        for number in (0, 1, 0):
+            endpoint, address, objects = made[number]
+            lab.run(f"d{number}", lambda: life(address, endpoint, objects, updates=0, leave=False))
+        lab.run("moved", lambda: life(lamp[1], "sl-9", l.street_light("SL-9"), updates=0, leave=False))
+    return {"server": SERVER, "same_endpoint": "wm-1", "devices": [address for _, address, _ in made], "lamp_moved": list(lamp)}
 
 
 @case("lwm2m", AIOCOAP, SCRIPT, ipv6=True)

@@ -593,6 +593,22 @@ def umas_and_firmware_replacement(lab):
             "responses": 8}
 
 
+@case("modbus", PYMODBUS)
+def programming_function_40(lab):
+    """An engineering host uses function 40 (programming of Concept) three times; pymodbus frames the requests, the bodies are the script's."""
+    _, scada = pair(lab, {1: SCHNEIDER}, functions=m.PROGRAMMING)
+
+    def client():
+        wire = m.Client(PLC)
+        for body in (b"\x00\x01", b"\x00\x10\x00\x00", b"\x00\x11"):
+            wire.ask(m.VendorRequest(40, body), 1)
+        wire.close()
+
+    with lab.capture():
+        lab.run(scada, client)
+    return {"server": PLC, "client": SCADA, "function_codes": [40], "requests": 3}
+
+
 @case("modbus", "python3 http.server (Debian 12)")
 def http_on_port_502(lab):
     """Negative: a web server on TCP port 502. Nothing here is Modbus."""

@@ -158,7 +158,17 @@ class ReadWhileBusy(registers.ReadHoldingRegistersRequest):
         return self.doException(ModbusExceptions.SlaveBusy)
 
 
+class Concept(VendorRequest):
+    """Function 40 as a controller that is programmed by it answers: an echo."""
+
+    function_code = 40
+
+    async def execute(self, _context):
+        return VendorResponse(40, self.body)
+
+
 BUSY = [LongWrite, ReadWhileBusy]
+PROGRAMMING = [Concept]
 CUSTOM = [ReadFileRecord, WriteFileRecord, ReadFifoQueue, ReadDeviceInformation, Umas, FirmwareReplacement]
 
 

@@ -45,7 +45,7 @@ class Client:
     """A paho client that waits for what it asks."""
 
     def __init__(self, address, client_id="", port=1883, version=V311, user=None, password=None, will=None, clean=True, keepalive=60, transport="tcp",
-                 properties=None, manual_ack=False, tls=None):
+                 properties=None, manual_ack=False, tls=None, bind=""):
         options = {} if version == V5 else {"clean_session": clean}
         self.paho = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, transport=transport, manual_ack=manual_ack, **options)
         self.code, self.messages, self.pending = None, [], set()
@@ -60,7 +60,7 @@ class Client:
             self.paho.tls_set(ca_certs=str(tls))
             self.paho.tls_insecure_set(True)
         arguments = {"clean_start": clean, "properties": properties} if version == V5 else {}
-        self.paho.connect(address, port, keepalive, **arguments)
+        self.paho.connect(address, port, keepalive, bind_address=bind, **arguments)
         self.paho.loop_start()
         end = time.monotonic() + 8
         while self.code is None and time.monotonic() < end:

@@ -336,6 +336,29 @@ def will_on_command(lab):
     return {"broker": BROKER, "intruder": ATTACKER, "will_topic": "pump/3/set", "will_of_sensor": "pump/3/level/online", "clients": ["controller", "level-3", "paho-0417", "pump-3"]}
 
 
+@case("mqtt", MOSQUITTO, PAHO)
+def firmware_image(lab):
+    """A host publishes a program (the first 48 KB of the broker's own executable) on a topic that says nothing of firmware; a camera publishes a picture of that size."""
+    hosts(lab)
+    attacker(lab)
+    program = Path("/usr/sbin/mosquitto").read_bytes()[:49_152]
+
+    def push():
+        client = Client(BROKER, "paho-6d10")
+        client.publish("city/relay-45/blob", program, 1)
+        client.disconnect()
+
+    def camera():
+        client = Client(BROKER, "camera-3")
+        client.publish("city/camera-3/picture", b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes((i * 37 + (i >> 3)) % 256 for i in range(49_000)), 1)
+        client.disconnect()
+
+    with lab.capture():
+        lab.run("sensor", camera)
+        lab.run("attacker", push)
+    return {"broker": BROKER, "program_bytes": len(program)}
+
+
 @case("mqtt", MOSQUITTO, PAHO, "topics after the documentation of Zigbee2MQTT, Homie for ESP8266 and ESPHome")
 def firmware_topics(lab):
     """A host tells Zigbee2MQTT to update a plug, sends a Homie device an image (3,000 bytes, its MD5 in the topic), and a lamp the address of one. Zigbee2MQTT says what came of it, the

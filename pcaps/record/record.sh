@@ -44,10 +44,11 @@ if command -v cargo >/dev/null && [ ! -x "$cache/dtls13/debug/dtls13" ]; then
     CARGO_TARGET_DIR="$cache/dtls13" cargo build -q --manifest-path dtls13/Cargo.toml
 fi
 
-for script in modbus malformed_modbus mqtt mqtt_attacks malformed_mqtt lorawan lorawan_attacks malformed_lorawan coap malformed_coap lwm2m net malformed_net baseline city; do
+for script in modbus malformed_modbus mqtt mqtt_attacks malformed_mqtt lorawan lorawan_attacks lorawan_servers malformed_lorawan coap malformed_coap lwm2m net malformed_net baseline city; do
     [ -f "$script.py" ] || continue
     protocol=${script#malformed_}
     protocol=${protocol%_attacks}
+    protocol=${protocol%_servers}
     wanted=
     for argument in "$@"; do
         case "$argument" in

@@ -65,6 +65,7 @@ const FOUND: &[(&str, &str, &str, Severity, &str)] = &[
     ("mqtt/retained_command", "mqtt-retained-cleared-by-another", "10.20.0.20", Severity::Low, "valve/7/set"),
     ("mqtt/zigbee_open_for_long", "zigbee2mqtt-open-for-joining", "00124b0024c10002", Severity::Low, "for 10 minutes or more"),
     ("mqtt/one_name_two_devices", "one-name-at-two-addresses", "lamp-7", Severity::Low, "10.20.1.10 and 10.20.1.11"),
+    ("lwm2m/one_name_two_devices", "one-name-at-two-addresses", "wm-1", Severity::Low, "10.30.4.25 and 10.30.4.26"),
     ("net/expired_certificate", "certificate-not-valid", "10.20.3.1", Severity::Medium, "has expired: it is valid until 2"),
     ("net/expired_certificate", "certificate-not-valid", "10.20.3.2", Severity::Low, "is not valid yet: it is valid from 2"),
     ("net/telnet_and_ftp", "cleartext-management", "10.20.2.5", Severity::Medium, "FTP"),
@@ -112,7 +113,14 @@ const SILENT: &[(&str, &[&str])] = &[
     ("zigbee2mqtt-open-for-joining", &["mqtt/zigbee2mqtt_twelve_devices"]),
     (
         "one-name-at-two-addresses",
-        &["net/dhcp_address_changes", "mqtt/client_id_taken_over", "mqtt/tasmota_twelve_devices", "city/six_hours"],
+        &[
+            "net/dhcp_address_changes",
+            "lwm2m/six_devices",
+            "lorawan/gateways_that_change_address",
+            "mqtt/client_id_taken_over",
+            "mqtt/tasmota_twelve_devices",
+            "city/six_hours",
+        ],
     ),
     ("certificate-not-valid", &["coap/dtls_certificate", "mqtt/tls_unread"]),
     ("cleartext-management", &["modbus/http_on_port_502", "city/six_hours"]),
@@ -197,6 +205,39 @@ fn thresholds_of_detectors_are_a_persons_to_change() {
         found(&run("mqtt/zigbee_open_for_long", &settings), "zigbee2mqtt-open-for-joining").len()
     };
     assert_eq!((zigbee(120), zigbee(3_600)), (2, 0));
+}
+
+/// What only who has a key can see: the owner said that payloads may be decrypted.
+#[test]
+fn what_keys_make_readable_reaches_detectors() {
+    let decrypt = "[payloads]\ndecrypt = true\n";
+    let harm = |config| found(&run("lorawan/orders_on_port_0", config), "lorawan-harmful-command");
+    assert_eq!(harm(""), []);
+    let told = harm(decrypt);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].2.contains("to send at the slowest data rate and full power"), "{told:?}");
+
+    let altered = |config| found(&run("lorawan/payloads_altered", config), "lorawan-payload-altered");
+    let without = altered("");
+    assert_eq!(without.len(), 1, "the port alone: {without:?}");
+    let with = altered(decrypt);
+    let parts: Vec<(&str, bool)> =
+        with.iter().map(|(about, _, text)| (about.as_str(), text.contains("another content, though the code"))).collect();
+    assert_eq!(parts, [("24e124136b0a0001", true), ("70b3d57ed00a0029", false)], "{with:?}");
+}
+
+#[test]
+fn a_gateway_outside_is_told_by_what_the_site_says_of_addresses() {
+    let elsewhere = |config: &str| found(&run("lorawan/gateways_from_elsewhere", config), "lorawan-gateway-elsewhere").len();
+    assert_eq!(elsewhere(""), 3);
+    assert_eq!(
+        elsewhere("[site]\nprefixes = [\"10.40.0.0/16\", \"203.0.113.0/24\"]\n"),
+        0,
+        "the mobile fallback's addresses are ours"
+    );
+    let zones =
+        "[[zone]]\nname = \"north\"\nprefixes = [\"10.40.1.0/24\"]\n[[zone]]\nname = \"south\"\nprefixes = [\"10.40.2.0/24\"]\n";
+    assert_eq!(elsewhere(zones), 6, "and those that went over to another zone");
 }
 
 /// What is set up badly is so on many devices at once: each kind is one line of the list.

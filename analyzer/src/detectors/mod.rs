@@ -10,6 +10,7 @@ pub mod configuration;
 pub mod credentials;
 pub mod gateways;
 pub mod joining;
+pub mod lorawan_applications;
 pub mod lorawan_downlinks;
 pub mod lorawan_joins;
 pub mod lorawan_places;
@@ -78,6 +79,7 @@ pub const DETECTORS: &[&DetectorSpec] = &[
     &mqtt_state::SPEC,
     &joining::SPEC,
     &gateways::SPEC,
+    &lorawan_applications::SPEC,
     &lorawan_downlinks::SPEC,
     &lorawan_joins::SPEC,
     &lorawan_places::SPEC,

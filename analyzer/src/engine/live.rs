@@ -43,7 +43,8 @@ pub fn listen(
     let make = |_| Hot::new(wishes.clone());
     std::thread::scope(|scope| {
         let (epochs, incoming) = sync_channel::<EpochEnd<Batch>>(EPOCHS_WAITING);
-        let cold = scope.spawn(move || judge(&incoming, setup, every, listener));
+        let of_cold = wishes.clone();
+        let cold = scope.spawn(move || judge(&incoming, Cold::new(setup, of_cold), every, listener));
         let outcome = dispatch::run(source, setup.sensor(), &setup.config.network_map(), setup.threads, make, |epoch| {
             // The receiver is gone only if its thread panicked, which the end of the scope tells.
             epochs.send(epoch).is_ok()
@@ -55,8 +56,7 @@ pub fn listen(
 }
 
 /// The cold half's thread. Answers the last report.
-fn judge(incoming: &Receiver<EpochEnd<Batch>>, setup: &Setup, every: Nanos, listener: &mut dyn Listener) -> Option<Report> {
-    let mut cold = Cold::new(setup);
+fn judge(incoming: &Receiver<EpochEnd<Batch>>, mut cold: Cold, every: Nanos, listener: &mut dyn Listener) -> Option<Report> {
     let mut due: Option<Timestamp> = None;
     for mut epoch in incoming {
         let (now, whole, last) = (epoch.now, epoch.whole, epoch.last);

@@ -13,7 +13,7 @@ pub use order::in_order;
 use crate::inventory::Ours;
 use crate::rules::{Matched, RuleSet};
 use citytap_sensor::dispatch::HotStage;
-use citytap_sensor::flow::NetworkId;
+use citytap_sensor::flow::{Direction, Endpoint, NetworkId};
 use citytap_sensor::observation::{
     Credential, CredentialKind, Fact, FieldId, FlowMoment, FlowReport, Identity, KindId, Observation, Observer, Place, Record,
     Value,
@@ -134,6 +134,25 @@ impl Wishes {
     /// Of a site with these addresses.
     pub fn of_site(self, ours: Ours) -> Self {
         Self { ours, ..self }
+    }
+
+    /// Shows a record that belongs to no flow, since keys made it readable, to the stages that asked for its kind. Who sent it is not said: the
+    /// record names its device. All of a kind are shown, also to those who asked for what is new alone.
+    pub fn show(&self, seen: Seen, network: NetworkId, record: &dyn Record, act: &mut dyn FnMut(Event)) {
+        for wanted in self.of(record.kind().id) {
+            if is_asked_for(wanted, record) {
+                act(Event {
+                    stages: wanted.stages,
+                    seen,
+                    network,
+                    sender: Endpoint::NONE,
+                    receiver: Endpoint::NONE,
+                    direction: Direction::ToServer,
+                    kind: record.kind().id,
+                    fields: wanted.fields.iter().map(|&field| OwnedValue::of(record, field)).collect(),
+                });
+            }
+        }
     }
 
     fn of(&self, kind: KindId) -> &[Wanted] {
@@ -275,14 +294,7 @@ impl Sent {
 
 /// Copies a record that stages asked for; `None` where they do not want this one.
 fn event(wanted: &Wanted, observation: &Observation<'_>, record: &dyn Record, sent: &mut Sent) -> Option<Event> {
-    let absent = |field| match record.field(field) {
-        Value::Absent => true,
-        Value::List(list) => list.is_empty(),
-        _ => false,
-    };
-    if wanted.fields.first().is_some_and(|&first| absent(first))
-        || wanted.when.is_some_and(|when| !matches!(record.field(when), Value::Bool(true)))
-    {
+    if !is_asked_for(wanted, record) {
         return None;
     }
     let flow = observation.flow;
@@ -306,6 +318,17 @@ fn event(wanted: &Wanted, observation: &Observation<'_>, record: &dyn Record, se
         kind: record.kind().id,
         fields: wanted.fields.iter().map(|&field| OwnedValue::of(record, field)).collect(),
     })
+}
+
+/// Whether a record has the first of the fields that are asked for, and what must be true is.
+fn is_asked_for(wanted: &Wanted, record: &dyn Record) -> bool {
+    let absent = |field| match record.field(field) {
+        Value::Absent => true,
+        Value::List(list) => list.is_empty(),
+        _ => false,
+    };
+    !wanted.fields.first().is_some_and(|&first| absent(first))
+        && wanted.when.is_none_or(|when| matches!(record.field(when), Value::Bool(true)))
 }
 
 /// Whether a fact holds on, so that it need not be sent with each message.
@@ -529,8 +552,13 @@ fn own_credential(credential: &Credential<'_>, network: NetworkId, wishes: &Wish
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::File;
     use crate::signatures;
+    use citytap_sensor::flow::{FlowInfo, Transport};
+    use citytap_sensor::observation::{Anomalies, DevAddr};
     use citytap_sensor::protocols::DECODERS;
+    use citytap_sensor::protocols::lorawan::JoinAcceptDecrypted;
+    use citytap_sensor::protocols::lorawan::address::NetId;
 
     #[test]
     fn stages_that_want_all_records_with_the_same_first_fields_share_a_copy_and_others_have_their_own() {
@@ -546,5 +574,58 @@ mod tests {
         let shared: Vec<(u32, usize)> =
             wishes.of(KindId::of(KIND)).iter().map(|wanted| (wanted.stages, wanted.fields.len())).collect();
         assert_eq!(shared, [(0b00111, 3), (0b01000, 1), (0b10000, 2)]);
+    }
+
+    #[test]
+    fn matches_of_one_rule_beyond_the_bound_stay_in_the_shard_and_are_counted() {
+        let text = "title: Mine\nlogsource: {product: citytap, service: lorawan}\ndetection:\n  selection:\n    record: lorawan.join_accept_decrypted\n  condition: selection\n";
+        let rules = RuleSet::new(&[File { name: "mine.yml", text, own: true }], DECODERS);
+        assert_eq!(rules.problems(), []);
+        let wishes = Wishes::nothing(signatures::look_up).with_rules(Arc::new(rules));
+        let mut hot = Hot::new(Arc::new(wishes));
+        let record = JoinAcceptDecrypted {
+            dev_eui: None,
+            join_nonce: 1,
+            net_id: NetId(0x13),
+            dev_addr: DevAddr(0x260b_0001),
+            opt_neg: false,
+            rx1_data_rate_offset: 0,
+            rx2_data_rate: 0,
+            rx_delay_s: 1,
+            frequencies_hz: &[],
+            channel_masks: &[],
+        };
+        let flow = FlowInfo {
+            id: 0,
+            network: 0,
+            transport: Transport::Link,
+            client: Endpoint::NONE,
+            server: Endpoint::NONE,
+            client_mac: None,
+            server_mac: None,
+            vlan: None,
+            oriented: false,
+        };
+        let anomalies = Anomalies::default();
+        let mut matched = |times: u64| {
+            for frame in 0..times {
+                hot.observe(&Observation {
+                    place: Place { frame, sequence: 0 },
+                    time: Timestamp(0),
+                    flow: &flow,
+                    direction: Direction::ToServer,
+                    protocol: "lorawan",
+                    record: Some(&record),
+                    carrier: None,
+                    facts: &[],
+                    anomalies: &anomalies,
+                });
+            }
+            hot.epoch(0, Timestamp(0));
+            let batch = hot.drain().expect("something matched");
+            (batch.changes.len(), batch.matches_shed)
+        };
+        assert_eq!(matched(u64::from(MATCHES) + 3), (usize::from(MATCHES), 3));
+        assert_eq!(matched(5), (5, 0), "each epoch anew");
     }
 }

@@ -7,7 +7,7 @@ use super::predicate::{Compare, Item, Network, Of, Predicate, Quantifier, Test};
 use super::text::{Open, Pattern};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use citytap_sensor::observation::{FieldType, RecordKind};
+use citytap_sensor::observation::{Bounds, FieldType, RecordKind};
 use regex::RegexBuilder;
 use rsigma_parser::{
     ArrayQuantifier, ConditionExpr, Detection, DetectionItem, Detections, Modifier, Quantifier as SigmaQuantifier, SigmaString,
@@ -155,9 +155,52 @@ fn check_item(item: &DetectionItem, names: &Names, path: &str, members: Option<&
     if let Some(text) = first.filter(|_| flaws.all(|flaw| flaw.is_some())) {
         return wrong.push((path, text));
     }
-    if let Some(text) = unknown_value(item, &full, names) {
+    if let Some(text) = unknown_value(item, &full, names).or_else(|| never(item, &full, names)) {
         wrong.push((path, text));
     }
+}
+
+/// What is wrong with a value that the field cannot have in any kind of record.
+fn never(item: &DetectionItem, name: &str, names: &Names) -> Option<String> {
+    let how = How::of(&item.field.modifiers).ok().filter(|how| !how.exists && !how.is_of_text())?;
+    let bounds = names.bounds_of(name);
+    let flaw = |value| {
+        let mut flaws = bounds.iter().map(|bounds| beyond(value, how.compare, *bounds, name));
+        let first = flaws.next().flatten()?;
+        flaws.all(|flaw| flaw.is_some()).then_some(first)
+    };
+    item.values.iter().find_map(flaw)
+}
+
+/// Why a value lies beyond what a field keeps to; `None` where it does not.
+fn beyond(value: &SigmaValue, compare: Option<Compare>, bounds: Bounds, name: &str) -> Option<String> {
+    let (least, most) = match (bounds, value) {
+        (Bounds::Digits(digits), SigmaValue::String(text)) => {
+            let wrong = text.as_plain().is_some_and(|plain| plain.len() != usize::from(digits));
+            return wrong
+                .then(|| format!("{name} is written with {digits} hex digits, and '{text}' has {}", text.original.len()));
+        }
+        (Bounds::Whole(least, most), _) => (i128::from(least), i128::from(most)),
+        _ => return None,
+    };
+    // What lies between two whole numbers compares as the one below it, or above.
+    let (floor, ceiling) = match value {
+        SigmaValue::Integer(wanted) => (i128::from(*wanted), i128::from(*wanted)),
+        SigmaValue::Float(wanted) => (wanted.floor() as i128, wanted.ceil() as i128),
+        SigmaValue::String(text) => {
+            let number: f64 = text.as_plain()?.parse().ok()?;
+            (number.floor() as i128, number.ceil() as i128)
+        }
+        _ => return None,
+    };
+    let (holds, words) = match compare {
+        None | Some(Compare::Equal) => (floor == ceiling && (least..=most).contains(&floor), "equal to"),
+        Some(Compare::Greater) => (floor < most, "greater than"),
+        Some(Compare::GreaterOrEqual) => (ceiling <= most, "as great as"),
+        Some(Compare::Less) => (ceiling > least, "less than"),
+        Some(Compare::LessOrEqual) => (floor >= least, "as little as"),
+    };
+    (!holds).then(|| format!("{name} is a whole number from {least} to {most}: it is never {words} {value}"))
 }
 
 /// What is wrong with a value of a name that can have but a few.
@@ -385,6 +428,9 @@ fn one_test(
             .build();
         return Ok(vec![Test::Regex(regex.map_err(|error| format!("this is no regular expression: {error}"))?)]);
     }
+    if how.cidr && !matches!(ty, FieldType::Address | FieldType::Text | FieldType::Texts) {
+        return Err(format!("{name} is {}: `cidr` is for IP addresses, as in flow.client_ip", described(ty)));
+    }
     if how.cidr {
         return Ok(vec![Test::Within(network(&text.original)?)]);
     }
@@ -416,6 +462,9 @@ fn fits_type(text: &SigmaString, how: &How, name: &str, ty: FieldType) -> Result
         (FieldType::Bool, Some(plain)) => matches!(plain.to_lowercase().as_str(), "true" | "false"),
         (FieldType::Integer | FieldType::Integers | FieldType::Float, Some(plain)) if !how.is_of_text() => {
             plain.parse::<f64>().is_ok()
+        }
+        (FieldType::Integer | FieldType::Integers | FieldType::Float, Some(plain)) if how.contains || how.start || how.end => {
+            plain.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.' | 'e'))
         }
         (FieldType::Address, Some(plain)) if !how.is_of_text() => plain.parse::<std::net::IpAddr>().is_ok(),
         (FieldType::Hex, _) => text.original.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, '*' | '?')),

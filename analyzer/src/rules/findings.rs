@@ -9,7 +9,7 @@ use crate::findings::judge::Finding;
 use crate::hot::owned::Seen;
 use crate::inventory::{Inventory, confidence_name};
 use crate::policy::Policy;
-use citytap_sensor::observation::{FieldId, FieldSpec, FieldType, KindId, Record, RecordKind, Value};
+use citytap_sensor::observation::{Bounds, FieldId, FieldSpec, FieldType, KindId, Record, RecordKind, Value};
 use std::sync::Arc;
 
 /// The service of rules over findings.
@@ -34,7 +34,7 @@ const FIELDS: &[FieldSpec] = &[
 ];
 
 const fn field(name: &'static str, ty: FieldType, doc: &'static str) -> FieldSpec {
-    FieldSpec { name, doc, ty }
+    FieldSpec { name, doc, ty, bounds: Bounds::None }
 }
 
 /// What is said of findings: verdicts, and how often each rule and correlation matched.

@@ -7,6 +7,7 @@ use super::filter::Filter;
 use super::findings;
 use super::meta::{Head, OURS, bare, is_called, leaked, meta, placeholders, unknown_keys};
 use super::names::{CONTEXT, Names, Source};
+use super::parser::{flaw, plain, told_place};
 use super::problem::Problem;
 use super::read::{FILE_BYTES, File};
 use super::yaml::Document;
@@ -146,10 +147,15 @@ impl Loader {
         wrong.extend(unknown_keys(document, "correlation/condition", CONDITION));
         let parsed = match parse_sigma_yaml(document.text) {
             Ok(parsed) => parsed,
-            Err(error) => return Err(one("", plain(&error.to_string()))),
+            Err(error) => {
+                let text = error.to_string();
+                let (line, column) = told_place(&text).map_or_else(|| document.place(""), |place| document.within(place));
+                self.problems.push(Problem { file: file.name.to_owned(), line, column, text: plain(&text) });
+                return Ok(());
+            }
         };
         let SigmaCollection { mut rules, mut correlations, mut filters, errors, .. } = parsed;
-        wrong.extend(errors.iter().map(|error| (path_of(error).to_owned(), plain(error))));
+        wrong.extend(errors.iter().map(|error| flaw(error, document)));
         if rules.len() + correlations.len() + filters.len() > 1 {
             wrong.push((String::new(), "there is more than one rule here: part them by a line with --- alone".into()));
         }
@@ -522,26 +528,4 @@ fn field_asked(detections: &Detections) -> &'static str {
 
 fn is_named(meta: &Meta, name: &String) -> bool {
     meta.name == *name || meta.id.as_ref() == Some(name)
-}
-
-/// The parser's words, without its own names for things.
-fn plain(error: &str) -> String {
-    let text = error.strip_prefix("YAML parse error: ").unwrap_or(error);
-    text.strip_prefix("Invalid rule: ").unwrap_or(text).to_owned()
-}
-
-/// What an error of the parser is about.
-fn path_of(error: &str) -> &'static str {
-    let table: [(&str, &'static str); 8] = [
-        ("Missing required field 'condition'", "detection"),
-        ("condition", "detection/condition"),
-        ("timespan", "correlation/timespan"),
-        ("correlation", "correlation"),
-        ("status", "status"),
-        ("level", "level"),
-        ("logsource", "logsource"),
-        ("modifier", "detection"),
-    ];
-    let error = error.to_lowercase();
-    table.iter().find(|(word, _)| error.contains(&word.to_lowercase())).map_or("", |(_, path)| path)
 }

@@ -19,6 +19,7 @@ mod load;
 mod meta;
 mod names;
 mod pack;
+mod parser;
 mod predicate;
 mod problem;
 mod read;

@@ -5,7 +5,7 @@ use super::findings;
 use crate::findings::Severity;
 use crate::nearest::nearest;
 use citytap_sensor::flow::Transport;
-use citytap_sensor::observation::{FieldId, FieldSpec, FieldType, KindId, RecordKind};
+use citytap_sensor::observation::{Bounds, FieldId, FieldSpec, FieldType, KindId, RecordKind};
 use citytap_sensor::protocols::DecoderSpec;
 
 /// What is known around a message, beside its fields.
@@ -49,15 +49,15 @@ pub static CONTEXT: &[(Context, FieldSpec)] = &[
         Context::Anomaly,
         field("anomaly", FieldType::Texts, "Codes of what departs from the specification, as in `modbus.length`."),
     ),
-    (Context::Network, field("network", FieldType::Integer, "Number of the address space; 0 where none are configured.")),
+    (Context::Network, whole("network", u16::MAX, "Number of the address space; 0 where none are configured.")),
     (Context::ClientIp, field("flow.client_ip", FieldType::Address, "Address of the side that asks.")),
-    (Context::ClientPort, field("flow.client_port", FieldType::Integer, "Port of the side that asks.")),
+    (Context::ClientPort, whole("flow.client_port", u16::MAX, "Port of the side that asks.")),
     (Context::ServerIp, field("flow.server_ip", FieldType::Address, "Address of the side that answers.")),
-    (Context::ServerPort, field("flow.server_port", FieldType::Integer, "Port of the side that answers.")),
+    (Context::ServerPort, whole("flow.server_port", u16::MAX, "Port of the side that answers.")),
     (Context::SenderIp, field("flow.sender_ip", FieldType::Address, "Address that the message came from.")),
     (Context::ReceiverIp, field("flow.receiver_ip", FieldType::Address, "Address that the message went to.")),
     (Context::Transport, field("flow.transport", FieldType::Text, "`tcp`, `udp`, `icmpv6`, `link` or `lora_tap`.")),
-    (Context::Vlan, field("flow.vlan", FieldType::Integer, "Outermost VLAN identifier.")),
+    (Context::Vlan, whole("flow.vlan", 4_095, "Outermost VLAN identifier.")),
     (Context::ClientIsOwn, field("flow.client_is_own", FieldType::Bool, OWN_CLIENT)),
     (Context::ServerIsOwn, field("flow.server_is_own", FieldType::Bool, OWN_SERVER)),
 ];
@@ -68,7 +68,12 @@ const OWN_CLIENT: &str = "Whether the side that asks has an address of the site:
 const OWN_SERVER: &str = "Whether the side that answers has an address of the site, as flow.client_is_own.";
 
 const fn field(name: &'static str, ty: FieldType, doc: &'static str) -> FieldSpec {
-    FieldSpec { name, doc, ty }
+    FieldSpec { name, doc, ty, bounds: Bounds::None }
+}
+
+/// A whole number from 0.
+const fn whole(name: &'static str, most: u16, doc: &'static str) -> FieldSpec {
+    FieldSpec { name, doc, ty: FieldType::Integer, bounds: Bounds::Whole(0, most as u64) }
 }
 
 /// Where the value of a name comes from.
@@ -122,16 +127,16 @@ impl Names {
         }
         if let Some(rest) = name.strip_prefix("carrier.").filter(|_| self.service != findings::SERVICE) {
             let found: Vec<_> = all_kinds(self.decoders).filter_map(|kind| Some((kind.id, in_kind(kind, rest)?))).collect();
-            let Some((_, (_, ty))) = found.first() else { return Err(self.unknown(name)) };
+            let Some((_, (_, spec))) = found.first() else { return Err(self.unknown(name)) };
             let fields: Vec<(KindId, FieldId)> = found.iter().map(|(kind, (field, _))| (*kind, *field)).collect();
             // As rules are: read once in a process.
-            return Ok((Source::Carrier(fields.leak()), *ty));
+            return Ok((Source::Carrier(fields.leak()), spec.ty));
         }
-        if let Some((field, ty)) = in_kind(kind, name) {
-            return Ok((Source::Field(field), ty));
+        if let Some((field, spec)) = in_kind(kind, name) {
+            return Ok((Source::Field(field), spec.ty));
         }
         match self.kinds.iter().find_map(|kind| in_kind(kind, name)) {
-            Some((_, ty)) => Ok((Source::Absent, ty)),
+            Some((_, spec)) => Ok((Source::Absent, spec.ty)),
             None => Err(self.unknown(name)),
         }
     }
@@ -149,6 +154,18 @@ impl Names {
         });
         let types: Vec<FieldType> = types.collect();
         if types.is_empty() { Err(self.unknown(name)) } else { Ok(types) }
+    }
+
+    /// What the values of a name keep to, for each kind of record that has it.
+    pub(super) fn bounds_of(&self, name: &str) -> Vec<Bounds> {
+        if let Some((_, spec)) = CONTEXT.iter().find(|(_, spec)| spec.name == name) {
+            return vec![spec.bounds];
+        }
+        let of = |kind: &&'static RecordKind, name: &str| in_kind(kind, name).map(|(_, spec)| spec.bounds);
+        match name.strip_prefix("carrier.") {
+            Some(rest) => all_kinds(self.decoders).filter_map(|kind| of(&kind, rest)).collect(),
+            None => self.kinds.iter().filter_map(|kind| of(kind, name)).collect(),
+        }
     }
 
     /// The values that a name can have, where there are but a few.
@@ -196,9 +213,9 @@ fn all_kinds(decoders: &'static [&'static DecoderSpec]) -> impl Iterator<Item = 
 }
 
 /// A name with its protocol before it, in a kind of record.
-fn in_kind(kind: &'static RecordKind, name: &str) -> Option<(FieldId, FieldType)> {
+fn in_kind(kind: &'static RecordKind, name: &str) -> Option<(FieldId, &'static FieldSpec)> {
     let bare = name.strip_prefix(kind.protocol())?.strip_prefix('.')?;
-    kind.field(bare).map(|(id, spec)| (id, spec.ty))
+    kind.field(bare)
 }
 
 fn names_of(kind: &'static RecordKind, names: &mut Vec<String>) {

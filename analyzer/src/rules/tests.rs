@@ -53,6 +53,42 @@ fn what_is_wrong_is_told_with_its_place_and_the_nearest_right_word() {
             rule("modbus", "modbus.unit_id: five"),
             "mine.yml:7:5: modbus.unit_id is a whole number, and 'five' can never be its value\n",
         ),
+        (
+            rule("modbus", "modbus.unit_id: 256"),
+            "mine.yml:7:5: modbus.unit_id is a whole number from 0 to 255: it is never equal to 256\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: [1, 1.5]"),
+            "mine.yml:7:5: modbus.unit_id is a whole number from 0 to 255: it is never equal to 1.5\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: '-1'"),
+            "mine.yml:7:5: modbus.unit_id is a whole number from 0 to 255: it is never equal to -1\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id|gt: 255"),
+            "mine.yml:7:5: modbus.unit_id is a whole number from 0 to 255: it is never greater than 255\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id|lt: 0"),
+            "mine.yml:7:5: modbus.unit_id is a whole number from 0 to 255: it is never less than 0\n",
+        ),
+        (
+            rule("modbus", "flow.server_port: 66000"),
+            "mine.yml:7:5: flow.server_port is a whole number from 0 to 65535: it is never equal to 66000\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id|cidr: 10.0.0.0/8"),
+            "mine.yml:7:5: modbus.unit_id is a whole number: `cidr` is for IP addresses, as in flow.client_ip\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id|contains: x"),
+            "mine.yml:7:5: modbus.unit_id is a whole number, and 'x' can never be its value\n",
+        ),
+        (
+            rule("lorawan", "lorawan.dev_addr: '2601123'"),
+            "mine.yml:7:5: lorawan.dev_addr is written with 8 hex digits, and '2601123' has 7\n",
+        ),
         (rule("modbus", "modbus.write: 1"), "mine.yml:7:5: modbus.write is true or false, and 1 can never be its value\n"),
         (
             rule("lorawan", "lorawan.dev_addr: 26011234"),
@@ -105,6 +141,27 @@ fn what_is_wrong_is_told_with_its_place_and_the_nearest_right_word() {
              mine.yml:15:3: a time span of nothing holds one match: write how long, as in 5m\n\
              mine.yml:16:3: at most 4096 are counted within a time: ask for fewer, in a shorter time\n",
         ),
+        (
+            rule("modbus", "modbus.unit_id: 5\n    modbus.unit_id: 6"),
+            "mine.yml:8:5: the key modbus.unit_id stands here twice: name it once, with a list of values where it has several\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: 5\n   modbus.write: true"),
+            "mine.yml:8:4: this is no YAML: while parsing a block mapping, did not find expected key\n",
+        ),
+        (
+            rule("modbus", "modbus.function|contians: Write"),
+            "mine.yml:7:5: there is no modifier contians. Did you mean contains?\n",
+        ),
+        (
+            rule("modbus", "modbus.unit_id: 5").replace("condition: selection", "condition: selection and ("),
+            "mine.yml:8:3: the condition cannot be read from its character 16 on: expected the name of a part, or a bracket with such\n",
+        ),
+        (
+            "title: Counts\ncorrelation:\n  type: event_cont\n  rules: [mine]\n  timespan: 1m\n  condition: {gte: 2}\n".into(),
+            "mine.yml:3:3: there is no correlation of type event_cont. Did you mean event_count?\n",
+        ),
+        ("title: [a]\ndetection:\n  selection:\n    a: 1\n".into(), "mine.yml:1:1: title is no text\n"),
         ("title: [\n".into(), "mine.yml:2:1: this is no YAML: while parsing a node, did not find expected node content\n"),
         ("title: x\n".into(), "mine.yml:1:1: Missing required field 'detection'\n"),
     ] {
@@ -171,6 +228,25 @@ fn rules_over_findings_name_what_findings_have() {
         problems(&format!("{}---\n{other}---\n{mixed}", over("citytap.severity: high"))),
         "mine.yml:22:3: its rules are about messages and about findings: take the findings of the one as well (service: citytap)\n"
     );
+}
+
+#[test]
+fn values_at_the_edge_of_what_a_field_can_have_are_taken() {
+    for detection in [
+        "modbus.unit_id: [0, 255]",
+        "modbus.unit_id|gte: 255",
+        "modbus.unit_id|gt: 254.5",
+        "modbus.unit_id|lte: 0",
+        "modbus.unit_id: 1.0",
+        "flow.server_port|lt: 65536",
+        "modbus.unit_id|re: '^25'",
+        "modbus.unit_id|contains: 25",
+    ] {
+        assert_eq!(problems(&rule("modbus", detection)), "", "{detection}");
+    }
+    for detection in ["lorawan.dev_addr: '26011234'", "lorawan.dev_addr: '2601*'", "lorawan.dev_eui|startswith: 70b3d5"] {
+        assert_eq!(problems(&rule("lorawan", detection)), "", "{detection}");
+    }
 }
 
 #[test]
@@ -266,6 +342,36 @@ fn what_a_broken_correlation_counts_stays_silent() {
     let (names, problems) = makers(&text);
     assert!(!names.contains(&"mine".to_owned()), "{names:?}");
     assert_eq!(problems.len(), 1, "{problems:?}");
+}
+
+#[test]
+fn rules_beyond_their_bounds_are_refused_with_what_to_do() {
+    let parts: String = (0..65).map(|at| format!("  part{at}:\n    modbus.unit_id: 5\n")).collect();
+    let with = |parts: &str, condition: &str| {
+        format!("title: Mine\nlogsource:\n  product: citytap\n  service: modbus\ndetection:\n{parts}  condition: {condition}\n")
+    };
+    let bounds = "a detection has at most 64 parts, and its condition at most 2048 characters: write several rules";
+    assert_eq!(problems(&with(&parts, "1 of part*")), format!("mine.yml:5:1: {bounds}\n"));
+    assert_eq!(problems(&with(parts.rsplit_once("  part64").unwrap().0, "1 of part*")), "");
+    let part = "  part0:\n    modbus.unit_id: 5\n";
+    let long = format!("part0{}", " or part0".repeat(300));
+    assert_eq!(problems(&with(part, &long)), format!("mine.yml:5:1: {bounds}\n"));
+    let heavy = problems(&rule("mqtt", "mqtt.topic|re: '(\\w{1,200}){1,200}'"));
+    assert!(heavy.starts_with("mine.yml:7:5: this is no regular expression: ") && heavy.contains("size"), "{heavy}");
+    let file = format!("{}# {}\n", rule("modbus", "modbus.unit_id: 5"), "x".repeat(FILE_BYTES));
+    assert_eq!(problems(&file), "mine.yml:1:1: the file is longer than 1024 KB: part it\n");
+}
+
+#[test]
+fn files_beyond_what_is_read_in_all_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let filler = "#\n".repeat(FILE_BYTES / 2);
+    for at in 0..66 {
+        std::fs::write(folder.path().join(format!("{at:02}.yml")), &filler).unwrap();
+    }
+    let texts = read::read(&[folder.path().to_owned()]).unwrap();
+    assert_eq!((texts.files.len(), texts.problems.len()), (64, 2));
+    assert!(texts.problems.iter().all(|problem| problem.text.contains("more than 64 MB of rules")), "{:?}", texts.problems);
 }
 
 #[test]

@@ -27,11 +27,17 @@ impl<'t> Document<'t> {
     }
 
     fn read(text: &'t str, first_line: usize) -> Result<Self, (Place, String)> {
-        let mut reader = Reader { first_line, places: BTreeMap::new(), open: Vec::new() };
+        let mut reader = Reader { first_line, places: BTreeMap::new(), open: Vec::new(), twice: None };
         let place = |marker: &Marker| (marker.line() + first_line - 1, marker.col() + 1);
         Parser::new_from_str(text)
             .load(&mut reader, false)
             .map_err(|error| (place(error.marker()), format!("this is no YAML: {}", error.info())))?;
+        if let Some((place, key)) = reader.twice {
+            return Err((
+                place,
+                format!("the key {key} stands here twice: name it once, with a list of values where it has several"),
+            ));
+        }
         Ok(Self { text, first_line, places: reader.places })
     }
 
@@ -49,6 +55,16 @@ impl<'t> Document<'t> {
                 None => return (self.first_line, 1),
             }
         }
+    }
+
+    /// The place that a reader of this document alone calls so: it counts lines from the document's first.
+    pub(super) fn within(&self, (line, column): Place) -> Place {
+        (line + self.first_line - 1, column)
+    }
+
+    /// The first path, in their order, of a key that fits.
+    pub(super) fn path(&self, fits: impl Fn(&str) -> bool) -> Option<&str> {
+        self.places.keys().map(String::as_str).find(|path| fits(path))
     }
 
     /// The keys directly below a path.
@@ -95,6 +111,8 @@ struct Reader {
     first_line: usize,
     places: BTreeMap<String, Place>,
     open: Vec<Open>,
+    /// The first key that stands twice in its mapping.
+    twice: Option<(Place, String)>,
 }
 
 /// A mapping or list that is not closed yet.
@@ -129,6 +147,7 @@ impl<'i> SpannedEventReceiver<'i> for Reader {
         match event {
             Event::Scalar(text, ..) => match self.open.last_mut() {
                 Some(Open::Mapping(path, key @ None)) => {
+                    let whole = text.len() <= KEY_BYTES;
                     let text = text.get(..text.floor_char_boundary(KEY_BYTES)).unwrap_or_default();
                     let name = if path.len() > PATH_BYTES {
                         path.clone()
@@ -138,7 +157,10 @@ impl<'i> SpannedEventReceiver<'i> for Reader {
                         format!("{path}/{text}")
                     };
                     if name.len() <= PATH_BYTES {
-                        self.places.insert(name.clone(), place);
+                        let before = self.places.insert(name.clone(), place);
+                        if before.is_some() && whole {
+                            self.twice.get_or_insert((place, text.to_owned()));
+                        }
                     }
                     *key = Some(name);
                 }
@@ -178,6 +200,14 @@ mod tests {
         assert_eq!(two.place("list/1/b"), (12, 5));
         assert_eq!(one.keys("detection").collect::<Vec<_>>(), ["condition", "selection"]);
         assert_eq!(two.keys("").collect::<Vec<_>>(), ["list", "title"]);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_told_where_it_comes_again() {
+        let wrong = |text| Document::all(text).remove(0).err();
+        let text = "a:\n  b: 1\n  c: [{b: 1}, {b: 2}]\n  b: 3\n";
+        assert_eq!(wrong(text).map(|(place, _)| place), Some((4, 3)));
+        assert_eq!(wrong("a: {b: 1}\nc: {b: 1}\nb: [{a: 1}, {a: 1}]\n"), None);
     }
 
     #[test]

@@ -11,7 +11,8 @@ pub use anomaly::{Anomalies, Anomaly, AnomalyCode};
 pub use fact::{Attribute, Confidence, Credential, CredentialKind, Fact, Outcome, Presence, Role, Secret, SecurityAspect, Text};
 pub use identity::{Identity, IdentityKind, IdentityScope, IdentityValue, Lifetime, Server, Strength};
 pub use record::{
-    DevAddr, Eui, FieldId, FieldSpec, FieldType, FieldValue, Hex, KindId, ListItem, Record, RecordKind, Value, ValueList,
+    Bounds, DevAddr, Eui, FieldId, FieldSpec, FieldType, FieldValue, Hex, KindId, ListItem, Record, RecordKind, Untold, Value,
+    ValueList,
 };
 
 use crate::flow::{Direction, FlowInfo};

@@ -74,6 +74,19 @@ pub struct FieldSpec {
     pub doc: &'static str,
     /// Its type.
     pub ty: FieldType,
+    /// What its values keep to.
+    pub bounds: Bounds,
+}
+
+/// What the values of a field keep to, as far as its type in the code tells: a rule that asks for others can never match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounds {
+    /// Nothing that is known.
+    None,
+    /// Whole numbers, from the first to the last of these.
+    Whole(i64, u64),
+    /// So many hex digits.
+    Digits(u8),
 }
 
 /// The types that a field can have.
@@ -176,6 +189,8 @@ pub trait ValueList {
 pub trait FieldValue {
     /// Its type.
     const TYPE: FieldType;
+    /// What its values keep to.
+    const BOUNDS: Bounds = Bounds::None;
     /// The value as rules see it.
     fn value(&self) -> Value<'_>;
     /// Whether the JSON leaves it out.
@@ -188,6 +203,8 @@ pub trait FieldValue {
 pub trait ListItem {
     /// The type of the list.
     const LIST: FieldType;
+    /// What each value keeps to.
+    const BOUNDS: Bounds = Bounds::None;
     /// The item, or one field of it.
     fn item(&self, part: Option<u8>) -> Value<'_>;
 }
@@ -213,6 +230,39 @@ pub struct Eui(pub u64);
 /// A LoRaWAN device address: 8 lowercase hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct DevAddr(pub u32);
+
+/// A digest of bytes that are not told: it compares them with others within a run and stands in no output.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Untold(Option<u64>);
+
+impl Untold {
+    /// Of these bytes (FNV-1a, 64 bits: for comparison, not for protection).
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Some(Self::digest(bytes)))
+    }
+
+    /// The number that [`Untold::of`] holds.
+    pub fn digest(bytes: &[u8]) -> u64 {
+        bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+}
+
+/// It stands in no output.
+impl Serialize for Untold {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_none()
+    }
+}
+
+impl FieldValue for Untold {
+    const TYPE: FieldType = FieldType::Integer;
+    fn value(&self) -> Value<'_> {
+        self.0.map_or(Value::Absent, Value::Unsigned)
+    }
+    fn is_absent(&self) -> bool {
+        true
+    }
+}
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
@@ -253,14 +303,16 @@ impl Serialize for DevAddr {
 }
 
 macro_rules! scalar_fields {
-    ($($type:ty: $field:ident, $list:ident, |$v:ident| $value:expr;)*) => {$(
+    ($($type:ty: $field:ident, $list:ident, $bounds:expr, |$v:ident| $value:expr;)*) => {$(
         impl FieldValue for $type {
             const TYPE: FieldType = FieldType::$field;
+            const BOUNDS: Bounds = $bounds;
             #[inline]
             fn value(&self) -> Value<'_> { let $v = self; $value }
         }
         impl ListItem for $type {
             const LIST: FieldType = FieldType::$list;
+            const BOUNDS: Bounds = $bounds;
             #[inline]
             fn item(&self, _part: Option<u8>) -> Value<'_> { self.value() }
         }
@@ -268,28 +320,29 @@ macro_rules! scalar_fields {
 }
 
 scalar_fields! {
-    bool: Bool, Integers, |v| Value::Bool(*v);
-    u8: Integer, Integers, |v| Value::Unsigned(u64::from(*v));
-    u16: Integer, Integers, |v| Value::Unsigned(u64::from(*v));
-    u32: Integer, Integers, |v| Value::Unsigned(u64::from(*v));
-    u64: Integer, Integers, |v| Value::Unsigned(*v);
-    i8: Integer, Integers, |v| Value::Signed(i64::from(*v));
-    i16: Integer, Integers, |v| Value::Signed(i64::from(*v));
-    i32: Integer, Integers, |v| Value::Signed(i64::from(*v));
-    i64: Integer, Integers, |v| Value::Signed(*v);
-    f32: Float, Integers, |v| Value::Float(f64::from(*v));
-    f64: Float, Integers, |v| Value::Float(*v);
-    &str: Text, Texts, |v| Value::Text(v);
-    String: Text, Texts, |v| Value::Text(v);
-    std::borrow::Cow<'_, str>: Text, Texts, |v| Value::Text(v);
-    Hex<'_>: Hex, Texts, |v| Value::Hex(v.0);
-    Eui: Hex, Texts, |v| Value::Id { value: v.0, digits: 16 };
-    DevAddr: Hex, Texts, |v| Value::Id { value: u64::from(v.0), digits: 8 };
-    IpAddr: Address, Texts, |v| Value::Address(*v);
+    bool: Bool, Integers, Bounds::None, |v| Value::Bool(*v);
+    u8: Integer, Integers, Bounds::Whole(0, u8::MAX as u64), |v| Value::Unsigned(u64::from(*v));
+    u16: Integer, Integers, Bounds::Whole(0, u16::MAX as u64), |v| Value::Unsigned(u64::from(*v));
+    u32: Integer, Integers, Bounds::Whole(0, u32::MAX as u64), |v| Value::Unsigned(u64::from(*v));
+    u64: Integer, Integers, Bounds::Whole(0, u64::MAX as u64), |v| Value::Unsigned(*v);
+    i8: Integer, Integers, Bounds::Whole(i8::MIN as i64, i8::MAX as u64), |v| Value::Signed(i64::from(*v));
+    i16: Integer, Integers, Bounds::Whole(i16::MIN as i64, i16::MAX as u64), |v| Value::Signed(i64::from(*v));
+    i32: Integer, Integers, Bounds::Whole(i32::MIN as i64, i32::MAX as u64), |v| Value::Signed(i64::from(*v));
+    i64: Integer, Integers, Bounds::Whole(i64::MIN as i64, i64::MAX as u64), |v| Value::Signed(*v);
+    f32: Float, Integers, Bounds::None, |v| Value::Float(f64::from(*v));
+    f64: Float, Integers, Bounds::None, |v| Value::Float(*v);
+    &str: Text, Texts, Bounds::None, |v| Value::Text(v);
+    String: Text, Texts, Bounds::None, |v| Value::Text(v);
+    std::borrow::Cow<'_, str>: Text, Texts, Bounds::None, |v| Value::Text(v);
+    Hex<'_>: Hex, Texts, Bounds::None, |v| Value::Hex(v.0);
+    Eui: Hex, Texts, Bounds::Digits(16), |v| Value::Id { value: v.0, digits: 16 };
+    DevAddr: Hex, Texts, Bounds::Digits(8), |v| Value::Id { value: u64::from(v.0), digits: 8 };
+    IpAddr: Address, Texts, Bounds::None, |v| Value::Address(*v);
 }
 
 impl<T: FieldValue> FieldValue for Option<T> {
     const TYPE: FieldType = T::TYPE;
+    const BOUNDS: Bounds = T::BOUNDS;
     #[inline]
     fn value(&self) -> Value<'_> {
         self.as_ref().map_or(Value::Absent, T::value)
@@ -301,6 +354,7 @@ impl<T: FieldValue> FieldValue for Option<T> {
 
 impl<T: ListItem> FieldValue for &[T] {
     const TYPE: FieldType = T::LIST;
+    const BOUNDS: Bounds = T::BOUNDS;
     #[inline]
     fn value(&self) -> Value<'_> {
         Value::List(self)
@@ -312,6 +366,7 @@ impl<T: ListItem> FieldValue for &[T] {
 
 impl<T: ListItem> FieldValue for Vec<T> {
     const TYPE: FieldType = T::LIST;
+    const BOUNDS: Bounds = T::BOUNDS;
     #[inline]
     fn value(&self) -> Value<'_> {
         Value::List(self)
@@ -370,6 +425,7 @@ macro_rules! record {
                     name: stringify!($field),
                     doc: concat!($($field_doc, "\n",)+).trim_ascii(),
                     ty: <$field_type as $crate::observation::FieldValue>::TYPE,
+                    bounds: <$field_type as $crate::observation::FieldValue>::BOUNDS,
                 },)*],
             };
         }
@@ -414,6 +470,7 @@ macro_rules! part {
                 name: stringify!($field),
                 doc: concat!($($field_doc, "\n",)+).trim_ascii(),
                 ty: <$field_type as $crate::observation::FieldValue>::TYPE,
+                bounds: <$field_type as $crate::observation::FieldValue>::BOUNDS,
             },)*]);
             #[allow(unused_assignments, unused_mut, unused_variables)]
             fn item(&self, part: Option<u8>) -> $crate::observation::Value<'_> {

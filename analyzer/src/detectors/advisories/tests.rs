@@ -185,7 +185,7 @@ fn the_end_of_support_is_judged_at_the_time_of_the_packets() {
     };
     assert_eq!(answer("3.8.15", "2022-07-31"), (true, true));
     assert_eq!(answer("3.8.15", "2022-07-30"), (false, true));
-    assert_eq!(answer("4.1.2", "2025-12-31"), (false, true));
+    assert_eq!(answer("3.13.2", "2024-09-16"), (false, true));
     let other = Claim::new(Pack::shipped(), "VMware", true, &["RabbitMQ"], Some("4.9.0"));
     assert!(end_of_life::of(&other).is_none());
     let mut city = City::new();

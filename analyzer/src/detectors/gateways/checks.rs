@@ -4,10 +4,19 @@ use crate::findings::CheckSpec;
 use crate::policy::Parameter;
 
 /// All of them.
-pub const ALL: &[&CheckSpec] = &[&TWICE, &TAKEN_OVER, &STRANGER, &MOVED];
+pub const ALL: &[&CheckSpec] = &[&TWICE, &TAKEN_OVER, &STRANGER, &MOVED, &ELSEWHERE];
 
 /// The numbers that they go by.
-pub const PARAMETERS: &[&Parameter] = &[&DISTANCE];
+pub const PARAMETERS: &[&Parameter] = &[&DISTANCE, &STAYS];
+
+/// How long a gateway must speak from elsewhere.
+pub static STAYS: Parameter = Parameter {
+    check: "lorawan-gateway-elsewhere",
+    name: "stays_s",
+    doc: "Seconds for which all messages of a gateway must come from another part of the network before it is told.",
+    shipped: 600,
+    range: 10..=7 * 86_400,
+};
 
 /// How far a gateway may wander.
 pub static DISTANCE: Parameter = Parameter {
@@ -59,5 +68,16 @@ pub static MOVED: CheckSpec = CheckSpec {
     action: "{devices} moved",
     remedy: "Ask who looks after the gateway whether it was moved. If nobody did, go and look.",
     why: "A stolen gateway holds the city's credentials, and devices around its old place go unheard.",
+    references: &["ATT&CK for ICS T0848"],
+};
+
+/// A gateway that speaks from another network.
+pub static ELSEWHERE: CheckSpec = CheckSpec {
+    id: "lorawan-gateway-elsewhere",
+    title: "gateways that speak from another network",
+    finding: "Its messages came from {_before}, and now all come from {_now}: it changed to another line (a mobile fallback does that), it was carried away, or another machine uses its name.",
+    action: "{devices} speak from another part of the network than before",
+    remedy: "Ask who looks after the gateway whether its line changed. If it did and stays so, add the new addresses to the site's prefixes or to a zone; if nobody knows, go and look whether the gateway hangs in its place.",
+    why: "A gateway outside the city's network can be read and imitated on the way, and one that was stolen still holds the city's credentials.",
     references: &["ATT&CK for ICS T0848"],
 };

@@ -1,21 +1,22 @@
 //! Radio gateways: two machines under one EUI, downlinks drawn away, orders from somebody who is not the network server, gateways that moved.
 //!
 //! It turns what packet forwarders and network servers say into answers about gateways. A change of address is none of these, nor are several network
-//! servers, several forwarders on one host, or what a translator shows on its two sides. Gateways that speak through a broker or over WebSocket have
-//! their place judged; who they are is told by their certificates there, not by this protocol. New gateways are the baseline's.
+//! servers, several forwarders on one host, or what a translator shows on its two sides. Downlinks are drawn away only where the protocol has no login
+//! (GWMP); two receivers under one EUI, and one that speaks from another network, show over Basics Station and ChirpStack's broker as well. What a
+//! broker passes on says nothing of where a gateway is. New gateways are the baseline's.
 
 mod checks;
 mod place;
 mod senders;
 #[cfg(test)]
 mod tests;
+mod whence;
 
-use super::{Detector, DetectorSpec};
+use super::{Detector, DetectorSpec, Making};
 use crate::findings::{Answer, Argument, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::{Event, IdentityKey, Interest, OwnedValue};
 use crate::inventory::Inventory;
-use crate::policy::Policy;
-use citytap_sensor::flow::{Endpoint, NetworkId};
+use citytap_sensor::flow::{Direction, Endpoint, NetworkId};
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::protocols::lorawan::gateway_eui;
 use citytap_sensor::time::{Nanos, SECOND, Timestamp};
@@ -26,14 +27,15 @@ use senders::Senders;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use whence::{Map, Whence};
 
 /// What it is.
 pub const SPEC: DetectorSpec = DetectorSpec {
     name: "gateways",
     checks: checks::ALL,
-    interests: &[PULL_DATA, PULL_ACK, PULL_RESP, RX_PACKET, STAT, STATS],
+    interests: &[PULL_DATA, PULL_ACK, PULL_RESP, RX_PACKET, STAT, STATS, STATION_FRAME, STATION_TIME, BROKER_FRAME],
     parameters: checks::PARAMETERS,
-    make: |making| Box::new(Gateways::new(making.policy)),
+    make: |making| Box::new(Gateways::new(making)),
 };
 
 const PULL_DATA: Interest = Interest::messages("gwmp.pull_data", &["gateway", "token"]);
@@ -41,6 +43,9 @@ const PULL_ACK: Interest = Interest::messages("gwmp.pull_ack", &["token"]);
 const PULL_RESP: Interest = Interest::messages("gwmp.pull_resp", &["token"]);
 const RX_PACKET: Interest = Interest::messages("gwmp.rx_packet", &["tmst_us", "gateway"]);
 const STAT: Interest = Interest::messages("gwmp.stat", &["latitude", "longitude", "gateway"]);
+const STATION_FRAME: Interest = Interest::messages("station.uplink", &["gateway", "tmst_us"]);
+const STATION_TIME: Interest = Interest::messages("station.timesync", &["gateway"]);
+const BROKER_FRAME: Interest = Interest::messages("chirpstack.gateway_uplink", &["gateway", "tmst_us"]);
 const STATS: Interest = Interest::messages("chirpstack.gateway_stats", &["latitude", "longitude", "gateway"]);
 
 /// Gateways followed: those of a large city several times over.
@@ -69,12 +74,15 @@ pub struct Gateways {
     gateways: HashMap<At, Box<Gateway>, FixedState>,
     sockets: HashMap<(NetworkId, Endpoint), Socket, FixedState>,
     distance_m: u64,
+    map: Map,
+    stays: Nanos,
     shed: u64,
 }
 
 #[derive(Default)]
 struct Gateway {
     senders: Senders,
+    whence: Whence,
     places: Places,
     strangers: BTreeMap<IpAddr, Evidence>,
     downlinks: u32,
@@ -89,11 +97,13 @@ struct Socket {
 }
 
 impl Gateways {
-    fn new(policy: &Policy) -> Self {
+    fn new(making: &Making<'_>) -> Self {
         Self {
             gateways: HashMap::with_hasher(FixedState::default()),
             sockets: HashMap::with_hasher(FixedState::default()),
-            distance_m: policy.number(&checks::DISTANCE),
+            distance_m: making.number(&checks::DISTANCE),
+            map: Map { ours: making.ours.clone(), zones: making.zones.clone() },
+            stays: making.number(&checks::STAYS).saturating_mul(SECOND),
             shed: 0,
         }
     }
@@ -128,6 +138,20 @@ impl Gateways {
         if let Some(gateway) = self.gateway((event.network, eui)) {
             gateway.pulls = gateway.pulls.saturating_add(1);
             gateway.senders.pull(from.ip, SocketAddr::new(to.ip, to.port), token, event.seen);
+        }
+    }
+
+    /// A gateway said something from where it is; `tmst` is its receiver's clock, where the message has it.
+    fn spoke(&mut self, event: &Event, eui: u64, tmst: Option<u32>, field: &'static str) {
+        let (from, seen, stays) = (event.sender.ip, event.seen, self.stays);
+        let at = (event.network, eui);
+        if self.gateway(at).is_none() {
+            return;
+        }
+        let Some(gateway) = self.gateways.get_mut(&at) else { return };
+        gateway.whence.spoke(from, &self.map, stays, seen);
+        if let Some(tmst) = tmst {
+            gateway.senders.frame(from, tmst, seen, field);
         }
     }
 
@@ -175,16 +199,21 @@ impl Detector for Gateways {
         if is(PULL_DATA) {
             if let (Some(eui), Some(token)) = (number(0), token(1)) {
                 self.pull_data(event, eui, token);
+                self.spoke(event, eui, None, "gwmp.gateway");
             }
         } else if is(PULL_ACK) {
             token(0).into_iter().for_each(|token| self.pull_ack(event, token));
         } else if is(PULL_RESP) {
             self.pull_resp(event);
         } else if is(RX_PACKET) {
-            let clock = number(0).and_then(|tmst| u32::try_from(tmst).ok()).zip(number(1));
-            let gateway = clock.and_then(|(tmst, eui)| Some((tmst, self.gateway((event.network, eui))?)));
-            if let Some((tmst, gateway)) = gateway {
-                gateway.senders.frame(event.sender.ip, tmst, event.seen);
+            let tmst = number(0).and_then(|tmst| u32::try_from(tmst).ok());
+            number(1).into_iter().for_each(|eui| self.spoke(event, eui, tmst, "gwmp.tmst_us"));
+        } else if is(STATION_FRAME) || is(STATION_TIME) || is(BROKER_FRAME) {
+            let tmst = number(1).and_then(|tmst| u32::try_from(tmst).ok());
+            let field = if is(BROKER_FRAME) { "chirpstack.tmst_us" } else { "station.tmst_us" };
+            // What comes from a server or broker was passed on.
+            if let (Some(eui), Direction::ToServer) = (number(0), event.direction) {
+                self.spoke(event, eui, tmst, field);
             }
         } else if is(STAT) || is(STATS) {
             self.position(event);
@@ -238,6 +267,7 @@ impl Gateway {
                 },
             );
         }
+        say(&checks::ELSEWHERE, self.whence.answer());
         let places = &self.places;
         say(
             &checks::MOVED,
@@ -251,6 +281,23 @@ impl Gateway {
                 reports => Answer::Clear(format!("it told {reports} times where it is, always the same place").into()),
             },
         );
+    }
+}
+
+impl Whence {
+    fn answer(&self) -> Answer {
+        if let Some((before, now)) = &self.from_to {
+            let arguments = vec![("_before", before.to_string().into()), ("_now", now.to_string().into())];
+            return found(Severity::Low, Confidence::Possible, arguments, &self.moved);
+        }
+        if let Some((a, b)) = self.unknown {
+            let why = "both outside the site, and there is no table of whose networks they are (no ASN data): add the right ones to the site's prefixes";
+            return Answer::Untested(format!("its address changed from {a} to {b}, {why}").into());
+        }
+        match self.messages {
+            0 | 1 => Answer::Otherwise("too little was heard of it to know where it speaks from"),
+            messages => Answer::Clear(format!("{messages} messages, all from one part of the network").into()),
+        }
     }
 }
 

@@ -58,7 +58,7 @@ struct Pulls {
 
 impl Senders {
     /// A frame came from an address, with the receiver's clock.
-    pub(super) fn frame(&mut self, address: IpAddr, tmst_us: u32, seen: Seen) {
+    pub(super) fn frame(&mut self, address: IpAddr, tmst_us: u32, seen: Seen, field: &'static str) {
         self.frames = self.frames.saturating_add(1);
         let now = seen.time;
         let offset = ((now.0 / 1_000) as u32).wrapping_sub(tmst_us);
@@ -86,7 +86,7 @@ impl Senders {
         };
         if let Some(other) = self.clocks.iter().find(between) {
             self.twice_at = Some(pair(address, other.address));
-            self.twice.add(seen, "gwmp.tmst_us");
+            self.twice.add(seen, field);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Gateways, honest and posed as.
 
 use super::super::lorawan_radio::testing::{Air, Fields, GW};
+use crate::findings::Answer;
 use crate::hot::owned::OwnedValue;
 
 const SERVER: [u8; 4] = [10, 0, 0, 2];
@@ -155,4 +156,65 @@ fn a_receiver_that_wanders_and_a_bus_are_none() {
         bus.wait(30);
     }
     assert_eq!(bus.found(), [""; 0]);
+}
+
+/// A frame over Basics Station, or over ChirpStack's broker: in both the field is called alike.
+fn carried(air: &mut Air, kind: &'static str, from: [u8; 4], clock: u64) {
+    let tmst = OwnedValue::Unsigned(u64::from(air.tmst(clock, 0)));
+    let fields = Fields::from([("gateway", OwnedValue::Unsigned(GW)), ("tmst_us", tmst)]);
+    air.record(kind, &fields, from, SERVER);
+}
+
+#[test]
+fn two_receivers_under_one_eui_are_told_over_station_and_broker_too() {
+    for kind in ["station.uplink", "chirpstack.gateway_uplink"] {
+        let mut air = air();
+        for _ in 0..4 {
+            for (from, clock) in [(HOME, 1), (OTHER, 2)] {
+                carried(&mut air, kind, from, clock);
+                air.wait(30);
+            }
+        }
+        assert_eq!(air.found(), [format!("lorawan-gateway-twice {SUBJECT}")], "{kind}");
+    }
+}
+
+/// Messages of a gateway, one a minute, from these addresses.
+fn spoken(kind: &'static str, from: impl IntoIterator<Item = [u8; 4]>) -> Air {
+    let mut air = air();
+    for address in from {
+        carried(&mut air, kind, address, 1);
+        air.wait(60);
+    }
+    air
+}
+
+#[test]
+fn a_gateway_that_speaks_from_outside_is_told() {
+    for kind in ["gwmp.rx_packet", "station.uplink", "chirpstack.gateway_uplink"] {
+        let air = spoken(kind, [HOME; 15].into_iter().chain([[198, 51, 100, 7]; 15]));
+        assert_eq!(air.found(), [format!("lorawan-gateway-elsewhere {SUBJECT}")], "{kind}");
+    }
+}
+
+#[test]
+fn addresses_that_change_inside_the_site_or_for_a_moment_are_none() {
+    let inside = spoken("station.uplink", [HOME; 15].into_iter().chain([[10, 9, 0, 1]; 15]).chain([[192, 168, 1, 1]; 15]));
+    assert_eq!(inside.found(), [""; 0]);
+    let moment = spoken("station.uplink", [HOME; 15].into_iter().chain([[198, 51, 100, 7]; 5]).chain([HOME; 5]));
+    assert_eq!(moment.found(), [""; 0]);
+    let both_sides = spoken("station.uplink", (0..60).map(|at| [HOME, [198, 51, 100, 7]][at % 2]));
+    assert_eq!(both_sides.found(), [""; 0]);
+}
+
+#[test]
+fn two_networks_outside_leave_the_question_open() {
+    let next = spoken("station.uplink", [[198, 51, 100, 7]; 15].into_iter().chain([[198, 51, 7, 7]; 15]));
+    assert!(matches!(&next.answers("lorawan-gateway-elsewhere")[SUBJECT], Answer::Clear(_)), "one provider's, most likely");
+    let far = spoken("station.uplink", [[198, 51, 100, 7]; 15].into_iter().chain([[203, 0, 113, 7]; 15]));
+    assert_eq!(far.found(), [""; 0]);
+    assert!(
+        matches!(&far.answers("lorawan-gateway-elsewhere")[SUBJECT], Answer::Untested(why) if why.contains("no ASN data")),
+        "whose they are is not known"
+    );
 }

@@ -4,10 +4,19 @@ use crate::findings::CheckSpec;
 use crate::policy::Parameter;
 
 /// All of them.
-pub const ALL: &[&CheckSpec] = &[&WINDOW, &COMMAND, &ACK, &REPEAT];
+pub const ALL: &[&CheckSpec] = &[&WINDOW, &COMMAND, &SETTING, &ACK, &REPEAT];
 
 /// The numbers that they go by.
-pub const PARAMETERS: &[&Parameter] = &[&TOLERANCE];
+pub const PARAMETERS: &[&Parameter] = &[&TOLERANCE, &USUAL_FROM];
+
+/// From when on something is usual.
+pub static USUAL_FROM: Parameter = Parameter {
+    check: "lorawan-unusual-setting",
+    name: "others",
+    doc: "So many other devices of the network must have been given a setting of the kind for a value to be unusual.",
+    shipped: 10,
+    range: 3..=100_000,
+};
 
 /// How exact a window is met.
 pub static TOLERANCE: Parameter = Parameter {
@@ -37,6 +46,17 @@ pub static COMMAND: CheckSpec = CheckSpec {
     action: "{devices} were ordered over the air {how}",
     remedy: "Ask whoever runs the radio network whether this was meant. If not, set the device up anew and find out where the order came from.",
     why: "Such orders empty batteries, or make a device deaf for good: somebody has to drive out and reset it.",
+    references: &["ATT&CK for ICS T0836", "TS001-1.0.4 §5"],
+};
+
+/// A setting that the network gives nobody else.
+pub static SETTING: CheckSpec = CheckSpec {
+    id: "lorawan-unusual-setting",
+    title: "radio settings that others of the network do not have",
+    finding: "It was ordered over the air {how}; no other device of its network was, though they were given settings of this kind too.",
+    action: "{devices} were ordered over the air {how}, alone in the network",
+    remedy: "Ask whoever runs the radio network whether this device is meant to be set up differently, as in a trial. If not, set it up anew and find out where the order came from.",
+    why: "A device that listens or sends where its network does not is out of reach until somebody drives out; forged orders do that quietly.",
     references: &["ATT&CK for ICS T0836", "TS001-1.0.4 §5"],
 };
 

@@ -2,6 +2,7 @@
 
 use super::super::lorawan_radio::{GatewayAt, Reception};
 use super::orders::{Harm, Signal, harm};
+use super::usual::{Given, given};
 use crate::findings::Evidence;
 use crate::hot::owned::Seen;
 use citytap_sensor::protocols::lorawan::commands;
@@ -26,6 +27,12 @@ const GATEWAYS: usize = 8;
 
 /// Uplinks from which a device's windows are judged.
 const HEARD: u32 = 8;
+
+/// Settings remembered that a device was given: those of a channel plan.
+const GIVEN: usize = 16;
+
+/// The gateway's clock is known to so many microseconds: what comes over a slow backhaul makes it look behind.
+const CLOCK_US: i32 = 5_000_000;
 
 /// Frequencies on which devices of class C listen all the time: RX2 of the regions (RP002-1.0.4 §2).
 const RX2_HZ: &[u64] = &[
@@ -74,13 +81,25 @@ pub(super) struct Device {
     pub(super) acks: Evidence,
     pub(super) acks_judged: u32,
     pub(super) replays: Evidence,
+    /// Orders in the clear, and those that a key made readable.
+    orders: [Option<Box<Orders>>; 2],
+}
+
+/// What a device was ordered.
+#[derive(Default)]
+pub(super) struct Orders {
+    pub(super) messages: u32,
     pub(super) harms: SmallVec<[(Harm, Evidence); 1]>,
-    pub(super) commands: u32,
+    pub(super) given: SmallVec<[(Given, Seen); 2]>,
 }
 
 /// How a downlink is to be sent.
 pub(super) struct Sending<'e> {
     pub(super) timing: Option<&'e str>,
+    /// Microseconds after the uplink, where the carrier says so.
+    pub(super) delay_us: Option<u32>,
+    /// The gateway's clock when it was told, microseconds, as far as it is known.
+    pub(super) now_us: Option<u32>,
     pub(super) frequency_hz: Option<u64>,
 }
 
@@ -178,6 +197,21 @@ impl Device {
                 }
                 near(delay, tolerance)
             }
+            // The carrier names the uplink by its time on the gateway's clock, and says how long after it.
+            Some("after_uplink") => {
+                let exact = sending.delay_us.map(|us| near(u64::from(us) * 1_000, tolerance));
+                let its_own =
+                    self.heard.iter().any(|(gateway, tmst)| Some(*gateway) == reception.at() && *tmst == reception.tmst_us);
+                let age = || Some(sending.now_us?.wrapping_sub(reception.tmst_us?) as i32);
+                let stale = match its_own {
+                    true => Some(reception.time().since(uplink) > WINDOWS),
+                    false => age().map(|age| age > (WINDOWS / 1_000) as i32 + CLOCK_US),
+                };
+                match (exact, stale) {
+                    (None, None) => return,
+                    (exact, stale) => exact != Some(false) && stale != Some(true),
+                }
+            }
             // A server that sends at once meets a window as exactly as its network lets it.
             Some("immediately") => near(reception.time().since(uplink), SECOND / 2),
             _ => return,
@@ -204,14 +238,35 @@ impl Device {
 
     fn ordered(&mut self, data: &DataFrame<'_>, seen: Seen) {
         self.readable(Link::Down, data.f_opts);
-        let (Some(signal), true) = (self.signal, !data.f_opts.is_empty() && self.is_one()) else { return };
-        self.commands = self.commands.saturating_add(1);
-        let walk = commands::parse(Link::Down, data.f_opts);
-        let Some(harm) = harm(&walk.commands, signal).filter(|_| walk.complete) else { return };
-        match self.harms.iter_mut().find(|(known, _)| *known == harm) {
-            Some((_, evidence)) => evidence.add(seen, "lorawan.commands"),
-            None => self.harms.push((harm, Evidence::one(seen, "lorawan.commands"))),
+        self.order(data.f_opts, false, seen);
+    }
+
+    /// Orders, as bytes; `decrypted` are those that a key made readable.
+    pub(super) fn order(&mut self, bytes: &[u8], decrypted: bool, seen: Seen) {
+        let (Some(signal), true) = (self.signal, !bytes.is_empty() && self.is_one()) else { return };
+        let Some(orders) = self.orders.get_mut(usize::from(decrypted)) else { return };
+        let orders = orders.get_or_insert_default();
+        orders.messages = orders.messages.saturating_add(1);
+        let walk = commands::parse(Link::Down, bytes);
+        if !walk.complete {
+            return;
         }
+        for given in given(&walk.commands) {
+            if orders.given.len() < GIVEN && !orders.given.iter().any(|(known, _)| *known == given) {
+                orders.given.push((given, seen));
+            }
+        }
+        let Some(harm) = harm(&walk.commands, signal) else { return };
+        match orders.harms.iter_mut().find(|(known, _)| *known == harm) {
+            Some((_, evidence)) => evidence.add(seen, "lorawan.commands"),
+            None => orders.harms.push((harm, Evidence::one(seen, "lorawan.commands"))),
+        }
+    }
+
+    /// Its orders, as far as they could be read: where FOpts are encrypted, what reads as a command in them is chance.
+    pub(super) fn orders(&self) -> impl Iterator<Item = &Orders> {
+        let [clear, decrypted] = &self.orders;
+        clear.iter().filter(|_| !self.unreadable).chain(decrypted).map(|orders| &**orders)
     }
 
     fn readable(&mut self, link: Link, f_opts: &[u8]) {

@@ -1,16 +1,18 @@
 //! Downlinks of LoRaWAN: outside the receive windows, with orders that harm, acknowledging nothing, sent again.
 //!
 //! It turns uplinks and downlinks into answers about device addresses. Groups (addresses that never send), devices of class B and C, addresses that
-//! several devices share, and 1.1 sessions, whose orders are encrypted, are not judged. What is decrypted by somebody who has keys does not come here.
-//! Bits flipped between network server and application are not looked for.
+//! several devices share are not judged; orders that are encrypted are judged where a key makes them readable. Over Basics Station and ChirpStack's broker
+//! a downlink names its uplink and the delay after it, which is judged as well as an exact time. What was changed between network server and
+//! application is `lorawan_applications`'.
 
 mod checks;
 mod device;
 mod orders;
 #[cfg(test)]
 mod tests;
+mod usual;
 
-use super::lorawan_radio::{COPIES, FIELDS, Hearing, Memory, Reception, frame_number};
+use super::lorawan_radio::{COPIES, FIELDS, GATEWAYS, GatewayAt, Hearing, Memory, Reception, frame_number};
 use super::{Detector, DetectorSpec};
 use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::{Event, IdentityKey, Interest, OwnedValue};
@@ -20,22 +22,36 @@ use citytap_sensor::flow::NetworkId;
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::protocols::lorawan::dev_addr;
 use citytap_sensor::protocols::lorawan::wire::{DataFrame, Frame, Link, PhyPayload};
-use citytap_sensor::time::{Nanos, SECOND};
+use citytap_sensor::time::{Nanos, SECOND, Timestamp};
 use device::{Device, Sending};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use orders::{Harm, Signal, spreading_factor};
 use std::collections::VecDeque;
+use usual::{Given, Heard, Operator, Usual, operator};
 
 /// The fields of [`FIELDS`], and those of the radio.
-const MORE_FIELDS: &[&str] =
-    &["phy_payload", "gateway", "tmst_us", "rssi_dbm", "snr_db", "checksum_right", "data_rate", "frequency_hz", "timing"];
+const MORE_FIELDS: &[&str] = &[
+    "phy_payload",
+    "gateway",
+    "tmst_us",
+    "rssi_dbm",
+    "snr_db",
+    "checksum_right",
+    "data_rate",
+    "frequency_hz",
+    "timing",
+    "delay_us",
+];
+
+/// Commands that a key made readable.
+const COMMANDS: Interest = Interest::messages("lorawan.mac_commands", &["bytes", "dev_addr", "direction"]);
 
 /// What it is.
 pub const SPEC: DetectorSpec = DetectorSpec {
     name: "lorawan_downlinks",
     checks: checks::ALL,
-    interests: &[Interest::messages("lorawan.data", MORE_FIELDS)],
+    interests: &[Interest::messages("lorawan.data", MORE_FIELDS), COMMANDS],
     parameters: checks::PARAMETERS,
     make: |making| Box::new(LorawanDownlinks::new(making.policy)),
 };
@@ -64,6 +80,11 @@ pub struct LorawanDownlinks {
     provisional: VecDeque<At>,
     memory: Memory,
     tolerance: Nanos,
+    /// Gateways' clocks at a reception, microseconds, and when that was seen.
+    clocks: HashMap<GatewayAt, (u32, Timestamp), FixedState>,
+    heard: Heard,
+    /// Devices whose settings make them usual.
+    usual_from: u64,
     shed: u64,
 }
 
@@ -73,6 +94,9 @@ impl LorawanDownlinks {
             devices: HashMap::with_hasher(FixedState::default()),
             provisional: VecDeque::new(),
             memory: Memory::new(REMEMBERED, REMEMBERED_FOR),
+            clocks: HashMap::with_hasher(FixedState::default()),
+            heard: Heard::default(),
+            usual_from: policy.number(&checks::USUAL_FROM),
             tolerance: policy.number(&checks::TOLERANCE).saturating_mul(SECOND / 1_000),
             shed: 0,
         }
@@ -97,6 +121,14 @@ impl LorawanDownlinks {
 
     fn uplink(&mut self, at: At, data: &DataFrame<'_>, frame: u64, reception: &Reception, signal: Signal) {
         let new = matches!(self.memory.hear(frame, reception, COPIES), Hearing::New);
+        if let (Some(gateway), Some(tmst)) = (reception.at(), reception.tmst_us)
+            && (self.clocks.len() < GATEWAYS || self.clocks.contains_key(&gateway))
+        {
+            self.clocks.insert(gateway, (tmst, reception.time()));
+        }
+        if let Some(frequency) = signal.frequency_hz {
+            self.heard.on(operator(at.0, at.1), frequency);
+        }
         let Some(device) = self.device(at) else { return };
         match new {
             true => device.uplink(data, reception, signal),
@@ -119,12 +151,31 @@ impl LorawanDownlinks {
     }
 }
 
+impl LorawanDownlinks {
+    /// Commands that a key made readable.
+    fn decrypted(&mut self, event: &Event) {
+        let [bytes, address, direction, ..] = event.fields.as_slice() else { return };
+        let address = address.unsigned().and_then(|address| u32::try_from(address).ok());
+        if let (Some(bytes), Some(address), Some("downlink")) = (bytes.bytes(), address, direction.text())
+            && let Some(device) = self.devices.get_mut(&(event.network, address))
+        {
+            device.order(bytes, true, event.seen);
+        }
+    }
+}
+
+/// Why orders are not judged.
+const ENCRYPTED: &str = "the orders to it are encrypted, as in LoRaWAN 1.1, and its keys are not known";
+
 impl Detector for LorawanDownlinks {
     fn event(&mut self, event: &Event) {
+        if event.kind == COMMANDS.kind_id() {
+            return self.decrypted(event);
+        }
         let Some((bytes, reception)) = Reception::of(event) else { return };
         let Ok(phy) = PhyPayload::parse(bytes) else { return };
         let Frame::Data(data) = phy.frame else { return };
-        let [data_rate, frequency_hz, timing] = event.fields.get(FIELDS.len()..).unwrap_or_default() else { return };
+        let [data_rate, frequency_hz, timing, delay_us] = event.fields.get(FIELDS.len()..).unwrap_or_default() else { return };
         let at = (reception.network, data.dev_addr.0);
         let frame = frame_number(reception.network, bytes);
         let frequency_hz = frequency_hz.unsigned();
@@ -135,7 +186,10 @@ impl Detector for LorawanDownlinks {
                 self.uplink(at, &data, frame, &reception, signal);
             }
             Link::Down => {
-                let sending = Sending { timing: OwnedValue::text(timing), frequency_hz };
+                let delay_us = delay_us.unsigned().and_then(|delay| u32::try_from(delay).ok());
+                let clock = reception.at().and_then(|gateway| self.clocks.get(&gateway));
+                let now_us = clock.map(|(tmst, then)| tmst.wrapping_add((reception.time().since(*then) / 1_000) as u32));
+                let sending = Sending { timing: OwnedValue::text(timing), delay_us, now_us, frequency_hz };
                 self.downlink(at, &data, frame, &reception, &sending);
             }
         }
@@ -147,6 +201,13 @@ impl Detector for LorawanDownlinks {
         for device in self.devices.values().filter(|device| device.out_of_window.count > 0) {
             *class_c.entry(device.out_on_hz.unwrap_or_default()).or_default() += 1;
         }
+        let given = self.devices.iter().filter(|(_, device)| device.is_one()).flat_map(|(at, device)| {
+            let mut given: Vec<Given> = device.orders().flat_map(|orders| orders.given.iter().map(|(given, _)| *given)).collect();
+            given.sort_unstable();
+            given.dedup();
+            given.into_iter().map(|given| (operator(at.0, at.1), given))
+        });
+        let usual = Usual::new(given, &self.heard, self.usual_from);
         for (at, device) in &self.devices {
             let on_class_c = device.out_on_hz.is_some_and(|hz| class_c.get(&hz).is_some_and(|devices| *devices >= CLASS_C));
             let subject = IdentityKey::new(&dev_addr(at.1), at.0);
@@ -158,6 +219,7 @@ impl Detector for LorawanDownlinks {
             }
             say(&checks::WINDOW, device.window_answer(on_class_c));
             device.orders_answer(&mut |answer| say(&checks::COMMAND, answer));
+            device.settings_answer(&usual, operator(at.0, at.1), &mut |answer| say(&checks::SETTING, answer));
             say(&checks::ACK, device.counted(&checks::ACK, &device.acks, device.acks_judged));
             say(&checks::REPEAT, device.counted(&checks::REPEAT, &device.replays, device.downlinks));
         }
@@ -182,17 +244,46 @@ impl Device {
     }
 
     fn orders_answer(&self, say: &mut dyn FnMut(Answer)) {
-        if !self.is_readable() {
-            return say(Answer::Untested("the orders to it are encrypted, as in LoRaWAN 1.1".into()));
+        if !self.is_readable() && self.orders().next().is_none() {
+            return say(Answer::Untested(ENCRYPTED.into()));
         }
+        let mut found_any = false;
         for harm in Harm::ALL {
-            for (_, evidence) in self.harms.iter().filter(|(known, _)| *known == harm) {
+            for (_, evidence) in self.orders().flat_map(|orders| orders.harms.iter()).filter(|(known, _)| *known == harm) {
+                found_any = true;
                 let confidence = if harm == Harm::OtherBand { Confidence::Likely } else { Confidence::Possible };
                 say(found(Severity::Medium, confidence, vec![("how", harm.words().into())], evidence));
             }
         }
-        if self.harms.is_empty() {
-            say(Answer::Clear(format!("{} messages with orders, all ordinary", self.commands).into()));
+        if !found_any {
+            let messages: u32 = self.orders().map(|orders| orders.messages).sum();
+            say(Answer::Clear(format!("{messages} messages with orders, all ordinary").into()));
+        }
+    }
+
+    fn settings_answer(&self, usual: &Usual<'_>, operator: Operator, say: &mut dyn FnMut(Answer)) {
+        if !self.is_readable() && self.orders().next().is_none() {
+            return say(Answer::Untested(ENCRYPTED.into()));
+        }
+        let (mut known, mut unknown, mut odd) = (0u32, 0u32, 0u32);
+        for (given, seen) in self.orders().flat_map(|orders| orders.given.iter()) {
+            match usual.is_odd(operator, *given) {
+                None => unknown += 1,
+                Some(false) => known += 1,
+                Some(true) => {
+                    odd += 1;
+                    let evidence = Evidence::one(*seen, "lorawan.commands");
+                    say(found(Severity::Low, Confidence::Possible, vec![("how", usual::words(*given).into())], &evidence));
+                }
+            }
+        }
+        match (odd, known, unknown) {
+            (1.., ..) => {}
+            (0, 0, 0) => say(Answer::Clear("none of the messages to it changed channels, windows or sending time".into())),
+            (0, _, 1..) => say(Answer::Untested(
+                "what is usual in its network is not known: too few of its devices were given such settings here".into(),
+            )),
+            (0, known, 0) => say(Answer::Clear(format!("{known} settings, all as others of its network have them").into())),
         }
     }
 

@@ -172,3 +172,96 @@ fn an_order_that_harms_is_told_unless_it_is_encrypted() {
     plain.heard(GW, &data(0x40, ADDRESS, 0x82, 15, &[0x9c, 0xee, 1, 1], 1), 0);
     assert_eq!(plain.found(), [""; 0]);
 }
+
+/// Over a broker: the uplink that was on the air so many seconds ago, and the delay after it.
+fn after(air: &mut Air, bytes: &[u8], ago: u64, delay_us: u64) {
+    let mut fields = radio(GW, bytes);
+    fields.insert("tmst_us", OwnedValue::Unsigned(u64::from(air.tmst(GW, ago * SECOND))));
+    fields.insert("timing", OwnedValue::Text("after_uplink".into()));
+    fields.insert("delay_us", OwnedValue::Unsigned(delay_us));
+    fields.remove("checksum_right");
+    air.record("lorawan.data", &fields, [10, 0, 0, 2], [10, 0, 0, 5]);
+}
+
+#[test]
+fn a_delay_that_meets_no_window_and_an_uplink_of_long_ago_are_told() {
+    for (ago, delay_us) in [(0, 1_400_000), (0, 25_000_000), (240, 1_000_000)] {
+        let mut air = air();
+        talk(&mut air, 0..12);
+        air.heard(GW, &up(ADDRESS, 12, 1), 0);
+        after(&mut air, &down(0, 100, &[2, 9]), ago, delay_us);
+        assert_eq!(air.found(), ["lorawan-downlink-out-of-window dev_addr:260b0001"], "{ago} s, {delay_us} us");
+    }
+}
+
+#[test]
+fn windows_after_an_uplink_are_met_whatever_the_delay_of_the_network_and_of_the_backhaul() {
+    let mut air = air();
+    for f_cnt in 0..40 {
+        // The gateway's frames come 4 s late.
+        air.heard(GW, &up(ADDRESS, f_cnt, 1), 4 * SECOND);
+        air.wait(1);
+        after(&mut air, &down(0x80, f_cnt, &[2, 9]), 5, [1, 2, 5, 6, 15][usize::from(f_cnt) % 5] * 1_000_000);
+        // What answers an uplink that was not seen.
+        after(&mut air, &data(0x60, ADDRESS, 0x80, 1_000 + f_cnt, &[0, 1], 1), 7, 1_000_000);
+        air.wait(60);
+    }
+    assert_eq!(air.found(), [""; 0]);
+}
+
+/// A key makes orders readable.
+fn decrypted(air: &mut Air, bytes: &[u8]) {
+    let fields = super::super::lorawan_radio::testing::Fields::from([
+        ("bytes", OwnedValue::Bytes(bytes.into())),
+        ("dev_addr", OwnedValue::Unsigned(u64::from(ADDRESS))),
+        ("direction", OwnedValue::Text("downlink".into())),
+    ]);
+    air.record("lorawan.mac_commands", &fields, [0; 4], [0; 4]);
+}
+
+#[test]
+fn orders_that_a_key_made_readable_are_judged() {
+    let mut ordinary = air();
+    talk(&mut ordinary, 0..12);
+    decrypted(&mut ordinary, &[0x03, 0x50, 0xff, 0x00, 0x01]);
+    assert_eq!(ordinary.found(), [""; 0]);
+    let mut harmful = air();
+    talk(&mut harmful, 0..12);
+    // FOpts of 1.1 are encrypted.
+    harmful.heard(GW, &data(0x40, ADDRESS, 0x82, 12, &[0x9c, 0xee, 1, 1], 1), 0);
+    decrypted(&mut harmful, &[0x03, 0x00, 0xff, 0x00, 0x01]);
+    assert_eq!(harmful.found(), ["lorawan-harmful-command dev_addr:260b0001"]);
+}
+
+/// A fleet of devices, each told something once in FOpts.
+fn fleet(settings: &[&[u8]]) -> Air {
+    let mut air = air();
+    for (number, setting) in (0..).zip(settings) {
+        let address = ADDRESS + number;
+        for f_cnt in 0..3 {
+            air.heard(GW, &up(address, f_cnt, 1), 0);
+            if f_cnt == 1 {
+                let f_ctrl = 0x80 | setting.len() as u8;
+                let frame = data(0x60, address, f_ctrl, 0, setting, 1);
+                send(&mut air, GW, &frame, SECOND, 868_100_000);
+            }
+            air.wait(5);
+        }
+    }
+    air
+}
+
+#[test]
+fn a_setting_that_one_device_alone_has_is_told() {
+    let usual: &[u8] = &[0x05, 0x03, 0xd2, 0xad, 0x84];
+    let mut settings = vec![usual; 12];
+    settings.push(&[0x05, 0x03, 0x68, 0xda, 0x83]);
+    assert_eq!(fleet(&settings).found(), ["lorawan-unusual-setting dev_addr:260b000d"]);
+    // Too few to know; two of a kind; a channel on which the network is heard.
+    assert_eq!(fleet(&settings[8..]).found(), [""; 0]);
+    settings.push(settings[12]);
+    assert_eq!(fleet(&settings).found(), [""; 0]);
+    let mut channels: Vec<&[u8]> = vec![&[0x07, 3, 0x18, 0x4f, 0x84, 0x50]; 12];
+    channels.push(&[0x07, 4, 0x28, 0x76, 0x84, 0x50]);
+    assert_eq!(fleet(&channels).found(), [""; 0]);
+}

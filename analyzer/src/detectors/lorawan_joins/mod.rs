@@ -4,13 +4,18 @@
 //! code of a repeated request is the same as the recorded one's. So one repeat says nothing by itself. It counts where the device went on with its
 //! session as if nothing had happened, where the same request came more often than chance explains, where it was heard elsewhere, or where
 //! the device's DevNonce must count up (1.0.4 and later).
+//!
+//! Beside that, requests are counted by gateway: `floods`.
 
 mod checks;
+mod floods;
 #[cfg(test)]
 mod tests;
 
-use super::lorawan_radio::{Clocks, Delivery, FIELDS, Hearing, Known, Memory, Reception, SIGNS_OF_LIFE, frame_number};
-use super::{Detector, DetectorSpec};
+use super::lorawan_radio::{
+    Clocks, Delivery, FIELDS, GATEWAYS, GatewayAt, Hearing, Known, Memory, Reception, SIGNS_OF_LIFE, frame_number,
+};
+use super::{Detector, DetectorSpec, SUBJECTS};
 use crate::findings::{Answer, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::{Event, IdentityKey, Interest, OwnedFact, Seen, ValueKey};
 use crate::inventory::Inventory;
@@ -18,10 +23,11 @@ use crate::policy::Policy;
 use citytap_sensor::flow::NetworkId;
 use citytap_sensor::observation::{Attribute, Confidence};
 use citytap_sensor::protocols::lorawan::wire::{Frame, Link, PhyPayload};
-use citytap_sensor::protocols::lorawan::{DEV_ADDR, DEV_EUI, dev_eui};
+use citytap_sensor::protocols::lorawan::{DEV_ADDR, DEV_EUI, dev_eui, gateway_eui};
 use citytap_sensor::time::{Nanos, SECOND, Timestamp};
+use floods::{Flood, Limits};
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 
@@ -76,6 +82,11 @@ pub struct LorawanJoins {
     /// The device of a session, since when, and the session's last counter.
     sessions: HashMap<(NetworkId, u32), Session, FixedState>,
     gap: Nanos,
+    /// By the gateway that heard requests.
+    floods: HashMap<GatewayAt, Flood, FixedState>,
+    /// Addresses heard at gateways.
+    heard: HashSet<(GatewayAt, u32), FixedState>,
+    limits: Limits,
     shed: u64,
 }
 
@@ -120,6 +131,9 @@ impl LorawanJoins {
             clocks: Clocks::default(),
             sessions: HashMap::with_hasher(FixedState::default()),
             gap: policy.number(&checks::REUSE_GAP).saturating_mul(SECOND),
+            floods: HashMap::with_hasher(FixedState::default()),
+            heard: HashSet::with_hasher(FixedState::default()),
+            limits: Limits { least: policy.number(&checks::LEAST), times: policy.number(&checks::TIMES) },
             shed: 0,
         }
     }
@@ -146,6 +160,10 @@ impl LorawanJoins {
         let hearing = self.memory.hear(frame, reception, self.gap);
         let on_air = if let Hearing::Again(known) = &hearing { known.last } else { reception.time() };
         let delivery = self.clocks.heard(reception, on_air);
+        let (stranger, limits) = (!self.devices.contains_key(&eui), self.limits);
+        if let (Hearing::New, Some(flood)) = (&hearing, self.flood(reception)) {
+            flood.heard(stranger, reception.seen, limits);
+        }
         let Some(device) = self.device(eui) else { return };
         match hearing {
             Hearing::Copy => {}
@@ -154,6 +172,23 @@ impl LorawanJoins {
             Hearing::Again(_) if !delivery.is_timely() => {}
             Hearing::Again(known) => device.repeated(frame, &known, reception, delivery),
         }
+    }
+
+    fn flood(&mut self, reception: &Reception) -> Option<&mut Flood> {
+        let at = reception.at()?;
+        if self.floods.len() >= GATEWAYS && !self.floods.contains_key(&at) {
+            self.shed += 1;
+            return None;
+        }
+        Some(self.floods.entry(at).or_default())
+    }
+
+    /// A device sent something, heard by a gateway.
+    fn sent(&mut self, address: u32, reception: &Reception) {
+        let Some(at) = reception.at() else { return };
+        let new = self.heard.len() < SUBJECTS && self.heard.insert((at, address));
+        let limits = self.limits;
+        self.flood(reception).into_iter().for_each(|flood| flood.uplink(new, reception.seen, limits));
     }
 
     /// An uplink of a device whose session is known.
@@ -306,6 +341,7 @@ impl Detector for LorawanJoins {
             Frame::JoinRequest(request) => self.join(request.dev_eui.0, request.dev_nonce, bytes, &reception),
             Frame::Data(data) if data.link == Link::Up => {
                 self.clocks.heard(&reception, reception.time());
+                self.sent(data.dev_addr.0, &reception);
                 self.uplink((reception.network, data.dev_addr.0), data.f_cnt_lsb);
             }
             _ => {}
@@ -341,6 +377,10 @@ impl Detector for LorawanJoins {
         for (eui, device) in &self.devices {
             let subject = IdentityKey::new(&dev_eui(*eui), 0);
             take(Verdict { check: &checks::REUSE, subject, answer: device.answer() });
+        }
+        for ((network, eui), flood) in &self.floods {
+            let subject = IdentityKey::new(&gateway_eui(*eui), *network);
+            take(Verdict { check: &checks::STRANGERS, subject, answer: flood.answer(self.limits) });
         }
     }
 

@@ -131,3 +131,54 @@ fn a_power_cut_in_a_fleet_repeats_numbers_by_chance_alone() {
     }
     assert_eq!(air.found(), [""; 0]);
 }
+
+/// An hour and a half of ten devices at a gateway.
+fn settled() -> Air {
+    let mut air = Air::of("lorawan_joins");
+    for minute in 0..90u16 {
+        for device in 0..10 {
+            air.heard(GW, &up(ADDRESS + device, minute, 1), 0);
+        }
+        air.wait(60);
+    }
+    air
+}
+
+#[test]
+fn a_flood_of_made_up_devices_is_told() {
+    let mut air = settled();
+    for number in 0..40 {
+        air.heard(GW, &join(0xdead_0000 + number, number as u16), 0);
+        air.wait(5);
+    }
+    assert_eq!(air.found(), ["lorawan-joins-of-strangers gateway_eui:7076ff0056060001"]);
+    minutes(&mut air, ADDRESS, 200..230);
+    assert_eq!(air.found(), ["lorawan-joins-of-strangers gateway_eui:7076ff0056060001"], "it stays told");
+}
+
+#[test]
+fn a_power_cut_a_fleet_that_joins_often_and_a_first_hour_are_no_flood() {
+    // As many strangers as addresses: the devices behind them lost power, and more that were heard by name.
+    let mut cut = settled();
+    for number in 0..40 {
+        cut.heard(GW, &up(ADDRESS + 100 + number, 7, 1), 0);
+    }
+    cut.wait(3_600);
+    for number in 0..45u32 {
+        cut.heard(GW, &join(0xdead_0000 + u64::from(number), number as u16), 0);
+        cut.wait(5);
+    }
+    assert_eq!(cut.found(), [""; 0]);
+    let mut first_hour = Air::of("lorawan_joins");
+    for number in 0..100 {
+        first_hour.heard(GW, &join(0xdead_0000 + number, number as u16), 0);
+        first_hour.wait(5);
+    }
+    assert_eq!(first_hour.found(), [""; 0]);
+    let mut often = settled();
+    for number in 0..300u16 {
+        often.heard(GW, &join(0xdead_0000 + u64::from(number % 20), number), 0);
+        often.wait(2);
+    }
+    assert_eq!(often.found(), [""; 0]);
+}

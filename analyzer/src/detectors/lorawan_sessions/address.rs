@@ -1,6 +1,7 @@
 //! What one device address did: which of its counters is the device's own, what else was sent under it, and what that comes to.
 
 use super::super::lorawan_radio::{Delivery, Known, Reception};
+use super::joins::AFTER_JOIN;
 use super::track::{Step, Track};
 use crate::findings::Evidence;
 use crate::hot::owned::Seen;
@@ -21,7 +22,7 @@ const ESTABLISHED: u32 = 8;
 const FOLLOWED: u32 = 5;
 
 /// A counter this small can be the first that is heard of a new session.
-const FIRST: u16 = 3;
+pub(super) const FIRST: u16 = 3;
 
 /// A second sender that starts within this many of the device's own counter was made from it; two that share an address by chance are rarely this
 /// close.
@@ -75,17 +76,13 @@ struct Repeat {
 }
 
 /// What a person may set, and what is known beside the frame.
-#[derive(Clone, Copy)]
-pub(super) struct Around {
+pub(super) struct Around<'a> {
     pub(super) replay_gap: Nanos,
     pub(super) counter_gap: u16,
     pub(super) delivery: Delivery,
-    /// When a device last asked to join where this frame was heard.
-    pub(super) join: Option<Timestamp>,
+    /// When a device last joined that can be the one of this address.
+    pub(super) joined: &'a dyn Fn() -> Option<Timestamp>,
 }
-
-/// A first uplink that is heard follows a join within this time.
-const AFTER_JOIN: Nanos = 3_600 * SECOND;
 
 impl Address {
     /// When the device's own counter was first heard.
@@ -94,7 +91,7 @@ impl Address {
     }
 
     /// A frame that was never heard before.
-    pub(super) fn new_frame(&mut self, data: &DataFrame<'_>, reception: &Reception, around: &Around) {
+    pub(super) fn new_frame(&mut self, data: &DataFrame<'_>, reception: &Reception, around: &Around<'_>) {
         self.uplinks = self.uplinks.saturating_add(1);
         match self.place(data, reception.time()) {
             Place::Same(at) => self.tracks.get_mut(at).into_iter().for_each(|track| track.copy(reception)),
@@ -116,7 +113,7 @@ impl Address {
     }
 
     /// A frame that was heard before, and not a moment ago.
-    pub(super) fn again(&mut self, data: &DataFrame<'_>, reception: &Reception, known: &Known, around: &Around) {
+    pub(super) fn again(&mut self, data: &DataFrame<'_>, reception: &Reception, known: &Known, around: &Around<'_>) {
         match self.place(data, reception.time()) {
             // The last frame again, with nothing in between, is a retransmission, however slow: the duty cycle can take half an hour.
             Place::Same(_) => {
@@ -153,7 +150,7 @@ impl Address {
     }
 
     /// Whether a frame with a lower counter was probably sent before the last one and came late.
-    fn is_late(&self, data: &DataFrame<'_>, now: Timestamp, around: &Around) -> bool {
+    fn is_late(&self, data: &DataFrame<'_>, now: Timestamp, around: &Around<'_>) -> bool {
         let Some(main) = self.tracks.first() else { return false };
         let back = main.last.wrapping_sub(data.f_cnt_lsb);
         let held_back = back <= LATE && data.f_cnt_lsb > FIRST && !around.delivery.is_timely();
@@ -161,7 +158,7 @@ impl Address {
         held_back || overtaken
     }
 
-    fn go_on(&mut self, at: usize, data: &DataFrame<'_>, reception: &Reception, around: &Around) {
+    fn go_on(&mut self, at: usize, data: &DataFrame<'_>, reception: &Reception, around: &Around<'_>) {
         let turns = self.turn != at;
         for (number, track) in self.tracks.iter_mut().enumerate() {
             track.turns += u32::from(turns && number > 0 && (number == at || number == self.turn));
@@ -181,7 +178,7 @@ impl Address {
             track.copies = copies;
             track.timely = around.delivery.is_timely();
             let joined = |join: Timestamp| join >= main.heard && reception.time().since(join) <= AFTER_JOIN;
-            track.joined = around.join.is_some_and(joined);
+            track.joined = (around.joined)().is_some_and(joined);
         }
         if self.tracks.len() == TRACKS {
             // The least of those beside the device's own makes room.
@@ -194,7 +191,7 @@ impl Address {
     }
 
     /// Decides what a counter beside the device's own is, as soon as that can be told.
-    fn judge(&mut self, at: usize, seen: Seen, around: &Around) {
+    fn judge(&mut self, at: usize, seen: Seen, around: &Around<'_>) {
         let (Some(main), Some(other)) = (self.tracks.first(), self.tracks.get(at)) else { return };
         if other.judged || other.frames < REAL {
             return;
@@ -215,7 +212,7 @@ impl Address {
     }
 
     /// The device's own counter fell silent and another one goes on.
-    fn taken_over(&mut self, at: usize, around: &Around) {
+    fn taken_over(&mut self, at: usize, around: &Around<'_>) {
         let (Some(main), Some(other)) = (self.tracks.first(), self.tracks.get(at)) else { return };
         let began = other.began;
         let at_once = began.time.since(main.heard) <= (4 * main.pace().unwrap_or_default()).max(2 * main.longest) + 60 * SECOND;
@@ -274,7 +271,7 @@ impl Address {
         }
     }
 
-    fn repeat(&mut self, data: &DataFrame<'_>, reception: &Reception, known: &Known, around: &Around) {
+    fn repeat(&mut self, data: &DataFrame<'_>, reception: &Reception, known: &Known, around: &Around<'_>) {
         let followed = self.tracks.first().is_some_and(|main| main.frames >= REAL);
         if followed && self.repeats.len() < REPEATS {
             self.repeats.push(Repeat {

@@ -53,7 +53,7 @@ pub static PARALLEL: CheckSpec = CheckSpec {
 pub static RESTART: CheckSpec = CheckSpec {
     id: "lorawan-counter-restarted",
     title: "frame counters that start again",
-    finding: "Its frame counter {how} and no join was seen before: a device with fixed keys (ABP) that forgets its counter when it loses power.",
+    finding: "Its frame counter {how}. No join of it was seen before.",
     action: "{devices} start their frame counters again without joining",
     remedy: "Let the device join over the air (OTAA), or have it keep its counters over a loss of power. Do not help it by turning the counter check off.",
     why: "Such a device uses the same key stream twice, and its old messages can be sent again and are taken for new ones.",

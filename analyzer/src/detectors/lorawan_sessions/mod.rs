@@ -10,6 +10,7 @@
 
 mod address;
 mod checks;
+mod joins;
 #[cfg(test)]
 mod tests;
 mod track;
@@ -20,15 +21,17 @@ use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Severity, Ve
 use crate::hot::owned::{Event, IdentityKey, Interest};
 use crate::inventory::Inventory;
 use crate::policy::Policy;
-use address::{Address, Around};
+use address::{Address, Around, FIRST};
 use citytap_sensor::flow::NetworkId;
 use citytap_sensor::observation::{Confidence, DevAddr};
 use citytap_sensor::protocols::lorawan::address::NetId;
 use citytap_sensor::protocols::lorawan::dev_addr;
 use citytap_sensor::protocols::lorawan::wire::{DataFrame, Frame, Link, PhyPayload};
-use citytap_sensor::time::{Nanos, SECOND, Timestamp};
+use citytap_sensor::time::{Nanos, SECOND};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use joins::Joins;
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 /// What it is.
@@ -42,10 +45,16 @@ pub const SPEC: DetectorSpec = DetectorSpec {
         SIGNS_OF_LIFE[0],
         SIGNS_OF_LIFE[1],
         SIGNS_OF_LIFE[2],
+        JOIN_ACCEPT,
+        ACCEPT_READ,
     ],
     parameters: checks::PARAMETERS,
     make: |making| Box::new(LorawanSessions::new(making.policy)),
 };
+
+const JOIN_ACCEPT: Interest = Interest::messages("lorawan.join_accept", FIELDS);
+/// Where a key is known.
+const ACCEPT_READ: Interest = Interest::messages("lorawan.join_accept_decrypted", &["dev_addr", "dev_eui"]);
 
 /// Device addresses followed, those heard once making room first: as many as the keys follow.
 pub const ADDRESSES: usize = 65_536;
@@ -55,9 +64,6 @@ pub const REMEMBERED: usize = 114_688;
 
 /// How long a frame is remembered: a replay of later days looks like noise beside a counter that goes on.
 pub const REMEMBERED_FOR: Nanos = 48 * 3_600 * SECOND;
-
-/// Gateways at which the last join is remembered.
-const JOINS: usize = 16_384;
 
 /// Uplinks from which an address can be told to be in order.
 const ENOUGH: u32 = 8;
@@ -69,6 +75,11 @@ const SHARING: u32 = 2;
 const IN_SHARING: &str =
     "in this network several devices share an address, and without keys a copied device cannot be told from them";
 
+/// How a counter started again.
+const FROM_THE_START: &str =
+    "started again from the beginning, most likely since it has fixed keys (ABP) and loses its counter with its power";
+const WENT_BACK: &str = "went back to where it was before, as when an old memory is put back or a copy of it takes over";
+
 type At = (NetworkId, u32);
 
 /// The detector.
@@ -77,8 +88,7 @@ pub struct LorawanSessions {
     provisional: VecDeque<At>,
     memory: Memory,
     clocks: Clocks,
-    /// When a device last asked to join, by the gateway that heard it.
-    joins: HashMap<(NetworkId, Option<u64>), Timestamp, FixedState>,
+    joins: Joins,
     replay_gap: Nanos,
     counter_gap: u16,
     shed: u64,
@@ -91,37 +101,36 @@ impl LorawanSessions {
             provisional: VecDeque::new(),
             memory: Memory::new(REMEMBERED, REMEMBERED_FOR),
             clocks: Clocks::default(),
-            joins: HashMap::with_hasher(FixedState::default()),
+            joins: Joins::default(),
             replay_gap: policy.number(&checks::REPLAY_GAP).saturating_mul(SECOND),
             counter_gap: u16::try_from(policy.number(&checks::COUNTER_GAP)).unwrap_or(u16::MAX),
             shed: 0,
         }
     }
 
-    fn joining(&mut self, reception: &Reception) {
-        let at = (reception.network, reception.gateway);
-        if self.joins.len() < JOINS || self.joins.contains_key(&at) {
-            self.joins.insert(at, reception.time());
-        } else {
-            self.shed += 1;
-        }
-    }
-
     fn uplink(&mut self, data: &DataFrame<'_>, bytes: &[u8], reception: &Reception) {
         let at = (reception.network, data.dev_addr.0);
         let hearing = self.memory.hear(frame_number(reception.network, bytes), reception, self.replay_gap);
-        let join = self.joins.get(&(reception.network, reception.gateway)).copied();
+        if data.f_cnt_lsb <= FIRST && !self.addresses.contains_key(&at) {
+            self.joins.began(data.dev_addr.0, reception);
+        }
         let Some(address) = address(&mut self.addresses, &mut self.provisional, at, &mut self.shed) else { return };
         let on_air = match &hearing {
             Hearing::Again(known) => known.last,
             _ => address.since().unwrap_or(reception.time()),
         };
         let delivery = self.clocks.heard(reception, on_air);
-        let around = Around { replay_gap: self.replay_gap, counter_gap: self.counter_gap, delivery, join };
+        let explained = Cell::new(false);
+        let joined = || self.joins.last(at.1, reception).inspect(|_| explained.set(true));
+        let around = Around { replay_gap: self.replay_gap, counter_gap: self.counter_gap, delivery, joined: &joined };
         match hearing {
             Hearing::New => address.new_frame(data, reception, &around),
             Hearing::Copy => address.copy(data, reception),
             Hearing::Again(known) => address.again(data, reception, &known, &around),
+        }
+        // It got the address that it had had: its join explains no other device's counter.
+        if explained.get() && data.f_cnt_lsb <= FIRST {
+            self.joins.began(at.1, reception);
         }
     }
 }
@@ -157,11 +166,21 @@ impl Detector for LorawanSessions {
             }
             return;
         }
+        if event.kind == ACCEPT_READ.kind_id() {
+            if let [address, eui, ..] = event.fields.as_slice()
+                && let (Some(address), Some(eui)) = (address.unsigned().and_then(|it| u32::try_from(it).ok()), eui.unsigned())
+            {
+                self.joins.given(event.network, eui, address);
+            }
+            return;
+        }
         let Some((bytes, reception)) = Reception::of(event) else { return };
         let Ok(phy) = PhyPayload::parse(bytes) else { return };
         match phy.frame {
             Frame::Data(data) if data.link == Link::Up => self.uplink(&data, bytes, &reception),
-            Frame::JoinRequest(_) | Frame::RejoinRequest(_) => self.joining(&reception),
+            Frame::JoinRequest(request) => self.joins.asked(request.dev_eui.0, &reception),
+            Frame::RejoinRequest(request) => self.joins.asked(request.dev_eui.0, &reception),
+            Frame::JoinAccept(_) => self.joins.answered(&reception),
             _ => {}
         }
     }
@@ -185,7 +204,7 @@ impl Detector for LorawanSessions {
     }
 
     fn shed(&self) -> u64 {
-        self.shed + self.memory.shed + self.clocks.shed
+        self.shed + self.memory.shed + self.clocks.shed + self.joins.shed
     }
 }
 
@@ -204,11 +223,13 @@ impl Address {
         }
         if let Some(found) = &self.found {
             let repeated = if found.restarts.count > 1 { Confidence::Likely } else { Confidence::Possible };
-            let how = if found.went_back { "went back" } else { "started again from the beginning" };
+            let how = if found.went_back { WENT_BACK } else { FROM_THE_START };
             if check == &checks::PARALLEL && found.parallel.count > 0 {
                 return answer(Severity::High, Confidence::Possible, Vec::new(), &found.parallel);
             } else if check == &checks::RESTART && found.restarts.count > 0 {
-                return answer(Severity::High, repeated, vec![("how", how.into())], &found.restarts);
+                // A loss of power is the usual cause of a start from the beginning, none of a step back into the middle.
+                let severity = if found.went_back { Severity::High } else { Severity::Medium };
+                return answer(severity, repeated, vec![("how", how.into())], &found.restarts);
             } else if check == &checks::JUMP && found.jumps.count > 0 {
                 return answer(Severity::Medium, Confidence::Possible, Vec::new(), &found.jumps);
             }

@@ -1,7 +1,7 @@
 //! Attacks and the benign causes that look like them, as sequences of frames.
 
 use super::super::lorawan_radio::testing::{ADDRESS, Air, FAR, GW, data, join, up, up_under};
-use crate::findings::Answer;
+use crate::findings::{Answer, Severity};
 use citytap_sensor::time::SECOND;
 
 const MINUTE: u64 = 60;
@@ -169,6 +169,57 @@ fn a_counter_that_starts_again_after_a_join_is_none() {
     air.wait(6);
     minutes(&mut air, 0..20);
     assert_eq!(found(&air), [""; 0]);
+}
+
+#[test]
+fn a_join_that_another_address_accounts_for_explains_no_restart() {
+    let mut air = air();
+    minutes(&mut air, 400..420);
+    air.heard(GW, &join(1, 7), 0);
+    air.wait(6);
+    // It got an address of its own.
+    for f_cnt in 0..3 {
+        air.heard(GW, &up(ADDRESS + 9, f_cnt, 1), 0);
+        air.wait(20);
+    }
+    minutes(&mut air, 0..10);
+    assert_eq!(found(&air), ["lorawan-counter-restarted dev_addr:260b0001"]);
+}
+
+#[test]
+fn a_join_that_was_refused_explains_no_restart() {
+    let refused = |answered: bool| {
+        let mut air = air();
+        // This gateway's downlinks are seen.
+        air.heard(GW, &join(5, 1), 0);
+        air.heard(GW, &[&[0x20][..], &[0x5a; 16]].concat(), 0);
+        air.wait(2 * 3_600);
+        minutes(&mut air, 400..420);
+        air.heard(GW, &join(1, 7), 0);
+        air.wait(1);
+        if answered {
+            air.heard(GW, &[&[0x20][..], &[0xa5; 16]].concat(), 0);
+        }
+        air.wait(5);
+        minutes(&mut air, 0..10);
+        found(&air)
+    };
+    assert_eq!(refused(true), [""; 0]);
+    assert_eq!(refused(false), ["lorawan-counter-restarted dev_addr:260b0001"]);
+}
+
+#[test]
+fn a_restart_is_graver_where_a_loss_of_power_does_not_explain_it() {
+    let severity = |counters: &mut dyn Iterator<Item = u16>| {
+        let mut air = air();
+        minutes(&mut air, counters);
+        match &air.answers("lorawan-counter-restarted")["dev_addr:260b0001"] {
+            Answer::Found(found) => Some(found.severity),
+            _ => None,
+        }
+    };
+    assert_eq!(severity(&mut (400..420).chain(0..10)), Some(Severity::Medium));
+    assert_eq!(severity(&mut (4_000..4_020).chain(400..420)), Some(Severity::High));
 }
 
 #[test]

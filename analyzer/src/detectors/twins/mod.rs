@@ -2,7 +2,7 @@
 //!
 //! It turns connections and registrations into answers about names. That a name moves to another address is no finding: leases end and devices
 //! roam. That it comes back to the first address while the second was in use is one: both had it. Names of LoRaWAN devices come by gateways, so
-//! their addresses say nothing.
+//! their addresses say nothing; the gateways' own are judged by `gateways`, which knows their clocks.
 
 use super::{Detector, DetectorSpec, SUBJECTS, Watched};
 use crate::findings::{Answer, CheckSpec, Evidence, Found, Severity, Verdict};
@@ -10,7 +10,7 @@ use crate::hot::owned::{Event, IdentityKey, Interest, OwnedValue, Seen};
 use crate::inventory::Inventory;
 use crate::policy::Parameter;
 use citytap_sensor::observation::{Confidence, Identity, IdentityValue, Server};
-use citytap_sensor::protocols::{lorawan, lwm2m, mqtt};
+use citytap_sensor::protocols::{lwm2m, mqtt};
 use citytap_sensor::time::{SECOND, Timestamp};
 use std::net::IpAddr;
 
@@ -23,12 +23,8 @@ pub const SPEC: DetectorSpec = DetectorSpec {
     make: |making| Box::new(Twins::new(making.number(&WITHIN))),
 };
 
-const INTERESTS: &[Interest] = &[
-    Interest::messages("mqtt.connect", &["client_id"]),
-    Interest::messages("lwm2m.register", &["endpoint", "message"]),
-    Interest::novelties("gwmp.pull_data", &["gateway"]),
-    Interest::novelties("gwmp.stat", &["gateway"]),
-];
+const INTERESTS: &[Interest] =
+    &[Interest::messages("mqtt.connect", &["client_id"]), Interest::messages("lwm2m.register", &["endpoint", "message"])];
 
 /// How soon a name must come back.
 pub static WITHIN: Parameter = Parameter {
@@ -103,7 +99,6 @@ fn name_in(event: &Event) -> Option<IdentityKey> {
         [OwnedValue::Text(name), message] if message.text() == Some("request") => {
             Identity::at(&lwm2m::ENDPOINT, at, IdentityValue::Text(name))
         }
-        [OwnedValue::Unsigned(eui)] => lorawan::gateway_eui(*eui),
         _ => return None,
     };
     Some(IdentityKey::new(&identity, event.network))

@@ -51,6 +51,8 @@ pub enum Content {
         commands: Commands,
         /// Whether all bytes were commands.
         complete: bool,
+        /// The commands as bytes.
+        bytes: SmallVec<[u8; 16]>,
     },
     /// A message of an application package.
     Package {
@@ -103,13 +105,14 @@ impl Derived {
                     channel_masks,
                 });
             }
-            Content::MacCommands { link, f_cnt, commands, complete } => show(&MacCommands {
+            Content::MacCommands { link, f_cnt, commands, complete, bytes } => show(&MacCommands {
                 direction: link.name(),
                 dev_eui: eui,
                 dev_addr: address,
                 f_cnt: *f_cnt,
                 commands,
                 commands_complete: *complete,
+                bytes: Hex(bytes),
             }),
             Content::Package { link, f_port, package, commands, complete } => show(&PackageMessage {
                 direction: link.name(),
@@ -216,13 +219,14 @@ pub(super) fn contents(config: &KeyConfig, keys: &SessionKeys, data: &DataFrame<
     }
     let link = data.link;
     if keys.v1_1 && !data.f_opts.is_empty() {
-        let walk = f_opts(&keys.nwk_s_enc, data, f_cnt);
-        contents.push(Content::MacCommands { link, f_cnt, commands: walk.commands, complete: walk.complete });
+        let (walk, bytes) = f_opts(&keys.nwk_s_enc, data, f_cnt);
+        contents.push(Content::MacCommands { link, f_cnt, commands: walk.commands, complete: walk.complete, bytes });
     }
     let Some(f_port) = data.f_port.filter(|_| !data.frm_payload.is_empty()) else { return contents };
     if f_port == 0 {
-        let walk = commands::parse(link, &decrypted(&keys.nwk_s_enc, data, f_cnt));
-        contents.push(Content::MacCommands { link, f_cnt, commands: walk.commands, complete: walk.complete });
+        let bytes = SmallVec::from_vec(decrypted(&keys.nwk_s_enc, data, f_cnt));
+        let walk = commands::parse(link, &bytes);
+        contents.push(Content::MacCommands { link, f_cnt, commands: walk.commands, complete: walk.complete, bytes });
         return contents;
     }
     let Some(app_s) = &keys.app_s else { return contents };
@@ -247,7 +251,7 @@ pub(super) fn decrypted(key: &Key, data: &DataFrame<'_>, f_cnt: u32) -> Vec<u8> 
 }
 
 /// FOpts of 1.1. The published text and its erratum differ in the fifth byte of the block: the reading that makes commands is right.
-fn f_opts(key: &Key, data: &DataFrame<'_>, f_cnt: u32) -> commands::Walk {
+fn f_opts(key: &Key, data: &DataFrame<'_>, f_cnt: u32) -> (commands::Walk, SmallVec<[u8; 16]>) {
     let read = |fifth: u8, last: u8| {
         let mut block = blocks::a(data, f_cnt, last);
         if let Some(byte) = block.get_mut(4) {
@@ -255,14 +259,15 @@ fn f_opts(key: &Key, data: &DataFrame<'_>, f_cnt: u32) -> commands::Walk {
         }
         let stream = mic::encrypt(key, block);
         let plain: SmallVec<[u8; 16]> = data.f_opts.iter().zip(stream).map(|(byte, mask)| byte ^ mask).collect();
-        commands::parse(data.link, &plain)
+        (commands::parse(data.link, &plain), plain)
     };
     // AFCntDown, the counter of downlinks with an application port, has a value of its own.
     let application_down = data.link == Link::Down && data.f_port.is_some_and(|port| port > 0);
     let corrected = read(if application_down { 2 } else { 1 }, 1);
-    if corrected.complete {
+    if corrected.0.complete {
         return corrected;
     }
     let published = read(0, 0);
-    if published.complete { published } else { commands::Walk { commands: SmallVec::<[Command; 4]>::new(), complete: false } }
+    let unreadable = || (commands::Walk { commands: SmallVec::<[Command; 4]>::new(), complete: false }, SmallVec::new());
+    if published.0.complete { published } else { unreadable() }
 }

@@ -4,7 +4,7 @@ use super::message::{Downlink, Lists, Radio, crc_named, dev_addr, dev_addr_text,
 use super::record::{DeviceCommand, DeviceEvent, GatewayAck, GatewayStats};
 use super::topic;
 use crate::json::{Json, Kind, Scalar};
-use crate::observation::{DevAddr, Eui};
+use crate::observation::{DevAddr, Eui, Untold};
 use crate::protocols::lorawan::{BASE64, wire::PHY_PAYLOAD_MAX};
 use base64::Engine;
 
@@ -120,7 +120,11 @@ pub(super) fn device_event<'a>(json: &mut Json<'a>, record: &mut DeviceEvent<'a>
         b"adr" => record.adr = json.scalar().bool(),
         b"dr" => record.dr = json.scalar().unsigned(),
         b"confirmed" | b"confirmedUplink" => record.confirmed = json.scalar().bool(),
-        b"data" => record.payload_length = decoded_length(json.scalar()),
+        b"data" => {
+            let scalar = json.scalar();
+            record.payload_length = decoded_length(scalar);
+            record.payload_digest = payload_digest(scalar);
+        }
         b"object" | b"objectJSON" => record.decoded = !matches!(json.kind(), Kind::Literal),
         b"rxInfo" => drop(json.items(|json| {
             let mut radio = Radio::default();
@@ -188,14 +192,16 @@ fn tx_info(json: &mut Json<'_>, radio: &mut Radio) {
         })),
         b"loRaModulationInfo" | b"loraModulationInfo" => lora(json, radio),
         b"fskModulationInfo" => fsk(json, radio),
-        b"timing" if json.kind() == Kind::Object => drop(json.members(|key, _| {
-            radio.timing = match key {
-                b"immediately" => Some("immediately"),
-                b"delay" => Some("delay"),
-                b"gpsEpoch" => Some("gps_epoch"),
-                _ => radio.timing,
-            };
+        b"timing" if json.kind() == Kind::Object => drop(json.members(|key, json| match key {
+            b"immediately" => radio.timing = Some("immediately"),
+            b"delay" => {
+                radio.timing = Some("delay");
+                delay(json, radio);
+            }
+            b"gpsEpoch" => radio.timing = Some("gps_epoch"),
+            _ => {}
         })),
+        b"delayTimingInfo" => delay(json, radio),
         b"timing" => {
             radio.timing = match json.scalar().plain() {
                 Some("IMMEDIATELY") => Some("immediately"),
@@ -206,6 +212,20 @@ fn tx_info(json: &mut Json<'_>, radio: &mut Radio) {
         }
         b"context" => context(json.scalar(), radio),
         _ => {}
+    });
+}
+
+/// `DelayTimingInfo`: a duration as the JSON mapping of Protocol Buffers writes it, `1s` or `1.400s`.
+fn delay(json: &mut Json<'_>, radio: &mut Radio) {
+    if json.kind() != Kind::Object {
+        return;
+    }
+    json.members(|key, json| {
+        if key == b"delay" {
+            let seconds = json.scalar().plain().and_then(|text| text.strip_suffix('s')?.parse::<f64>().ok());
+            radio.delay_us =
+                seconds.filter(|seconds| (0.0..4_000.0).contains(seconds)).map(|seconds| (seconds * 1e6).round() as u32);
+        }
     });
 }
 
@@ -267,6 +287,13 @@ fn any_dev_addr(text: &str) -> Option<DevAddr> {
         let length = BASE64.decode_slice(text, &mut buffer).ok()?;
         dev_addr(buffer.get(..length)?)
     })
+}
+
+/// Digest of what base64 text decodes to, where it has room for it in a frame.
+fn payload_digest(scalar: Scalar<'_>) -> Untold {
+    let mut buffer = [0; PHY_PAYLOAD_MAX + 3];
+    let length = scalar.bytes().and_then(|text| BASE64.decode_slice(&text, &mut buffer).ok());
+    length.and_then(|length| buffer.get(..length)).map_or_else(Untold::default, Untold::of)
 }
 
 /// Length of what base64 text decodes to.

@@ -29,6 +29,7 @@ pub(super) struct Radio {
     pub(super) bit_rate: Option<u32>,
     pub(super) power_dbm: Option<i8>,
     pub(super) timing: Option<&'static str>,
+    pub(super) delay_us: Option<u32>,
     pub(super) rssi_dbm: Option<f32>,
     pub(super) snr_db: Option<f32>,
     pub(super) channel: Option<u32>,

@@ -4,7 +4,7 @@
 use super::message::{Downlink, LOG_CODE, LOG_LEVEL, Lists, Radio, TX_ACK_STATUS, crc, dev_addr, dev_addr_text, eui};
 use super::record::{DeviceCommand, DeviceEvent, GatewayAck, GatewayStats};
 use super::topic;
-use crate::observation::Eui;
+use crate::observation::{Eui, Untold};
 use crate::protobuf::{Field, Fields};
 use std::borrow::Cow;
 
@@ -115,7 +115,10 @@ pub(super) fn device_event<'a>(fields: &mut Fields<'a>, record: &mut DeviceEvent
             ("up", 7) => record.f_cnt = field.unsigned(),
             ("up", 8) => record.f_port = field.unsigned(),
             ("up", 9) => record.confirmed = field.bool(),
-            ("up", 10) => record.payload_length = length(field),
+            ("up", 10) => {
+                record.payload_length = length(field);
+                record.payload_digest = field.bytes().map_or_else(Untold::default, Untold::of);
+            }
             ("up", 11) => record.decoded = true,
             ("up", 12) => {
                 let mut radio = Radio::default();
@@ -152,7 +155,10 @@ pub(super) fn device_event_3<'a>(fields: &mut Fields<'a>, record: &mut DeviceEve
             ("up" | "join", 8) => record.dr = field.unsigned(),
             ("up", 9) => record.f_cnt = field.unsigned(),
             ("up", 10) => record.f_port = field.unsigned(),
-            ("up", 11) => record.payload_length = length(field),
+            ("up", 11) => {
+                record.payload_length = length(field);
+                record.payload_digest = field.bytes().map_or_else(Untold::default, Untold::of);
+            }
             ("up", 12) => record.decoded = true,
             ("up", 14) => record.confirmed = field.bool(),
             ("up", 15) | ("join", 5) => record.dev_addr = field.bytes().and_then(dev_addr),
@@ -226,6 +232,7 @@ fn downlink_tx_info_legacy(fields: Fields<'_>, radio: &mut Radio) {
                 radio.timing =
                     field.unsigned().and_then(|timing: usize| ["immediately", "delay", "gps_epoch"].get(timing).copied())
             }
+            14 => radio.delay_us = delay_us(field),
             16 => radio.set_context(field.bytes().unwrap_or_default()),
             _ => {}
         }
@@ -241,7 +248,10 @@ fn downlink_tx_info(fields: Fields<'_>, radio: &mut Radio) {
             6 => {
                 radio.timing = match field.message().next() {
                     Some((1, _)) => Some("immediately"),
-                    Some((2, _)) => Some("delay"),
+                    Some((2, timing)) => {
+                        radio.delay_us = delay_us(timing);
+                        Some("delay")
+                    }
                     Some((3, _)) => Some("gps_epoch"),
                     _ => None,
                 };
@@ -250,6 +260,20 @@ fn downlink_tx_info(fields: Fields<'_>, radio: &mut Radio) {
             _ => {}
         }
     }
+}
+
+/// `DelayTimingInfo`: a duration in its first field, seconds and nanoseconds.
+fn delay_us(timing: Field<'_>) -> Option<u32> {
+    let (mut seconds, mut nanos) = (0u32, 0u32);
+    let (_, duration) = timing.message().find(|(number, _)| *number == 1)?;
+    for (number, field) in duration.message() {
+        match number {
+            1 => seconds = field.unsigned()?,
+            2 => nanos = field.unsigned()?,
+            _ => {}
+        }
+    }
+    seconds.checked_mul(1_000_000)?.checked_add(nanos / 1_000)
 }
 
 fn modulation(fields: Fields<'_>, radio: &mut Radio) {

@@ -1,6 +1,6 @@
 //! The records.
 
-use crate::observation::{DevAddr, Eui};
+use crate::observation::{DevAddr, Eui, Untold};
 use crate::{part, record};
 use std::borrow::Cow;
 
@@ -57,6 +57,8 @@ record! {
         pub tmst_us: Option<u32>,
         /// Length of the payload in bytes.
         pub payload_length: Option<u16>,
+        /// Microseconds from the uplink to the transmission (timing `delay`).
+        pub delay_us: Option<u32>,
     }
 }
 
@@ -219,6 +221,8 @@ record! {
         pub description: Option<Cow<'a, str>>,
         /// Tags.
         pub tags: &'a [Tag<'a>],
+        /// A digest of the decrypted payload, which compares it with what gateways heard; it stands in no output.
+        pub payload_digest: Untold,
     }
 }
 

@@ -9,7 +9,9 @@ use super::{json, proto};
 use crate::counters::Counter;
 use crate::flow::Direction;
 use crate::json::Json;
-use crate::observation::{Anomalies, Attribute, Confidence, Eui, Fact, Identity, IdentityValue, Presence, Record, Role, Text};
+use crate::observation::{
+    Anomalies, Attribute, Confidence, Eui, Fact, Identity, IdentityValue, Presence, Record, Role, Text, Untold,
+};
 use crate::protobuf::Fields;
 use crate::protocols::lorawan::said::{Said, Saying, hash};
 use crate::protocols::lorawan::{PHY_PAYLOAD, dev_addr, dev_eui, gateway_eui};
@@ -184,6 +186,7 @@ impl Session {
                 timing: radio.timing,
                 tmst_us: radio.tmst_us,
                 payload_length: radio.payload_length(),
+                delay_us: radio.delay_us,
             };
             let (facts, odd) = if item == 0 { (facts, odd) } else { (&[][..], Anomalies::default()) };
             cx.emit(place.direction, &record, facts, &odd);
@@ -324,6 +327,7 @@ impl Session {
             code: None,
             description: None,
             tags: &[],
+            payload_digest: Untold::default(),
         };
         match &mut body {
             Body::Json(json) => json::device_event(json, &mut record, &mut lists),

@@ -117,16 +117,19 @@ fn a_downlink_offers_two_windows_and_is_one_frame() {
     assert_eq!(kinds, ["chirpstack.gateway_downlink", "lorawan.data", "chirpstack.gateway_downlink"]);
     assert!(lines[0].contains(concat!(
         r#""encoding":"json","downlink_id":7,"item":0,"frequency_hz":868100000,"data_rate":"SF7BW125","power_dbm":14,"#,
-        r#""timing":"delay","tmst_us":4096,"payload_length":13}"#
+        r#""timing":"delay","tmst_us":4096,"payload_length":13,"delay_us":1000000}"#
     )));
     assert!(lines[1].contains(r#""direction":"downlink""#) && !lines[1].contains('!'));
-    let delay = field(6, &field(2, &[]));
+    // Five seconds and 400 ms: a duration in the first field.
+    let delay = field(6, &field(2, &field(1, &[varint(1, &[5]), varint(2, &[0x80, 0x88, 0xde, 0xbe, 0x01])].concat())));
     let item =
         [field(1, &[0x60, 1, 1, 1, 1, 0, 0, 0, 1, 0xaa, 0xbb, 0xcc, 0xdd]), field(3, &[varint(1, &MHZ_868_1), delay].concat())]
             .concat();
     let lines = carried(&[("gateway/647fdafffe007417/command/down", &[varint(3, &[7]), field(5, &item)].concat())]);
     assert!(
-        lines[0].contains(r#""downlink_id":7,"item":0,"frequency_hz":868100000,"timing":"delay","payload_length":13}"#),
+        lines[0].contains(
+            r#""downlink_id":7,"item":0,"frequency_hz":868100000,"timing":"delay","payload_length":13,"delay_us":5400000}"#
+        ),
         "{}",
         lines[0]
     );

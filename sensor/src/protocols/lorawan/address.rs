@@ -12,7 +12,7 @@
 //!  7    11111110           17          0xe0 | low bits of ID
 //! ```
 
-use crate::observation::{DevAddr, FieldType, FieldValue, Value};
+use crate::observation::{Bounds, DevAddr, FieldType, FieldValue, Value};
 use serde::{Serialize, Serializer};
 
 /// A NetID: 24 bits, 6 lowercase hex digits.
@@ -28,10 +28,17 @@ impl NetId {
         let id = (dev_addr.0 << (kind + 1)) >> (32 - id_bits);
         Some(Self((kind << 21) | id))
     }
+
+    /// How many addresses a network of the prefix of this one can give to its devices.
+    pub fn addresses(dev_addr: DevAddr) -> u32 {
+        let bits = [25, 24, 20, 17, 15, 13, 10, 7].get(dev_addr.0.leading_ones() as usize).copied();
+        bits.map_or(1, |bits: u32| 1 << bits)
+    }
 }
 
 impl FieldValue for NetId {
     const TYPE: FieldType = FieldType::Hex;
+    const BOUNDS: Bounds = Bounds::Digits(6);
     fn value(&self) -> Value<'_> {
         Value::Id { value: u64::from(self.0), digits: 6 }
     }
@@ -61,5 +68,8 @@ mod tests {
             assert_eq!(NetId::of(DevAddr(dev_addr)), Some(NetId(net_id)), "{dev_addr:08x}");
         }
         assert_eq!(NetId::of(DevAddr(0xff00_0000)), None);
+        let room =
+            [0x0000_0000, 0x260b_1234, 0xfc00_0800, 0xfe00_0100, 0xff00_0000].map(|address| NetId::addresses(DevAddr(address)));
+        assert_eq!(room, [1 << 25, 1 << 25, 1 << 10, 1 << 7, 1]);
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct Reception<'a> {
     pub(super) tmst_us: Option<u32>,
     pub(super) checksum_right: Option<bool>,
     pub(super) timing: Option<&'static str>,
+    pub(super) delay_us: Option<u32>,
 }
 
 /// Where a kind of carrier has the fields: looked up once for each kind.
@@ -30,6 +31,8 @@ pub(super) struct CarrierFields {
     gps_time: Option<FieldId>,
     immediately: Option<FieldId>,
     timing: Option<FieldId>,
+    delay_us: Option<FieldId>,
+    delay_s: Option<FieldId>,
 }
 
 impl CarrierFields {
@@ -54,6 +57,8 @@ impl CarrierFields {
             gps_time: find("gps_time_ms").or(find("gps_time_us")),
             immediately: find("immediately"),
             timing: find("timing"),
+            delay_us: find("delay_us"),
+            delay_s: find("rx_delay_s"),
         }
     }
 
@@ -81,6 +86,7 @@ impl CarrierFields {
                 _ => None,
             },
             timing: self.timing(value),
+            delay_us: whole(value(self.delay_us)).or_else(|| whole(value(self.delay_s))?.checked_mul(1_000_000)),
         }
     }
 

@@ -36,6 +36,8 @@ macro_rules! frame {
                 pub checksum_right: Option<bool>,
                 /// How the carrier says when to send: `at_tmst`, `after_uplink` (`tmst_us` is the uplink's), `at_gps_time`, `immediately`.
                 pub timing: Option<&'static str>,
+                /// After an uplink: microseconds from it to the transmission, to RX1 where both windows are offered.
+                pub delay_us: Option<u32>,
             }
         }
     };
@@ -178,6 +180,8 @@ record! {
         pub commands: &'a [Command],
         /// Whether all bytes were commands.
         pub commands_complete: bool,
+        /// The commands as bytes.
+        pub bytes: Hex<'a>,
     }
 }
 

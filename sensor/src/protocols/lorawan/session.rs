@@ -75,7 +75,8 @@ impl Session {
         }
         let phy_payload = Hex(phy.bytes);
         let mic = Hex(phy.mic().unwrap_or_default());
-        let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing } = reception;
+        let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing, delay_us } =
+            reception;
         let direction = input.direction;
         match phy.frame {
             Frame::JoinRequest(wire::JoinRequest { join_eui, dev_eui: eui, dev_nonce }) => {
@@ -93,6 +94,7 @@ impl Session {
                     tmst_us,
                     checksum_right,
                     timing,
+                    delay_us,
                 };
                 let said = (eui.0, gateway, 0x100);
                 let facts = self.unless_said(said, dev_eui(eui.0), cx, || record.facts());
@@ -115,6 +117,7 @@ impl Session {
                     tmst_us,
                     checksum_right,
                     timing,
+                    delay_us,
                 };
                 let said = (eui.0, gateway, 0x200);
                 let facts = self.unless_said(said, dev_eui(eui.0), cx, || record.facts());
@@ -133,6 +136,7 @@ impl Session {
                     tmst_us,
                     checksum_right,
                     timing,
+                    delay_us,
                 };
                 cx.emit(direction, &record, &[], &odd);
             }
@@ -149,6 +153,7 @@ impl Session {
                     tmst_us,
                     checksum_right,
                     timing,
+                    delay_us,
                 };
                 cx.emit(direction, &record, &[], &odd);
             }
@@ -182,6 +187,7 @@ impl Session {
                     tmst_us,
                     checksum_right,
                     timing,
+                    delay_us,
                 };
                 let uplink = data.link == Link::Up;
                 let what = if uplink { 0x300 } else { 0x400 } | u16::from(data.f_port.unwrap_or(0));
@@ -243,11 +249,22 @@ fn unreadable(why: NotAFrame, reception: Reception<'_>, input: Input<'_>, cx: &m
         NotAFrame::RejoinType(_) => &REJOIN_TYPE,
         NotAFrame::Length(_) | NotAFrame::OtherVersion(_) | NotAFrame::Empty => &FRAME_LENGTH,
     });
-    let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing } = reception;
+    let Reception { gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing, delay_us } = reception;
     let f_type = input.bytes.first().map_or(0, |octet| octet >> 5);
     let phy_payload = Hex(input.bytes);
-    let record =
-        Unreadable { f_type, phy_payload, gateway, frequency_hz, data_rate, rssi_dbm, snr_db, tmst_us, checksum_right, timing };
+    let record = Unreadable {
+        f_type,
+        phy_payload,
+        gateway,
+        frequency_hz,
+        data_rate,
+        rssi_dbm,
+        snr_db,
+        tmst_us,
+        checksum_right,
+        timing,
+        delay_us,
+    };
     cx.emit(input.direction, &record, &[], &odd);
 }
 

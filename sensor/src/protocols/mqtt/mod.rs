@@ -16,6 +16,7 @@
 mod anomaly;
 mod exchange;
 mod facts;
+mod image;
 pub mod payload;
 mod probe;
 mod reason;

@@ -165,6 +165,9 @@ crate::record! {
         pub user_property_count: Option<u32>,
         /// Names of the first user properties.
         pub user_property_names: Vec<Cow<'a, str>>,
+        /// Kind of firmware or program that the payload is by its first bytes: `elf`, `uimage`, `flattened_tree`, `squashfs`, `trx`, `mcuboot`, `esp32`,
+        /// `zigbee_ota`, `matter_ota`, `uf2`.
+        pub payload_image: Option<&'static str>,
     }
 }
 

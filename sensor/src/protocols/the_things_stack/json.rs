@@ -2,8 +2,10 @@
 
 use super::record::{DeviceCommand, DeviceEvent};
 use crate::json::{Json, Kind, Scalar};
-use crate::observation::{DevAddr, Eui};
-use crate::protocols::lorawan::data_rate_name;
+use crate::observation::{DevAddr, Eui, Untold};
+use crate::protocols::lorawan::wire::PHY_PAYLOAD_MAX;
+use crate::protocols::lorawan::{BASE64, data_rate_name};
+use base64::Engine;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
@@ -95,7 +97,11 @@ fn message<'a>(json: &mut Json<'a>, record: &mut DeviceEvent<'a>, gateways: &mut
         b"f_port" => record.f_port = json.scalar().unsigned(),
         b"f_cnt" => record.f_cnt = json.scalar().unsigned(),
         b"confirmed" => record.confirmed = json.scalar().bool(),
-        b"frm_payload" => record.payload_length = decoded_length(json.scalar()),
+        b"frm_payload" => {
+            let scalar = json.scalar();
+            record.payload_length = decoded_length(scalar);
+            record.payload_digest = payload_digest(scalar);
+        }
         b"decoded_payload" => record.decoded = json.kind() == Kind::Object,
         b"rx_metadata" => drop(json.items(|json| rx_metadata(json, record, gateways))),
         b"settings" => settings(json, record),
@@ -210,6 +216,13 @@ fn hex(scalar: Scalar<'_>, digits: usize) -> Option<u64> {
     let text = scalar.plain()?;
     let all_digits = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if all_digits { u64::from_str_radix(text, 16).ok() } else { None }
+}
+
+/// Digest of what base64 text decodes to, where it has room for it in a frame.
+fn payload_digest(scalar: Scalar<'_>) -> Untold {
+    let mut buffer = [0; PHY_PAYLOAD_MAX + 3];
+    let length = scalar.bytes().and_then(|text| BASE64.decode_slice(&text, &mut buffer).ok());
+    length.and_then(|length| buffer.get(..length)).map_or_else(Untold::default, Untold::of)
 }
 
 /// Length of what base64 text decodes to.

@@ -1,6 +1,6 @@
 //! The records.
 
-use crate::observation::{DevAddr, Eui};
+use crate::observation::{DevAddr, Eui, Untold};
 use crate::record;
 use std::borrow::Cow;
 
@@ -69,6 +69,8 @@ record! {
         pub battery_percent: Option<f32>,
         /// Why a downlink failed.
         pub error: Option<Cow<'a, str>>,
+        /// A digest of the decrypted payload, which compares it with what gateways heard; it stands in no output.
+        pub payload_digest: Untold,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::json::{self, Gateways, Topic};
 use super::record::{DeviceCommand, DeviceEvent};
 use crate::json::Json;
-use crate::observation::{Anomalies, Attribute, Confidence, Fact, Presence, Role, SecurityAspect, Text};
+use crate::observation::{Anomalies, Attribute, Confidence, Fact, Presence, Role, SecurityAspect, Text, Untold};
 use crate::protocols::lorawan::said::{Said, Saying, hash};
 use crate::protocols::lorawan::{dev_addr, dev_eui, gateway_eui};
 use crate::protocols::{Cx, Decoder, Input, Step};
@@ -194,5 +194,6 @@ fn nothing(topic: Topic<'_>) -> DeviceEvent<'_> {
         longitude: None,
         battery_percent: None,
         error: None,
+        payload_digest: Untold::default(),
     }
 }

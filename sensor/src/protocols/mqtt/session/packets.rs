@@ -7,7 +7,7 @@ use crate::protocols::mqtt::exchange::{Aliases, Exchanges, Waits};
 use crate::protocols::mqtt::facts::{self, Client, Facts, Presented, Told};
 use crate::protocols::mqtt::record::{self, length, listed, named, user_property_count};
 use crate::protocols::mqtt::wire::{self, Dialect, Home, PacketType};
-use crate::protocols::mqtt::{CREDENTIAL_BYTES, anomaly, secrets};
+use crate::protocols::mqtt::{CREDENTIAL_BYTES, anomaly, image, secrets};
 use crate::protocols::{Carried, Channel, Cx};
 use std::borrow::Cow;
 
@@ -261,6 +261,7 @@ impl Session {
             subscription_ids: properties.subscription_ids,
             user_property_count: user_property_count(&properties.user),
             user_property_names: properties.user.names,
+            payload_image: image::kind(payload),
         };
         cx.emit(direction, &record, &facts, &packet.body.anomalies);
         if publish.whole && !payload.is_empty() {
