@@ -341,12 +341,11 @@ fn an_interrupted_retirement_is_read_back_and_asked_anew() {
     let mut bench = Bench::approved(plan(Class::Overlap));
     bench.approve(&[Approval::Retire]);
     bench.proves();
-    for _ in 0..11 {
+    bench.ends_in_retirement = true;
+    for _ in 0..12 {
         bench.passes(54);
         bench.uses(NEW, false);
     }
-    bench.ends_in_retirement = true;
-    bench.passes(30);
     let Some(Open { step: interrupted, effect: Effect::Retire { generation: OLD }, .. }) = bench.rotation.open().cloned() else {
         panic!("it does not retire: {:?}", bench.rotation)
     };
