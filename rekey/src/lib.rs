@@ -14,9 +14,11 @@
 //! that another one works, and whatever is unknown keeps both and tells a person.
 
 pub mod backends;
+pub mod delivery;
 pub mod evidence;
 pub mod journal;
 pub mod rotation;
 pub mod secrets;
+pub mod serving;
 pub mod slot;
 pub mod time;
