@@ -218,6 +218,8 @@ where
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD_MAX).half_close(true);
+    // Station's reader of heads is simple: names as everybody writes them.
+    builder.title_case_headers(true);
     let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
 }
 

@@ -258,13 +258,12 @@ mod tests {
             [87, 85, 230, 195, 36, 30, 231, 230, 100, 111, 15, 254, 135, 120, 122, 0, 44, 249, 228, 176, 131, 73, 143, 0];
         assert_eq!(wrap(&kek, &f_nwk_s_int_key), wrapped);
 
-        let rejoin = SessionInput { nonce: 123, ..input };
-        let NetworkKeys::V1_1 { f_nwk_s_int_key, s_nwk_s_int_key, nwk_s_enc_key } = rejoin.network_keys(&root) else {
-            panic!("1.0")
-        };
-        assert_eq!(bytes(&s_nwk_s_int_key), [84, 115, 118, 176, 7, 14, 169, 150, 78, 61, 226, 98, 252, 231, 85, 145]);
-        assert_eq!(bytes(&f_nwk_s_int_key), [15, 235, 84, 189, 47, 133, 75, 254, 195, 103, 254, 91, 27, 132, 16, 55]);
-        assert_eq!(bytes(&nwk_s_enc_key), [212, 9, 208, 87, 17, 14, 159, 221, 5, 199, 126, 12, 85, 63, 119, 244]);
+        // Its rejoin cases leave OptNeg out, so they are further figures of the layout of 1.0.x; rejoins of 1.1 are in tests/lora_packet.json.
+        let other = SessionInput { nonce: 123, opt_neg: false, ..input };
+        let NetworkKeys::V1_0 { nwk_s_key } = other.network_keys(&root) else { panic!("1.1") };
+        assert_eq!(bytes(&nwk_s_key), [15, 235, 84, 189, 47, 133, 75, 254, 195, 103, 254, 91, 27, 132, 16, 55]);
+        let app_s_key = other.app_s_key(&root).unwrap();
+        assert_eq!(bytes(&app_s_key), [11, 25, 22, 151, 83, 252, 60, 31, 222, 161, 118, 106, 12, 34, 117, 225]);
     }
 
     #[test]

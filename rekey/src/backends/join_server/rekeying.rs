@@ -189,6 +189,8 @@ impl JoinServer {
             outage: Span::ZERO,
             reporting: facts.reporting,
             polls: Span::ZERO,
+            settles: Span::ZERO,
+            holds_both: true,
             airtime: join,
             battery: microampere_hours(airtime(23, facts.spreading_factor, true), join),
             falls_back_to: Vec::new(),
@@ -206,6 +208,8 @@ impl JoinServer {
                     way_back: "the device restores its old key when no join succeeds within about 10 minutes, and the old key stays accepted"
                         .into(),
                     outage: lobaro::OUTAGE,
+                    // What is queued leaves after the device's next uplinks.
+                    settles: Span(facts.reporting.times(2).0.saturating_add(lobaro::OUTAGE.0)),
                     airtime: Span(sent),
                     battery: microampere_hours(airtime(53, facts.spreading_factor, true), Span(sent)) + base.battery,
                     unproven: "documented, unproven on hardware: Lobaro remote configuration".into(),
@@ -218,6 +222,7 @@ impl JoinServer {
                 way: "Dragino restart by downlink (04FF); the device joins again".into(),
                 way_back: "the root key stays as it is, and the old session stays valid until the join".into(),
                 outage: dragino::OUTAGE,
+                settles: Span(facts.reporting.times(2).0.saturating_add(dragino::OUTAGE.0)),
                 airtime: Span(airtime(2 + 13, facts.spreading_factor, false).0 + join.0),
                 unproven: "documented, unproven on hardware: Dragino restart".into(),
                 ..base
