@@ -108,6 +108,15 @@ pub trait Route: Send + Sync {
     /// # Errors
     /// It cannot be told.
     fn uplinks(&self, dev_eui: u64, port: u8, since: Timestamp) -> Result<Vec<Uplink>, Refusal>;
+
+    /// When application data of the device was last decrypted, in its present session. `None`: never, or the network server does not tell; then the tap must.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    fn last_data(&self, dev_eui: u64) -> Result<Option<Timestamp>, Refusal> {
+        let _ = dev_eui;
+        Ok(None)
+    }
 }
 
 #[cfg(test)]

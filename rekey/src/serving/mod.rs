@@ -10,7 +10,7 @@ pub use peer::Peer;
 
 use crate::backends::Refusal;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -230,6 +230,11 @@ where
 {
     async fn answer(&self, peer: Arc<Peer>, request: hyper::Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
+        if body.size_hint().lower() > self.body_max as u64 {
+            // It announces more: not a byte of it is waited for.
+            self.counts.bodies_refused.fetch_add(1, Ordering::Relaxed);
+            return Response::empty(StatusCode::PAYLOAD_TOO_LARGE);
+        }
         let Ok(body) = tokio::time::timeout(PATIENCE, Limited::new(body, self.body_max).collect()).await else {
             self.counts.bodies_refused.fetch_add(1, Ordering::Relaxed);
             return Response::empty(StatusCode::REQUEST_TIMEOUT);

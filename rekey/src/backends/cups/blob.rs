@@ -143,7 +143,7 @@ pub fn with_token(trust: &[u8], value: &str) -> Zeroizing<Vec<u8>> {
 /// A P-256 key as SEC1 DER (RFC 5915 §3) with its public key, 121 bytes, and that public key. `None`: not a number of the curve, one in 2^32 at random.
 pub fn sec1(scalar: &[u8]) -> Option<(Zeroizing<Vec<u8>>, [u8; 65])> {
     use p256::elliptic_curve::sec1::ToSec1Point;
-    let secret = p256::SecretKey::from_slice(scalar).ok()?;
+    let secret = p256::SecretKey::from_slice(<&[u8; 32]>::try_from(scalar).ok()?).ok()?;
     let public: [u8; 65] = secret.public_key().to_sec1_point(false).as_bytes().try_into().ok()?;
     const HEAD: [u8; 7] = [0x30, 0x77, 0x02, 0x01, 0x01, 0x04, 0x20];
     const CURVE: [u8; 12] = [0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];

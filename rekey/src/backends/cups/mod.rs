@@ -209,11 +209,13 @@ impl Shared {
     fn load(&self, router: u64, which: Which) -> Result<Vec<Held>, Refusal> {
         let slot = slot(router, which).map_err(|error| Refusal::new(error.to_string(), "report this"))?;
         let accepted = self.ledger.accepted(&slot).map_err(journal)?;
-        let held = accepted.generations.into_iter().map(|generation| {
+        let mut held = Vec::new();
+        for generation in accepted.generations {
             let secret = self.ledger.secret(&slot, generation).map_err(journal)?;
-            self.held(router, which, generation, secret.as_ref())
-        });
-        held.collect()
+            // One that cannot be made whole now (no issuer yet) must not keep the others from their gateway; whoever reads back asks for it again.
+            held.extend(self.held(router, which, generation, secret.as_ref()).ok());
+        }
+        Ok(held)
     }
 
     fn keep(&self, router: u64, gateway: &Gateway) -> Result<(), Refusal> {
@@ -412,9 +414,9 @@ impl Backend for Cups {
         for contact in &gateway.contacts {
             let at = contact.at;
             if which == Which::Cups {
-                // Each contact is a connection of its own.
+                // Each contact is a connection of its own, and a request that was read and answered in it is its data.
                 let session = at.0.unsigned_abs();
-                let used = Use { generation: contact.showed, session, at, by: Witness::Verifier, reach: Reach::Authenticated };
+                let used = Use { generation: contact.showed, session, at, by: Witness::Verifier, reach: Reach::Data };
                 evidence.push(Evidence::Used(used));
                 evidence.extend(contact.fell_back.then_some(Evidence::Refused { at }));
             }
@@ -423,7 +425,7 @@ impl Backend for Cups {
         }
         evidence.extend(gateway.refused.map(|at| Evidence::Refused { at }));
         evidence.retain(|seen| seen.at() >= since);
-        evidence.sort();
+        evidence.sort_by_key(|seen| (seen.at(), *seen));
         Ok(evidence)
     }
 

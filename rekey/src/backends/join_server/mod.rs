@@ -25,7 +25,6 @@ pub mod keys;
 pub mod message;
 pub mod multicast;
 mod rekeying;
-mod sessions;
 pub mod state;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,13 @@
 //! The Join Server's part in a rotation: generations in and out, ways to the device, what was seen.
 
-use super::accept::JOIN;
 use super::config::{Facts, Family};
 use super::devices::{self, Device, GENERATIONS};
 use super::keys::RootKeys;
 use super::multicast::{self, Group, SETUP_LENGTH};
-use super::sessions;
 use super::state::Session;
 use super::{JoinServer, NAME, SPEC, config};
 use crate::backends::{Backend, BackendSpec, Capability, Refusal};
-use crate::delivery::lorawan::{Route, airtime};
+use crate::delivery::lorawan::{Route, Uplink, airtime};
 use crate::delivery::{dragino, lobaro};
 use crate::evidence::{Evidence, Reach, Use, Witness};
 use crate::rotation::{Class, Outcome, Procedure};
@@ -24,7 +22,7 @@ use std::sync::{Arc, PoisonError};
 pub(super) enum Target {
     /// `join_server/<DevEUI>`: the root key.
     Root(u64),
-    /// `join_server/<DevEUI>.session`: the session keys, whose generations are numbered by the joins.
+    /// `join_server/<DevEUI>.session`: the session keys. They have one generation, since the root key stays; a re-key shows as another session of it.
     Session(u64),
 }
 
@@ -132,11 +130,14 @@ impl JoinServer {
         })
     }
 
+    fn talk(&self, dev_eui: u64) -> Result<Option<Talk>, Refusal> {
+        let kept = self.shared.ledger.get(&talk_key(dev_eui)).map_err(journal)?;
+        Ok(kept.and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok()))
+    }
+
     /// Asks whether a Lobaro device repeated its key, and then tells it to test and keep it.
     fn talk_on(&self, slot: &Slot, dev_eui: u64) -> Result<Option<Evidence>, Refusal> {
-        let key = talk_key(dev_eui);
-        let Some((_, bytes)) = self.shared.ledger.get(&key).map_err(journal)? else { return Ok(None) };
-        let Ok(mut talk) = serde_json::from_slice::<Talk>(&bytes) else { return Ok(None) };
+        let Some(mut talk) = self.talk(dev_eui)? else { return Ok(None) };
         let (Some(route), Some(secret)) = (self.route(), self.shared.ledger.secret(slot, talk.to).map_err(journal)?) else {
             return Ok(None);
         };
@@ -153,8 +154,24 @@ impl JoinServer {
                 self.save_talk(dev_eui, &talk)?;
             }
         }
-        let at = uplinks.last().map_or(talk.since, |uplink| uplink.at);
+        let right = |uplink: &&Uplink| lobaro::repeated(&secret, std::slice::from_ref(*uplink)) == lobaro::Repeated::Right;
+        let at = uplinks.iter().find(right).map_or(talk.since, |uplink| uplink.at);
         Ok(Some(Evidence::Acknowledged { generation: talk.to, at }))
+    }
+
+    /// A Lobaro device takes a key into use by a restart and in no other way: a join with the key that it repeated shows that it had it, and restarted with it.
+    fn restarted(&self, dev_eui: u64, opened: &[Session]) -> Result<Vec<Evidence>, Refusal> {
+        let Some(talk) = self.talk(dev_eui)?.filter(|talk| talk.told_to_keep) else { return Ok(Vec::new()) };
+        let Some(joined) = opened.iter().find(|session| session.generation == talk.to && session.at > talk.since) else { return Ok(Vec::new()) };
+        let before = |by: i64| Timestamp(joined.at.0.saturating_sub(by));
+        Ok(vec![Evidence::Acknowledged { generation: talk.to, at: before(2) }, Evidence::Restarted { at: before(1) }])
+    }
+
+    /// Data that the network server decrypted after the last join belongs to that session.
+    fn data(&self, dev_eui: u64, last: Option<&Evidence>) -> Result<Option<Evidence>, Refusal> {
+        let (Some(route), Some(Evidence::Used(joined))) = (self.route(), last) else { return Ok(None) };
+        let at = route.last_data(dev_eui)?.filter(|at| *at > joined.at);
+        Ok(at.map(|at| Evidence::Used(Use { at, reach: Reach::Data, ..*joined })))
     }
 
     fn save_talk(&self, dev_eui: u64, talk: &Talk) -> Result<(), Refusal> {
@@ -169,10 +186,8 @@ impl JoinServer {
             Some(Err(denied)) => return rejected(denied.to_string()),
             None => return rejected("a Lobaro device takes a key of 16 bytes"),
         };
-        let known = self.shared.ledger.get(&talk_key(dev_eui));
-        let talk = known.ok().flatten().and_then(|(_, bytes)| serde_json::from_slice::<Talk>(&bytes).ok());
         // The same key again: what was agreed before stands, since the device may have repeated it already.
-        let talk = talk.filter(|talk| talk.to == to).unwrap_or(Talk { to, since: super::now(), by, told_to_keep: false });
+        let talk = self.talk(dev_eui).ok().flatten().filter(|talk| talk.to == to).unwrap_or(Talk { to, since: super::now(), by, told_to_keep: false });
         if let Err(refusal) = self.save_talk(dev_eui, &talk) {
             return rejected(refusal.to_string());
         }
@@ -302,9 +317,10 @@ fn write_private(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
 }
 
-/// A mark that differs between two sessions: JoinNonce never comes twice.
+/// The mark is the DevAddr, which the tap sees too: so data that it saw belongs to the join. Network servers choose it anew for each join; one that does not
+/// makes two joins look like one, which proves less and breaks nothing.
 fn used(session: &Session, generation: Generation) -> Evidence {
-    let (session_mark, at) = (session.input.join_nonce.into(), session.at);
+    let (session_mark, at) = (session.dev_addr.into(), session.at);
     Evidence::Used(Use { generation, session: session_mark, at, by: Witness::Verifier, reach: Reach::Authenticated })
 }
 
@@ -351,8 +367,8 @@ impl Backend for JoinServer {
             Ok(target) => target,
             Err(refusal) => return rejected(refusal.to_string()),
         };
-        if let Target::Session(dev_eui) = target {
-            return self.accept_session(dev_eui, generation);
+        if let Target::Session(_) = target {
+            return if generation == Generation::FIRST { Outcome::Done } else { rejected("session keys have no generations: the device joins again") };
         }
         let Some(root) = secret.and_then(|secret| RootKeys::from_bytes(secret.expose())) else {
             return rejected(
@@ -403,9 +419,7 @@ impl Backend for JoinServer {
 
     fn read_back(&self, slot: &Slot) -> Result<AcceptSet, Refusal> {
         match Target::of(slot)? {
-            Target::Session(dev_eui) => {
-                Ok(AcceptSet::of(self.session_generations(dev_eui)?.into_iter().map(|(generation, _)| generation)))
-            }
+            Target::Session(_) => Ok(AcceptSet::of([Generation::FIRST])),
             Target::Root(dev_eui) => {
                 let held =
                     self.with_device(dev_eui, |device| AcceptSet::of(device.roots.iter().map(|(generation, _)| *generation)))?;
@@ -420,20 +434,15 @@ impl Backend for JoinServer {
         let said = if let Target::Root(dev_eui) = target { self.talk_on(slot, dev_eui)? } else { None };
         let seen = self.with_device(dev_eui, |device| (device.state.sessions().to_vec(), device.refused))?;
         let (opened, refused) = seen.ok_or_else(|| unknown(slot))?;
-        let mut evidence: Vec<Evidence> = match target {
-            Target::Root(_) => opened.iter().map(|session| used(session, session.generation)).collect(),
-            Target::Session(dev_eui) => {
-                let generations = self.session_generations(dev_eui)?;
-                let joins = opened.iter().filter(|session| session.kind == JOIN || session.input.opt_neg);
-                joins
-                    .filter_map(|session| Some(used(session, sessions::generation_at(&generations, session.input.join_nonce)?)))
-                    .collect()
-            }
-        };
+        let generation = |session: &Session| if matches!(target, Target::Root(_)) { session.generation } else { Generation::FIRST };
+        let mut evidence: Vec<Evidence> = opened.iter().map(|session| used(session, generation(session))).collect();
+        let data = self.data(dev_eui, evidence.last())?;
+        evidence.extend(data);
+        evidence.extend(self.restarted(dev_eui, &opened)?);
         evidence.extend(refused.map(|at| Evidence::Refused { at }));
         evidence.extend(said);
         evidence.retain(|seen| seen.at() >= since);
-        evidence.sort();
+        evidence.sort_by_key(|seen| (seen.at(), *seen));
         Ok(evidence)
     }
 
@@ -442,8 +451,8 @@ impl Backend for JoinServer {
             Ok(target) => target,
             Err(refusal) => return rejected(refusal.to_string()),
         };
-        if let Target::Session(dev_eui) = target {
-            return self.retire_session(dev_eui, generation);
+        if let Target::Session(_) = target {
+            return rejected("session keys end with the next join: there is nothing to retire");
         }
         let dev_eui = target.dev_eui();
         let left = self.with_device(dev_eui, |device| {

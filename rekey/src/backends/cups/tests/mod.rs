@@ -12,7 +12,7 @@ use crate::journal::{Change, Epoch, JournalError, Ledger};
 use crate::secrets::Secret;
 use crate::slot::{AcceptSet, Generation, Slot};
 use crate::time::Timestamp;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SubjectPublicKeyInfo};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PublicKeyData, SignatureAlgorithm};
 use station::{Set, Station};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -73,6 +73,19 @@ impl Ledger for Memory {
     }
 }
 
+/// A public key of P-256.
+struct Point([u8; 65]);
+
+impl PublicKeyData for Point {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
+}
+
 /// The authority of the city: its server and its gateways.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -88,18 +101,12 @@ impl Authority {
     }
 
     fn certificate(&self, name: &str, public: &[u8; 65], ended: bool) -> Vec<u8> {
-        // SubjectPublicKeyInfo of P-256 (RFC 5480 §2).
-        let head = [
-            0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01,
-            0x07, 0x03, 0x42, 0x00,
-        ];
-        let key = SubjectPublicKeyInfo::from_der(&[&head[..], public].concat()).unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         if ended {
             params.not_before = rcgen::date_time_ymd(2001, 1, 1);
             params.not_after = rcgen::date_time_ymd(2002, 1, 1);
         }
-        params.signed_by(&key, &self.0).unwrap().der().to_vec()
+        params.signed_by(&Point(*public), &self.0).unwrap().der().to_vec()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The Join Server over real connections: a network server's side of the interfaces, devices that are made of the specification and not of the product's code,
 //! and frames of another implementation.
 
+mod agent;
 mod ledger;
 mod overlap;
 mod peers;

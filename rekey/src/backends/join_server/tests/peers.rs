@@ -35,6 +35,8 @@ pub(super) struct Device {
     pub(super) nwk_key: [u8; 16],
     pub(super) app_key: Option<[u8; 16]>,
     pub(super) dev_nonce: u16,
+    /// What the network server gives it next.
+    pub(super) dev_addr: u32,
     /// What a device of 1.0.4 and later checks.
     pub(super) last_join_nonce: Option<u32>,
     pub(super) app_s_key: [u8; 16],
@@ -44,16 +46,16 @@ pub(super) struct Device {
 impl Device {
     pub(super) fn new(dev_eui: u64, key: u8) -> Self {
         let nwk_key = [key; 16];
-        let (app_s_key, network_keys) = ([0; 16], Vec::new());
         Self {
             dev_eui,
             join_eui: 0x70b3d57ed0000001,
             nwk_key,
             app_key: None,
             dev_nonce: 0,
+            dev_addr: 0x26013fff,
             last_join_nonce: None,
-            app_s_key,
-            network_keys,
+            app_s_key: [0; 16],
+            network_keys: Vec::new(),
         }
     }
 
@@ -173,7 +175,7 @@ impl Device {
         let v1_1 = self.app_key.is_some();
         json!({
             "ProtocolVersion": "1.0", "SenderID": "000013", "ReceiverID": format!("{:016x}", self.join_eui), "TransactionID": 77, "MessageType": "JoinReq",
-            "MACVersion": if v1_1 { "1.1.0" } else { "1.0.4" }, "PHYPayload": hex(frame), "DevEUI": format!("{:016x}", self.dev_eui), "DevAddr": "26013fff",
+            "MACVersion": if v1_1 { "1.1.0" } else { "1.0.4" }, "PHYPayload": hex(frame), "DevEUI": format!("{:016x}", self.dev_eui), "DevAddr": format!("{:08x}", self.dev_addr),
             "DLSettings": if v1_1 { "80" } else { "00" }, "RxDelay": 1, "CFList": "184f84e85684b85e8488668458ce8400",
         })
     }

@@ -8,7 +8,7 @@ use super::peers::{Client, Device};
 use super::serve;
 use crate::backends::{Backend, Refusal};
 use crate::delivery::lorawan::{Downlink, Route, Uplink};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Reach};
 use crate::rotation::{Class, Outcome, Procedure};
 use crate::secrets::Secret;
 use crate::slot::{AcceptSet, Effecting, Generation, RotationId, Slot, Step};
@@ -39,6 +39,10 @@ impl Route for Queue {
             sent.extend(downlinks.iter().map(|downlink| (downlink.port(), downlink.payload().to_vec(), by)));
         }
         Outcome::Sent
+    }
+
+    fn last_data(&self, _dev_eui: u64) -> Result<Option<Timestamp>, Refusal> {
+        Ok(Some(Timestamp(i64::MAX)))
     }
 
     fn uplinks(&self, _dev_eui: u64, port: u8, _since: Timestamp) -> Result<Vec<Uplink>, Refusal> {
@@ -98,6 +102,7 @@ fn a_lobaro_device_is_told_to_keep_its_key_when_it_repeated_it() {
     assert_eq!(server.deliver(&slot, Generation(1), Generation(2), Some(&secret), BY), Outcome::Sent);
     assert_eq!(route.texts().len(), 2, "what it keeps is not given again");
 
+    assert!(!server.evidence(&slot, Timestamp(0)).unwrap().iter().any(|seen| matches!(seen, Evidence::Restarted { .. })));
     // It restarts with the new key; had the join failed, the old one would do.
     device.nwk_key = [0x22; 16];
     device.join(&mut Client::connect(server.address())).unwrap();
@@ -108,6 +113,9 @@ fn a_lobaro_device_is_told_to_keep_its_key_when_it_repeated_it() {
             .iter()
             .any(|seen| matches!(seen, Evidence::Used(used) if used.generation.0 == 2))
     );
+    let evidence = server.evidence(&slot, Timestamp(0)).unwrap();
+    assert!(evidence.iter().any(|seen| matches!(seen, Evidence::Restarted { .. })), "it has no other way to the new key");
+    assert!(evidence.iter().any(|seen| matches!(seen, Evidence::Used(used) if used.reach == Reach::Data && used.generation.0 == 2)));
 }
 
 #[test]
@@ -129,21 +137,23 @@ fn a_dragino_device_is_restarted_for_new_session_keys() {
         (Class::Overlap, Procedure::SessionRekey, None)
     );
 
-    let generations = || -> Vec<u32> {
+    let sessions = || -> Vec<(u32, u64)> {
         let evidence = server.evidence(&session, Timestamp(0)).unwrap();
-        evidence.iter().filter_map(|seen| if let Evidence::Used(used) = seen { Some(used.generation.0) } else { None }).collect()
+        let uses = evidence.iter().filter_map(|seen| if let Evidence::Used(used) = seen { Some((used.generation.0, used.session)) } else { None });
+        let mut uses: Vec<_> = uses.collect();
+        // A session and its data.
+        uses.dedup();
+        uses
     };
     assert_eq!(server.read_back(&session).unwrap(), AcceptSet::of([Generation(1)]));
-    assert_eq!(server.accept(&session, Generation(2), None, BY), Outcome::Done);
-    assert_eq!(server.accept(&session, Generation(2), None, BY), Outcome::Done);
-    assert_eq!(server.deliver(&session, Generation(1), Generation(2), None, BY), Outcome::Sent);
+    assert_eq!(server.deliver(&session, Generation(1), Generation(1), None, BY), Outcome::Sent);
     assert_eq!(route.sent.lock().unwrap()[0].1, [0x04, 0xff]);
-    assert_eq!(generations(), [1]);
+    assert_eq!(sessions(), [(1, 0x26013fff)]);
+    device.dev_addr = 0x26014aaa;
     device.join(&mut client).unwrap();
-    assert_eq!(generations(), [1, 2]);
-    assert_eq!(server.read_back(&session).unwrap(), AcceptSet::of([Generation(1), Generation(2)]));
-    assert_eq!(server.retire(&session, Generation(1), BY), Outcome::Done);
-    assert!(matches!(server.retire(&session, Generation(2), BY), Outcome::Rejected { .. }));
+    assert_eq!(sessions(), [(1, 0x26013fff), (1, 0x26014aaa)], "the same root key, another session");
+    assert!(matches!(server.accept(&session, Generation(2), None, BY), Outcome::Rejected { .. }));
+    assert!(matches!(server.retire(&session, Generation(1), BY), Outcome::Rejected { .. }));
     assert!(matches!(
         server.deliver(&root, Generation(1), Generation(2), Some(&Secret::new(vec![1; 16])), BY),
         Outcome::Rejected { .. }
