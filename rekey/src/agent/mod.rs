@@ -76,7 +76,8 @@ impl Agent {
     ) -> Result<Self, JournalError> {
         let (end, ended) = channel();
         let clock = Guarded::new(clock, journal.last_time()?);
-        let backends: BTreeMap<String, Arc<dyn Backend>> = backends.into_iter().map(|one| (one.spec().name.to_owned(), one)).collect();
+        let backends: BTreeMap<String, Arc<dyn Backend>> =
+            backends.into_iter().map(|one| (one.spec().name.to_owned(), one)).collect();
         let mut agent = Self {
             journal,
             backends,
@@ -221,8 +222,14 @@ impl Agent {
     /// Queues a task, or puts it aside while something it needs is not there.
     fn start(&mut self, task: Task) {
         // A restart of the rotation's question may have overtaken it.
-        let Some(rotation) = self.open.get(&task.rotation).filter(|one| one.open().is_some_and(|open| open.step == task.step)) else { return };
-        let new = matches!(task.effect, Effect::Stage { .. } | Effect::Deliver { .. } | Effect::WorkOrder { .. } | Effect::Retire { .. });
+        let Some(rotation) = self.open.get(&task.rotation).filter(|one| one.open().is_some_and(|open| open.step == task.step))
+        else {
+            return;
+        };
+        let new = matches!(
+            task.effect,
+            Effect::Stage { .. } | Effect::Deliver { .. } | Effect::WorkOrder { .. } | Effect::Retire { .. }
+        );
         let covered = self.journal.covers(rotation, task.step, &task.effect).unwrap_or(false);
         let room = !task.effect.is_external() || self.journal.ready().is_ok();
         if new && !self.clock.is_trusted() || !covered || !room {
@@ -247,7 +254,8 @@ impl Agent {
         while *running < backend.spec().concurrency.max(1)
             && let Some(task) = waiting.pop_front()
         {
-            let (journal, backend, end, now) = (Arc::clone(&self.journal), Arc::clone(&backend), self.end.clone(), self.clock.now());
+            let (journal, backend, end, now) =
+                (Arc::clone(&self.journal), Arc::clone(&backend), self.end.clone(), self.clock.now());
             let (name, copy) = (name.to_owned(), task.clone());
             let work = move || {
                 let done = catch_unwind(AssertUnwindSafe(|| carry_out(&journal, &*backend, &task, now)));
@@ -257,7 +265,9 @@ impl Agent {
             };
             match std::thread::Builder::new().name("effect".to_owned()).spawn(work) {
                 Ok(_) => *running += 1,
-                Err(error) => drop(self.end.send((None, copy.rotation, failed(&copy, format!("no thread could be started ({error})"))))),
+                Err(error) => {
+                    drop(self.end.send((None, copy.rotation, failed(&copy, format!("no thread could be started ({error})")))))
+                }
             }
         }
     }
@@ -338,9 +348,9 @@ fn with_secret(
     act: impl FnOnce(Option<&Secret>) -> Outcome,
 ) -> Outcome {
     match journal.secret(slot, generation) {
-        Ok(None) if backend.profile(slot).is_some() => {
-            Outcome::Rejected { why: format!("the secret of {generation} is not known here; enter it with `citytap-rekey enter`") }
-        }
+        Ok(None) if backend.profile(slot).is_some() => Outcome::Rejected {
+            why: format!("the secret of {generation} is not known here; enter it with `citytap-rekey enter`"),
+        },
         Ok(secret) => act(secret.as_ref()),
         Err(error) => Outcome::Unknown { why: error.to_string() },
     }

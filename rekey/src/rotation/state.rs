@@ -116,6 +116,8 @@ pub struct Rotation {
     pub(super) retired: BTreeSet<Generation>,
     /// The last intent to deliver each generation.
     pub(super) delivered: BTreeMap<Generation, Timestamp>,
+    /// When a delivery last may have been sent: a delivery waits between its intent and its sending, so that its outcome tells, not its intent.
+    pub(super) sent: Option<Timestamp>,
     /// The last read-back; `None` since anything at the verifier may have changed.
     pub(super) observed: Option<AcceptSet>,
     pub(super) observed_at: Timestamp,
@@ -163,6 +165,7 @@ impl Rotation {
             staged: BTreeSet::new(),
             retired: BTreeSet::new(),
             delivered: BTreeMap::new(),
+            sent: None,
             observed: None,
             observed_at: now,
             switched: None,
@@ -294,6 +297,13 @@ impl Rotation {
     /// When the goal was last handed to the device, at the latest the beginning of the rotation.
     pub(super) fn handed_over(&self) -> Timestamp {
         self.delivered.get(&self.goal()).copied().unwrap_or(self.since)
+    }
+
+    /// Since when no delivery can change any more what the device uses; `None` while one is open.
+    pub(super) fn settled(&self) -> Option<Timestamp> {
+        let open =
+            self.open.as_ref().is_some_and(|open| matches!(open.effect, Effect::Deliver { .. } | Effect::WorkOrder { .. }));
+        if open { None } else { Some(self.sent.map_or(self.since, |sent| sent.plus(self.plan.settles))) }
     }
 
     pub(super) fn is_session(&self) -> bool {
