@@ -163,8 +163,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     latencies.sort_unstable();
     let at = |part: f64| Duration::from_nanos(latencies.get((latencies.len() as f64 * part) as usize).copied().unwrap_or(0));
     println!("{} joins of {} devices over {connections} connections in {took:.1?}", latencies.len(), server.loaded());
-    println!("{:.0} answers a second, {} flushes", latencies.len() as f64 / took.as_secs_f64(), disk.flushes.load(Ordering::Relaxed));
+    println!(
+        "{:.0} answers a second, {} flushes",
+        latencies.len() as f64 / took.as_secs_f64(),
+        disk.flushes.load(Ordering::Relaxed)
+    );
     println!("p50 {:?}, p99 {:?}, longest {:?}", at(0.5), at(0.99), at(1.0 - 1e-9));
-    println!("memory {} MB, {} MB before the first join (latencies of {} MB among it)", resident_mb(), before, latencies.len() * 8 / 1_000_000);
+    println!(
+        "memory {} MB, {} MB before the first join (latencies of {} MB among it)",
+        resident_mb(),
+        before,
+        latencies.len() * 8 / 1_000_000
+    );
     Ok(())
 }

@@ -37,7 +37,9 @@ pub enum Unfit {
     #[error("the gateway's certificate is no DER sequence that a station can cut")]
     Certificate,
     /// The key is not cut whole.
-    #[error("the key is none that a station can cut: it takes P-256 as SEC1 (BEGIN EC PRIVATE KEY) and RSA as PKCS#1 (BEGIN RSA PRIVATE KEY), both as DER")]
+    #[error(
+        "the key is none that a station can cut: it takes P-256 as SEC1 (BEGIN EC PRIVATE KEY) and RSA as PKCS#1 (BEGIN RSA PRIVATE KEY), both as DER"
+    )]
     Key,
     /// Certificate and key are not of one pair.
     #[error("the key does not belong to the certificate")]

@@ -97,7 +97,10 @@ struct Row<'a> {
 
 fn gateways(file: &Path) -> Result<HashMap<u64, First>, Refusal> {
     let cannot = |error: csv::Error| {
-        Refusal::new(format!("{}: {error}", file.display()), "write a heading with router and lines that have as many columns as it")
+        Refusal::new(
+            format!("{}: {error}", file.display()),
+            "write a heading with router and lines that have as many columns as it",
+        )
     };
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(file).map_err(cannot)?;
     let headers = reader.headers().map_err(cannot)?.clone();
@@ -106,15 +109,17 @@ fn gateways(file: &Path) -> Result<HashMap<u64, First>, Refusal> {
     while reader.read_record(&mut record).map_err(cannot)? {
         let row: Row<'_> = record.deserialize(Some(&headers)).map_err(cannot)?;
         let line = record.position().map_or(0, csv::Position::line);
-        let (router, read) = read(&row)
-            .map_err(|(column, remedy)| Refusal::new(format!("{} line {line}: {column} cannot be read", file.display()), remedy))?;
+        let (router, read) = read(&row).map_err(|(column, remedy)| {
+            Refusal::new(format!("{} line {line}: {column} cannot be read", file.display()), remedy)
+        })?;
         first.insert(router, read);
     }
     Ok(first)
 }
 
 fn read(row: &Row<'_>) -> Result<(u64, First), (&'static str, &'static str)> {
-    let router = id6(row.router).ok_or(("router", "write 16 hexadecimal digits, or as the station writes it: b827:ebff:fe12:3456"))?;
+    let router =
+        id6(row.router).ok_or(("router", "write 16 hexadecimal digits, or as the station writes it: b827:ebff:fe12:3456"))?;
     let mut first = First::default();
     if let Some(text) = row.certificate.filter(|text| !text.is_empty()) {
         let digest = hex(&text.replace(':', "")).and_then(|bytes| bytes.try_into().ok());

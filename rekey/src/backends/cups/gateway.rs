@@ -212,7 +212,8 @@ mod tests {
     use crate::slot::{RotationId, Step};
 
     const BY: Effecting = Effecting { rotation: RotationId(1), step: Step(1) };
-    const HELD: [Held; 2] = [Held { generation: Generation(1), crc: Some(11) }, Held { generation: Generation(2), crc: Some(22) }];
+    const HELD: [Held; 2] =
+        [Held { generation: Generation(1), crc: Some(11) }, Held { generation: Generation(2), crc: Some(22) }];
 
     fn asks(gateway: &mut Gateway, showed: u32, cups_crc: u32) -> Answer {
         let at = Timestamp(gateway.contacts.len() as i64);
@@ -221,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_change_is_offered_taken_and_proven_before_the_other_begins() {
-        let mut gateway = Gateway { cups: Some(Order::new(Generation(2), BY)), tc: Some(Order::new(Generation(2), BY)), ..Gateway::default() };
+        let mut gateway =
+            Gateway { cups: Some(Order::new(Generation(2), BY)), tc: Some(Order::new(Generation(2), BY)), ..Gateway::default() };
         assert_eq!(asks(&mut gateway, 1, 11), Answer::Offer(Which::Cups, Generation(2)));
         assert!(gateway.has_turn(Timestamp(1)) && !gateway.has_turn(Timestamp(0).plus(TURN)));
         assert_eq!(asks(&mut gateway, 2, 22), Answer::Nothing);

@@ -24,7 +24,9 @@ pub(super) struct Held {
 
 impl Held {
     fn of_blob(generation: Generation, bytes: Zeroizing<Vec<u8>>) -> Result<Self, Refusal> {
-        let unfit = |unfit: blob::Unfit| Refusal::new(format!("{generation} is not for a station: {unfit}"), "enter it anew, as DER in this order");
+        let unfit = |unfit: blob::Unfit| {
+            Refusal::new(format!("{generation} is not for a station: {unfit}"), "enter it anew, as DER in this order")
+        };
         let parts = Parts::cut(&bytes).map_err(unfit)?;
         parts.check_pair().map_err(unfit)?;
         let token = parts.token().map(|token| Secret::new(token.as_bytes().to_vec()));
@@ -53,7 +55,13 @@ pub(super) fn checksums(held: &[Held]) -> Vec<gateway::Held> {
 
 impl Shared {
     /// What a generation is to this server, from its secret; or from the pin of a first generation whose secret is not held.
-    pub(super) fn held(&self, router: u64, which: Which, generation: Generation, secret: Option<&Secret>) -> Result<Held, Refusal> {
+    pub(super) fn held(
+        &self,
+        router: u64,
+        which: Which,
+        generation: Generation,
+        secret: Option<&Secret>,
+    ) -> Result<Held, Refusal> {
         let Some(secret) = secret else {
             let first = self.config.first.get(&router).copied().unwrap_or_default();
             return Ok(Held { generation, certificate: first.certificate, token: None, crc: first.crc, blob: None });
@@ -71,7 +79,8 @@ impl Shared {
             (Mode::Token, token) => {
                 let visible = token.iter().all(u8::is_ascii_graphic);
                 let token = std::str::from_utf8(token).ok().filter(|token| visible && !token.is_empty());
-                let token = token.ok_or_else(|| Refusal::new(format!("{generation} is no token"), "use visible ASCII without spaces"))?;
+                let token =
+                    token.ok_or_else(|| Refusal::new(format!("{generation} is no token"), "use visible ASCII without spaces"))?;
                 let value = Zeroizing::new([SCHEME, token].concat());
                 Held::of_blob(generation, blob::with_token(trust, &value))
             }
@@ -87,7 +96,9 @@ impl Shared {
             return Ok(kept);
         }
         let issuer = self.issuer.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let issuer = issuer.ok_or_else(|| Refusal::new("nobody is configured to issue certificates for gateways", "configure an issuing authority"))?;
+        let issuer = issuer.ok_or_else(|| {
+            Refusal::new("nobody is configured to issue certificates for gateways", "configure an issuing authority")
+        })?;
         let certificate = issuer.issue(router, which, public)?;
         self.ledger.put(&[(key, Some(certificate.clone()))]).map_err(journal)?;
         Ok(certificate)

@@ -197,7 +197,10 @@ impl Shared {
                 let gateway = match kept {
                     None => Gateway::default(),
                     Some((_, bytes)) => serde_json::from_slice(&bytes).map_err(|error| {
-                        Refusal::new(format!("what the journal holds of gateway {router:016x}: {error}"), "restore it from its standby or a backup")
+                        Refusal::new(
+                            format!("what the journal holds of gateway {router:016x}: {error}"),
+                            "restore it from its standby or a backup",
+                        )
                     })?,
                 };
                 let (cups, tc) = (self.load(router, Which::Cups)?, self.load(router, Which::Tc)?);
@@ -259,7 +262,8 @@ impl Shared {
             entry.gateway = before;
             return Response::empty(StatusCode::SERVICE_UNAVAILABLE);
         }
-        let blob = |held: &[Held], generation| held.iter().find(|held| held.generation == generation).and_then(|held| held.blob.clone());
+        let blob =
+            |held: &[Held], generation| held.iter().find(|held| held.generation == generation).and_then(|held| held.blob.clone());
         let body = match answer {
             Answer::Steer => return Response::empty(StatusCode::FORBIDDEN),
             Answer::Nothing => wire::answer(&[], &[]),
@@ -290,7 +294,9 @@ impl Cups {
         };
         let before = entry.gateway.clone();
         let outcome = act(entry, which);
-        if entry.gateway != before && let Err(refusal) = self.shared.keep(router, &entry.gateway) {
+        if entry.gateway != before
+            && let Err(refusal) = self.shared.keep(router, &entry.gateway)
+        {
             entry.gateway = before;
             return rejected(refusal);
         }
@@ -318,15 +324,23 @@ impl Backend for Cups {
         let mut gateways = self.shared.lock();
         let entry = self.shared.entry(&mut gateways, router)?;
         if entry.held(which).is_empty() {
-            return Err(Refusal::new(format!("{slot} is not known to the CUPS server"), "enter its first credential, or its pin in the list of gateways"));
+            return Err(Refusal::new(
+                format!("{slot} is not known to the CUPS server"),
+                "enter its first credential, or its pin in the list of gateways",
+            ));
         }
         let token = self.shared.config.mode == Mode::Token;
         let issuer = self.shared.issuer.read().unwrap_or_else(PoisonError::into_inner).is_some();
         if !token && !issuer {
-            return Err(Refusal::new("nobody is configured to issue certificates for gateways", "configure an issuing authority, or mode = \"token\""));
+            return Err(Refusal::new(
+                "nobody is configured to issue certificates for gateways",
+                "configure an issuing authority, or mode = \"token\"",
+            ));
         }
         let way_back = match which {
-            Which::Cups => "the station keeps its first working set as a fallback, comes with it after 7 failures, and is given what works",
+            Which::Cups => {
+                "the station keeps its first working set as a fallback, comes with it after 7 failures, and is given what works"
+            }
             Which::Tc => "the station still comes here and is given the old credentials again",
         };
         let falls_back_to = if which == Which::Cups { vec![entry.gateway.bak.unwrap_or(Generation::FIRST)] } else { Vec::new() };
@@ -386,7 +400,9 @@ impl Backend for Cups {
             let place = if which == Which::Cups { &mut entry.gateway.cups } else { &mut entry.gateway.tc };
             match place {
                 Some(order) if order.to == to && order.by == by => match order.ended {
-                    Some(Ended::NotTaken) => rejected("the station came back with the checksum that it had before: it does not install this"),
+                    Some(Ended::NotTaken) => {
+                        rejected("the station came back with the checksum that it had before: it does not install this")
+                    }
                     Some(Ended::FellBack) => rejected("the station could not connect with this and came with its fallback"),
                     Some(Ended::Taken) => Outcome::Done,
                     None => Outcome::Sent,
@@ -432,7 +448,9 @@ impl Backend for Cups {
     fn retire(&self, slot: &Slot, generation: Generation, _by: Effecting) -> Outcome {
         self.act(slot, |entry, which| {
             if which == Which::Cups && entry.gateway.bak.unwrap_or(Generation::FIRST) == generation {
-                return rejected(format!("{generation} of {slot} is the station's fallback: without it a failed change would be a visit"));
+                return rejected(format!(
+                    "{generation} of {slot} is the station's fallback: without it a failed change would be a visit"
+                ));
             }
             if !entry.held(which).iter().any(|held| held.generation != generation) {
                 return rejected(format!("{generation} is the only credential of {slot}"));
@@ -447,7 +465,9 @@ impl Backend for Cups {
     }
 
     fn quarantine(&self, slot: &Slot, _until: Option<Timestamp>, _by: Effecting) -> Outcome {
-        rejected(format!("{slot}: a gateway that its CUPS server turns away cannot be given anything; cut it off at its network server"))
+        rejected(format!(
+            "{slot}: a gateway that its CUPS server turns away cannot be given anything; cut it off at its network server"
+        ))
     }
 
     fn leave(&self, slot: &Slot, _by: Effecting) -> Outcome {

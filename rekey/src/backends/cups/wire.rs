@@ -58,7 +58,13 @@ impl UpdateInfo {
             Router::Number(number) => number,
         };
         let kept = |text: Option<String>| text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect();
-        Some(Self { router, cups_crc: wire.cups_cred_crc, tc_crc: wire.tc_cred_crc, station: kept(wire.station), model: kept(wire.model) })
+        Some(Self {
+            router,
+            cups_crc: wire.cups_cred_crc,
+            tc_crc: wire.tc_cred_crc,
+            station: kept(wire.station),
+            model: kept(wire.model),
+        })
     }
 }
 
@@ -121,7 +127,9 @@ mod tests {
     fn a_request() {
         let read = UpdateInfo::parse(REQUEST.as_bytes()).unwrap();
         assert_eq!((read.router, read.cups_crc, read.tc_crc, read.model.as_str()), (1, u32::MAX, 7, "linux"));
-        for wrong in ["", "{}", "[]", &REQUEST.replace("::1", "::1::2"), &REQUEST.replace("4294967295", "4294967296"), &REQUEST[..60]] {
+        for wrong in
+            ["", "{}", "[]", &REQUEST.replace("::1", "::1::2"), &REQUEST.replace("4294967295", "4294967296"), &REQUEST[..60]]
+        {
             assert_eq!(UpdateInfo::parse(wrong.as_bytes()), None, "{wrong}");
         }
         let long = REQUEST.replace("linux\"", &format!("{}\"", "x\\u0000".repeat(400)));

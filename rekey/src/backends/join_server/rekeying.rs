@@ -162,7 +162,9 @@ impl JoinServer {
     /// A Lobaro device takes a key into use by a restart and in no other way: a join with the key that it repeated shows that it had it, and restarted with it.
     fn restarted(&self, dev_eui: u64, opened: &[Session]) -> Result<Vec<Evidence>, Refusal> {
         let Some(talk) = self.talk(dev_eui)?.filter(|talk| talk.told_to_keep) else { return Ok(Vec::new()) };
-        let Some(joined) = opened.iter().find(|session| session.generation == talk.to && session.at > talk.since) else { return Ok(Vec::new()) };
+        let Some(joined) = opened.iter().find(|session| session.generation == talk.to && session.at > talk.since) else {
+            return Ok(Vec::new());
+        };
         let before = |by: i64| Timestamp(joined.at.0.saturating_sub(by));
         Ok(vec![Evidence::Acknowledged { generation: talk.to, at: before(2) }, Evidence::Restarted { at: before(1) }])
     }
@@ -187,7 +189,12 @@ impl JoinServer {
             None => return rejected("a Lobaro device takes a key of 16 bytes"),
         };
         // The same key again: what was agreed before stands, since the device may have repeated it already.
-        let talk = self.talk(dev_eui).ok().flatten().filter(|talk| talk.to == to).unwrap_or(Talk { to, since: super::now(), by, told_to_keep: false });
+        let talk = self.talk(dev_eui).ok().flatten().filter(|talk| talk.to == to).unwrap_or(Talk {
+            to,
+            since: super::now(),
+            by,
+            told_to_keep: false,
+        });
         if let Err(refusal) = self.save_talk(dev_eui, &talk) {
             return rejected(refusal.to_string());
         }
@@ -368,7 +375,11 @@ impl Backend for JoinServer {
             Err(refusal) => return rejected(refusal.to_string()),
         };
         if let Target::Session(_) = target {
-            return if generation == Generation::FIRST { Outcome::Done } else { rejected("session keys have no generations: the device joins again") };
+            return if generation == Generation::FIRST {
+                Outcome::Done
+            } else {
+                rejected("session keys have no generations: the device joins again")
+            };
         }
         let Some(root) = secret.and_then(|secret| RootKeys::from_bytes(secret.expose())) else {
             return rejected(
@@ -434,7 +445,8 @@ impl Backend for JoinServer {
         let said = if let Target::Root(dev_eui) = target { self.talk_on(slot, dev_eui)? } else { None };
         let seen = self.with_device(dev_eui, |device| (device.state.sessions().to_vec(), device.refused))?;
         let (opened, refused) = seen.ok_or_else(|| unknown(slot))?;
-        let generation = |session: &Session| if matches!(target, Target::Root(_)) { session.generation } else { Generation::FIRST };
+        let generation =
+            |session: &Session| if matches!(target, Target::Root(_)) { session.generation } else { Generation::FIRST };
         let mut evidence: Vec<Evidence> = opened.iter().map(|session| used(session, generation(session))).collect();
         let data = self.data(dev_eui, evidence.last())?;
         evidence.extend(data);

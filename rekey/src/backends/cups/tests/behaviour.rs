@@ -35,7 +35,10 @@ fn used(server: &Cups, which: Which) -> Vec<u32> {
 
 fn acknowledged(server: &Cups, which: Which) -> Vec<u32> {
     let evidence = server.evidence(&slot(ROUTER, which).unwrap(), Timestamp(0)).unwrap();
-    evidence.iter().filter_map(|seen| if let Evidence::Acknowledged { generation, .. } = seen { Some(generation.0) } else { None }).collect()
+    evidence
+        .iter()
+        .filter_map(|seen| if let Evidence::Acknowledged { generation, .. } = seen { Some(generation.0) } else { None })
+        .collect()
 }
 
 #[test]
@@ -78,7 +81,10 @@ fn b_and_e_the_fallback_is_never_retired_and_others_are() {
     assert!(matches!(server.retire(&cups, Generation(1), by(9)), Outcome::Rejected { .. }));
     assert_eq!(server.retire(&cups, Generation(2), by(9)), Outcome::Done);
     assert_eq!(station.session(address), NOTHING);
-    assert!(matches!(server.retire(&slot(ROUTER, Which::Tc).unwrap(), Generation(1), by(9)), Outcome::Rejected { .. }), "the only one");
+    assert!(
+        matches!(server.retire(&slot(ROUTER, Which::Tc).unwrap(), Generation(1), by(9)), Outcome::Rejected { .. }),
+        "the only one"
+    );
 }
 
 #[test]
@@ -132,11 +138,14 @@ fn f_what_a_station_cannot_cut_is_not_accepted_and_offers_end() {
     // The same key as PKCS#8: 30 81 87.
     let (_, public) = sec1(&scalar(2)).unwrap();
     let head = [
-        0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
-        0x3d, 0x03, 0x01, 0x07, 0x04, 0x6d, 0x30, 0x6b, 0x02, 0x01, 0x01, 0x04, 0x20,
+        0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+        0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04, 0x6d, 0x30, 0x6b, 0x02, 0x01, 0x01, 0x04, 0x20,
     ];
     let pkcs8 = [&head[..], &scalar(2), &[0xa1, 0x44, 0x03, 0x42, 0x00], &public].concat();
-    assert!(rustls::crypto::ring::sign::any_supported_type(&PrivateKeyDer::Pkcs8(pkcs8.clone().into())).is_ok(), "a good key otherwise");
+    assert!(
+        rustls::crypto::ring::sign::any_supported_type(&PrivateKeyDer::Pkcs8(pkcs8.clone().into())).is_ok(),
+        "a good key otherwise"
+    );
     let bad = blob::with_certificate(&set[0], &set[1], &pkcs8);
     assert!(cut(&bad).is_none(), "the station installs nothing");
     let outcome = server.accept(&cups, Generation(2), Some(&Secret::new(bad.to_vec())), by(1));
@@ -151,7 +160,10 @@ fn f_what_a_station_cannot_cut_is_not_accepted_and_offers_end() {
     order(&server, Which::Tc, 2, 102);
     let offers = (0..10).filter(|_| station.session(address) == TC).count();
     assert_eq!((offers, station.tc_restarts), (2, 2), "each offer restarts its traffic");
-    assert!(matches!(server.deliver(&slot(ROUTER, Which::Tc).unwrap(), Generation(1), Generation(2), None, by(2)), Outcome::Rejected { .. }));
+    assert!(matches!(
+        server.deliver(&slot(ROUTER, Which::Tc).unwrap(), Generation(1), Generation(2), None, by(2)),
+        Outcome::Rejected { .. }
+    ));
 }
 
 fn any_sec1(key: &[u8]) -> bool {
@@ -223,7 +235,9 @@ fn a_first_generation_that_is_only_pinned_also_after_its_end() {
 #[test]
 fn tokens() {
     let bench = Bench::new();
-    let token = |text: &str| -> super::Set { [bench.authority.trust(), Vec::new(), format!("Authorization: Bearer {text}\r\n").into_bytes()] };
+    let token = |text: &str| -> super::Set {
+        [bench.authority.trust(), Vec::new(), format!("Authorization: Bearer {text}\r\n").into_bytes()]
+    };
     let (cups, old, new) = (slot(ROUTER, Which::Cups).unwrap(), "a".repeat(32), "b".repeat(32));
     bench.ledger.enter(&cups, 1, Some(old.as_bytes()));
     bench.ledger.enter(&slot(ROUTER, Which::Tc).unwrap(), 1, Some(old.as_bytes()));
@@ -283,7 +297,8 @@ fn hostile_requests() {
         stream.write_all(request.as_bytes()).unwrap();
         read_answer(&mut stream).map(|(status, _)| status)
     };
-    let post = |path: &str, body: &str| ask(&format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let post =
+        |path: &str, body: &str| ask(&format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
     assert_eq!(ask("GET /update-info HTTP/1.1\r\nHost: x\r\n\r\n"), Some(404));
     assert_eq!(post("/other", "{}"), Some(404));
     for body in ["", "{}", "{\"router\":\"::1\"}", "\u{0}", &"[".repeat(5000)] {

@@ -1,7 +1,7 @@
 //! The CUPS server against a station that behaves as the real one was measured to: its behaviours (a) to (g).
 
-mod station;
 mod behaviour;
+mod station;
 
 use super::blob::{self, sec1};
 use super::gateway::Which;
@@ -148,7 +148,8 @@ impl Bench {
 
     fn serve(&self, more: &str) -> Cups {
         let [certificate, key, trust] = ["server.pem", "server.key", "ca.pem"].map(|name| self.path(name));
-        let table = format!("listen = \"127.0.0.1:0\"\ncertificate = {certificate:?}\nkey = {key:?}\ntrust = {trust:?}\n{more}\n");
+        let table =
+            format!("listen = \"127.0.0.1:0\"\ncertificate = {certificate:?}\nkey = {key:?}\ntrust = {trust:?}\n{more}\n");
         let cups = Cups::open(&table.parse().unwrap(), self.ledger.clone()).unwrap_or_else(|refusal| panic!("{refusal}"));
         cups.set_issuer(self.authority.clone());
         cups

@@ -43,7 +43,17 @@ pub(super) struct Station {
 impl Station {
     pub(super) fn new(router: &str, cups: Set, tc: Set) -> Self {
         let (tc_restarts, backup_done, set, failures) = (0, false, 0, 0);
-        Self { router: router.into(), cups: [Some(cups), None, None], tc, tc_restarts, backup_done, set, failures, cannot_use: None, cannot_cut: false }
+        Self {
+            router: router.into(),
+            cups: [Some(cups), None, None],
+            tc,
+            tc_restarts,
+            backup_done,
+            set,
+            failures,
+            cannot_use: None,
+            cannot_cut: false,
+        }
     }
 
     pub(super) fn installed(&self) -> &Set {
@@ -170,7 +180,11 @@ pub(super) fn checksum(set: &Set) -> u32 {
 pub(super) fn cut(blob: &[u8]) -> Option<Set> {
     let at = |index: usize| blob.get(index).copied().unwrap_or(0);
     let length = |start: usize| {
-        if at(start + 1) & 0x80 != 0 { usize::from(u16::from_be_bytes([at(start + 2), at(start + 3)])) + 4 } else { usize::from(at(start + 1)) + 2 }
+        if at(start + 1) & 0x80 != 0 {
+            usize::from(u16::from_be_bytes([at(start + 2), at(start + 3)])) + 4
+        } else {
+            usize::from(at(start + 1)) + 2
+        }
     };
     if at(0) != 0x30 {
         return None;

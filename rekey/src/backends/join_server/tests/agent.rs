@@ -59,6 +59,7 @@ struct Network {
     queued: Mutex<Vec<(Effecting, Vec<u8>)>>,
     heard: Mutex<Vec<(Timestamp, Vec<u8>)>>,
     data: AtomicI64,
+    clock: Arc<Forward>,
 }
 
 impl Route for Network {
@@ -88,7 +89,7 @@ fn device(mut device: Device, network: &Network, address: std::net::SocketAddr, 
     let (mut taken, mut given, mut joins) = (0, None, 0);
     while !stop.load(Ordering::SeqCst) {
         std::thread::sleep(Duration::from_millis(30));
-        network.data.store(wall().0, Ordering::SeqCst);
+        network.data.store(network.clock.wall().0, Ordering::SeqCst);
         let next = network.queued.lock().unwrap().get(taken).map(|(_, payload)| payload.clone());
         let Some(command) = next else {
             // Some time after, it joins again by itself, as devices do.
@@ -104,7 +105,8 @@ fn device(mut device: Device, network: &Network, address: std::net::SocketAddr, 
             given = Some(super::peers::unhex(std::str::from_utf8(digits).unwrap()));
             network.heard.lock().unwrap().push((wall(), command));
         } else if command == b"w" {
-            let mut restarted = Device { nwk_key: given.take().unwrap().try_into().unwrap(), dev_addr: device.dev_addr + 1, ..device.clone() };
+            let mut restarted =
+                Device { nwk_key: given.take().unwrap().try_into().unwrap(), dev_addr: device.dev_addr + 1, ..device.clone() };
             if restarted.join(&mut client).is_ok() {
                 device = restarted;
             }
@@ -155,7 +157,7 @@ fn a_key_is_changed_proven_and_the_old_one_retired() {
         approvals: 1,
         retire_approvals: 0,
     };
-    let clock = Arc::new(Forward::default());
+    let clock = network.clock.clone();
     let told = Arc::new(Mutex::new(Vec::new()));
     let teller = {
         let told = told.clone();

@@ -115,7 +115,9 @@ fn a_lobaro_device_is_told_to_keep_its_key_when_it_repeated_it() {
     );
     let evidence = server.evidence(&slot, Timestamp(0)).unwrap();
     assert!(evidence.iter().any(|seen| matches!(seen, Evidence::Restarted { .. })), "it has no other way to the new key");
-    assert!(evidence.iter().any(|seen| matches!(seen, Evidence::Used(used) if used.reach == Reach::Data && used.generation.0 == 2)));
+    assert!(
+        evidence.iter().any(|seen| matches!(seen, Evidence::Used(used) if used.reach == Reach::Data && used.generation.0 == 2))
+    );
 }
 
 #[test]
@@ -139,7 +141,9 @@ fn a_dragino_device_is_restarted_for_new_session_keys() {
 
     let sessions = || -> Vec<(u32, u64)> {
         let evidence = server.evidence(&session, Timestamp(0)).unwrap();
-        let uses = evidence.iter().filter_map(|seen| if let Evidence::Used(used) = seen { Some((used.generation.0, used.session)) } else { None });
+        let uses = evidence
+            .iter()
+            .filter_map(|seen| if let Evidence::Used(used) = seen { Some((used.generation.0, used.session)) } else { None });
         let mut uses: Vec<_> = uses.collect();
         // A session and its data.
         uses.dedup();
