@@ -53,6 +53,8 @@ struct World {
     stored: Generation,
     forgets: bool,
     underway: Option<(Generation, Timestamp)>,
+    /// When what arrived last was sent.
+    sent: Timestamp,
     session: u64,
     connected: bool,
     seen: Vec<Evidence>,
@@ -148,6 +150,7 @@ impl Model for Small {
                     stored: OLD,
                     forgets,
                     underway: None,
+                    sent: now,
                     session: 0,
                     connected: true,
                     seen: Vec::new(),
@@ -185,7 +188,7 @@ impl Model for Small {
             acts.push(Act::Restart);
         }
         let settles = world.rotation.plan.settles;
-        if trouble && world.active == NEW && world.underway.is_none_or(|(_, sent)| world.now.since(sent) < settles) {
+        if trouble && world.active == NEW && world.now.since(world.sent) < settles {
             acts.push(Act::GoesBack);
         }
         if world.passes < self.passes && world.doing.is_none() {
@@ -226,6 +229,7 @@ impl Model for Small {
                     return None;
                 }
                 world.underway = None;
+                world.sent = sent;
                 world.active = generation;
                 if !world.forgets {
                     world.stored = generation;

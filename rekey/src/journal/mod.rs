@@ -23,7 +23,7 @@
 mod record;
 mod store;
 
-pub use record::{BeginError, EVIDENCE_MAX, Entry, Journal, Settings, Watch};
+pub use record::{BeginError, EVIDENCE_MAX, Entry, Journal, Settings, Taken, Watch};
 
 use crate::evidence::Evidence;
 use crate::secrets::Secret;

@@ -51,6 +51,16 @@ pub struct Entry {
     version: u64,
 }
 
+/// What a step came to.
+pub struct Taken<'a> {
+    /// The rotation after it.
+    pub rotation: &'a Rotation,
+    /// What it took in.
+    pub input: &'a Input,
+    /// What is to be done.
+    pub effects: &'a [(Step, Effect)],
+}
+
 /// What is kept of one slot.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct SlotRecord {
@@ -214,7 +224,7 @@ impl Journal {
         self.store.under(&prefix)?.iter().map(|(key, value)| Ok((Step(step(key)), self.read(value)?))).collect()
     }
 
-    /// Keeps what a step came to: the rotation, the outcome it took in, the intents of what is to be done. On the disk when it returns.
+    /// Keeps what one step came to; see [`Journal::record_all`].
     ///
     /// # Errors
     /// The disk refuses: nothing of `effects` may start.
@@ -225,12 +235,28 @@ impl Journal {
         effects: &[(Step, Effect)],
         now: Timestamp,
     ) -> Result<(), JournalError> {
+        self.record_all(&[Taken { rotation, input, effects }], now)
+    }
+
+    /// Keeps what steps of different rotations came to, in one flush: each rotation, the outcome it took in, the intents of what is to be done. All of it is
+    /// on the disk when this returns.
+    ///
+    /// # Errors
+    /// The disk refuses: none of the effects may start.
+    pub fn record_all(&self, taken: &[Taken<'_>], now: Timestamp) -> Result<(), JournalError> {
         let _changing = self.changing();
-        let id = rotation.plan.id;
         let (version, change) = self.next_version();
-        let mut changes =
-            vec![(rotation_key(id), Some(json(rotation))), change, (CLOCK.to_vec(), Some(now.0.to_be_bytes().to_vec()))];
-        if let Input::Outcome { step, outcome } = input {
+        let mut changes = vec![change, (CLOCK.to_vec(), Some(now.0.to_be_bytes().to_vec()))];
+        for one in taken {
+            self.changes_of(one, version, now, &mut changes)?;
+        }
+        self.write(changes)
+    }
+
+    fn changes_of(&self, taken: &Taken<'_>, version: u64, now: Timestamp, changes: &mut Vec<Change>) -> Result<(), JournalError> {
+        let (rotation, id) = (taken.rotation, taken.rotation.plan.id);
+        changes.push((rotation_key(id), Some(json(rotation))));
+        if let Input::Outcome { step, outcome } = taken.input {
             let key = step_key(id, Some(*step));
             if let Some(value) = self.store.get(&key)? {
                 let mut entry: Entry = self.read(&value)?;
@@ -242,7 +268,7 @@ impl Journal {
         }
         let mut slot = self.slot(&rotation.plan.slot)?;
         let before = (slot.accepted.len(), slot.highest);
-        for (step, effect) in effects.iter().filter(|(_, effect)| effect.is_external()) {
+        for (step, effect) in taken.effects.iter().filter(|(_, effect)| effect.is_external()) {
             let entry = Entry { effect: effect.clone(), at: now, outcome: None, version };
             changes.push((step_key(id, Some(*step)), Some(json(&entry))));
             if let Effect::Accept { generation } | Effect::Switch { to: generation } = effect
@@ -255,7 +281,7 @@ impl Journal {
         if before != (slot.accepted.len(), slot.highest) {
             changes.push((slot_key(&rotation.plan.slot), Some(json(&slot))));
         }
-        self.write(changes)
+        Ok(())
     }
 
     fn slot(&self, slot: &Slot) -> Result<SlotRecord, JournalError> {

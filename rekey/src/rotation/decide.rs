@@ -1,5 +1,6 @@
 //! What is to be done next, state by state.
 
+use super::step::retire_mark;
 use super::{Approval, DELIVERIES_MAX, Effect, Open, RELAPSES_MAX, Rotation, State, guard};
 use crate::slot::{Generation, Step};
 use crate::time::{Span, Timestamp};
@@ -85,7 +86,7 @@ impl Rotation {
                 self.flips = self.flips.saturating_add(1);
                 self.observed = None;
             }
-            Effect::Retire { generation } => drop(self.told.insert(format!("retire {}", generation.0))),
+            Effect::Retire { generation } => drop(self.told.insert(retire_mark(generation))),
             _ => {}
         }
         let step = self.number();

@@ -233,6 +233,24 @@ impl Rotation {
         self.open.as_ref()
     }
 
+    /// Whether an open effect that had to wait is still wanted: not while held, nor when it goes the other way now, nor when the old generation came back.
+    pub fn still_wants(&self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Stage { .. } => self.held.is_none(),
+            Effect::Deliver { to, .. } | Effect::WorkOrder { generation: to } => self.held.is_none() && *to == self.goal(),
+            Effect::Retire { .. } => {
+                let back = self.record.last_other(self.target).is_some_and(|at| at >= self.since);
+                self.held.is_none() && self.phase == State::Grace && (!back || self.overlooks_use())
+            }
+            _ => true,
+        }
+    }
+
+    /// Since when a last look before a retirement must show no use of what is retired; `None` where two people said that somebody else uses it.
+    pub fn unused_since(&self) -> Option<Timestamp> {
+        (!self.overlooks_use()).then_some(self.since)
+    }
+
     /// When it wants a tick.
     pub fn due(&self) -> Timestamp {
         self.due

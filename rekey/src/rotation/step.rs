@@ -31,6 +31,11 @@ impl Rotation {
                     self.ended(open, outcome, effects);
                 }
             }
+            Input::Withdrawn { step } => {
+                if let Some(open) = self.close(*step) {
+                    self.withdrawn(&open.effect);
+                }
+            }
             Input::ReadBack { step, accepted } => {
                 if let Some(open) = self.close(*step) {
                     self.read_back(&open, accepted.as_ref(), effects);
@@ -162,6 +167,18 @@ impl Rotation {
         }
     }
 
+    fn withdrawn(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Deliver { .. } | Effect::WorkOrder { .. } => {
+                self.handed = None;
+                self.deliveries = self.deliveries.saturating_sub(1);
+            }
+            Effect::Retire { generation } => drop(self.told.remove(&retire_mark(*generation))),
+            _ => {}
+        }
+        self.asked = None;
+    }
+
     /// A new generation instead of one that the device refused; the refused one stays accepted (I3).
     fn mint(&mut self) {
         self.highest = self.highest.next();
@@ -198,7 +215,7 @@ impl Rotation {
 
     /// Whether the retirement of `generation` was asked for.
     pub(super) fn retiring(&self, generation: Generation) -> bool {
-        self.told.contains(&format!("retire {}", generation.0))
+        self.told.contains(&retire_mark(generation))
     }
 
     fn answered(&mut self, seen: Option<&[Evidence]>, until: Timestamp, effects: &mut Vec<(Step, Effect)>) {
@@ -328,4 +345,9 @@ impl Rotation {
     pub(super) fn overlooks_use(&self) -> bool {
         self.approved(Approval::RetireThoughUsed) >= self.plan.retire_approvals.max(2)
     }
+}
+
+/// What is noted when a retirement is asked for.
+pub(super) fn retire_mark(generation: Generation) -> String {
+    format!("retire {}", generation.0)
 }

@@ -335,7 +335,10 @@ impl World {
                 return;
             }
         }
-        if !self.host.covers(&effect, step) {
+        if life == self.host.life && !self.host.covers(&effect, step) {
+            if !self.host.disk.rotation.still_wants(&effect) {
+                return self.soon(Event::Ended { input: Input::Withdrawn { step }, life }, Span::seconds(1));
+            }
             self.at(self.now.plus(Span::seconds(10)), Event::Does { step, effect, life });
             return;
         }
@@ -391,6 +394,11 @@ impl World {
                 self.soon(Event::Ended { input: Input::Asked { step, seen, until }, life }, Span::seconds(2));
             }
             Effect::Retire { generation } => {
+                let since = self.host.disk.rotation.unused_since();
+                let used = |seen: &Evidence| matches!(seen, Evidence::Used(used) if used.generation == generation && Some(used.at) >= since);
+                if since.is_some() && self.log.iter().any(used) {
+                    return self.ends(step, Outcome::Rejected { why: "used again".into() }, life);
+                }
                 self.retires(generation);
                 self.ends(step, Outcome::Done, life);
             }
