@@ -15,10 +15,12 @@
 
 pub mod agent;
 pub mod backends;
+pub mod delivery;
 pub mod evidence;
 pub mod journal;
 pub mod rotation;
 pub mod secrets;
+pub mod serving;
 pub mod simulation;
 pub mod slot;
 pub mod time;
