@@ -14,6 +14,7 @@
 //! that another one works, and whatever is unknown keeps both and tells a person.
 
 pub mod backends;
+pub mod delivery;
 pub mod evidence;
 pub mod journal;
 pub mod rotation;

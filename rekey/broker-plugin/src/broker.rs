@@ -10,6 +10,9 @@ use std::path::PathBuf;
 
 const PLUGIN_VERSION: c_int = 5;
 const EVENT_BASIC_AUTH: c_int = 3;
+const EVENT_MESSAGE: c_int = 7;
+const EVENT_TICK: c_int = 9;
+const EVENT_DISCONNECT: c_int = 10;
 const SUCCESS: c_int = 0;
 const INVALID: c_int = 3;
 const DEFER: c_int = 17;
@@ -34,6 +37,13 @@ struct BasicAuth {
     password: *const c_char,
 }
 
+/// `struct mosquitto_evt_message` and `struct mosquitto_evt_disconnect`, as far as we read them.
+#[repr(C)]
+struct OfClient {
+    future: *mut c_void,
+    client: *const c_void,
+}
+
 type Callback = extern "C" fn(c_int, *mut c_void, *mut c_void) -> c_int;
 
 // SAFETY: these are the broker's own symbols with the signatures of mosquitto_broker.h; it exports them to the plugins that it loads.
@@ -44,6 +54,9 @@ unsafe extern "C" {
     fn mosquitto_client_address(client: *const c_void) -> *const c_char;
     fn mosquitto_client_id(client: *const c_void) -> *const c_char;
 }
+
+const CALLS: [(c_int, Callback); 4] =
+    [(EVENT_BASIC_AUTH, on_basic_auth), (EVENT_MESSAGE, on_message), (EVENT_TICK, on_tick), (EVENT_DISCONNECT, on_disconnect)];
 
 /// What the broker keeps for us between calls.
 struct Loaded {
@@ -94,8 +107,9 @@ pub unsafe extern "C" fn mosquitto_plugin_init(id: *mut c_void, user: *mut *mut 
     // SAFETY: `user` is the broker's place for our pointer, which it hands back in each call and in the last one, where it is freed.
     unsafe {
         *user = loaded;
-        mosquitto_callback_register(id, EVENT_BASIC_AUTH, on_basic_auth, std::ptr::null(), loaded)
+        CALLS.iter().map(|(event, call)| mosquitto_callback_register(id, *event, *call, std::ptr::null(), loaded)).find(|code| *code != SUCCESS)
     }
+    .unwrap_or(SUCCESS)
 }
 
 /// Takes back what init gave.
@@ -111,7 +125,9 @@ pub unsafe extern "C" fn mosquitto_plugin_cleanup(user: *mut c_void, _options: *
     // SAFETY: the pointer came from Box::into_raw in init, and the broker calls this once.
     unsafe {
         let loaded = Box::from_raw(user.cast::<Loaded>());
-        mosquitto_callback_unregister(loaded.id, EVENT_BASIC_AUTH, on_basic_auth, std::ptr::null());
+        for (event, call) in CALLS {
+            mosquitto_callback_unregister(loaded.id, event, call, std::ptr::null());
+        }
     }
     SUCCESS
 }
@@ -135,6 +151,35 @@ extern "C" fn on_basic_auth(_event: c_int, data: *mut c_void, user: *mut c_void)
             DEFER
         }
     }
+}
+
+extern "C" fn on_message(_event: c_int, data: *mut c_void, user: *mut c_void) -> c_int {
+    of_client(data, user, Guard::published)
+}
+
+extern "C" fn on_disconnect(_event: c_int, data: *mut c_void, user: *mut c_void) -> c_int {
+    of_client(data, user, Guard::gone)
+}
+
+extern "C" fn on_tick(_event: c_int, _data: *mut c_void, user: *mut c_void) -> c_int {
+    if !user.is_null() {
+        // SAFETY: our own pointer, which no other call uses meanwhile.
+        let loaded = unsafe { &mut *user.cast::<Loaded>() };
+        let _ = catch_unwind(AssertUnwindSafe(|| loaded.guard.tick())); // What is kept stays kept.
+    }
+    SUCCESS
+}
+
+/// Hands the client's identifier to the guard. Always success: the message goes on.
+fn of_client(data: *mut c_void, user: *mut c_void, hand: fn(&mut Guard, &str)) -> c_int {
+    if !data.is_null() && !user.is_null() {
+        // SAFETY: for these events the broker passes a struct that begins as OfClient with a client that lives during the call, and our own pointer.
+        let (id, loaded) = unsafe { (text(mosquitto_client_id((*data.cast::<OfClient>()).client)), &mut *user.cast::<Loaded>()) };
+        if let Some(id) = id {
+            let _ = catch_unwind(AssertUnwindSafe(|| hand(&mut loaded.guard, id))); // Nothing is refused for a fault of ours.
+        }
+    }
+    SUCCESS
 }
 
 fn judge(login: &BasicAuth, guard: &mut Guard) -> Verdict {

@@ -2,6 +2,7 @@
 
 use crate::accepts::{Accepts, Judgement};
 use crate::uses::{MAX_DATAGRAM, OTHER, Told};
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
@@ -10,6 +11,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The longest accept-set file that is read, in bytes: 100,000 entries. Reading it holds up the broker.
 const MAX_FILE: u64 = 32 << 20;
+
+/// Logins whose first message is waited for; beyond, it is not told that their data flows.
+const MAX_WAITING: usize = 100_000;
+/// Uses kept while nobody listens: one for each user, generation and reach, so twice the entries of the longest file would fit.
+const MAX_KEPT: usize = 200_000;
 
 /// What makes two states of a file different: inode, length, and time of change with nanoseconds.
 type Version = (u64, u64, i64, i64);
@@ -28,6 +34,10 @@ struct Uses {
     started: i64,
     logins: u64,
     dropped: u64,
+    /// By client identifier: who logged in and has not published yet.
+    waiting: HashMap<String, Told>,
+    /// By user, generation and reach: the latest that could not be sent.
+    kept: BTreeMap<(String, u32, bool), Told>,
 }
 
 /// What the broker should do with a login, and what to write into its log.
@@ -45,7 +55,7 @@ impl Guard {
         let uses = uses.and_then(|path| {
             let socket = UnixDatagram::unbound().ok()?;
             socket.set_nonblocking(true).ok()?;
-            Some(Uses { path, socket, started: now(), logins: 0, dropped: 0 })
+            Some(Uses { path, socket, started: now(), logins: 0, dropped: 0, waiting: HashMap::new(), kept: BTreeMap::new() })
         });
         Self { file, read: None, accepts: Accepts::default(), uses }
     }
@@ -79,25 +89,84 @@ impl Guard {
         match self.accepts.judge(user, password, client_id) {
             Judgement::Unknown => Verdict { accepted: false, log: None },
             Judgement::Other => {
-                self.tell(user, OTHER, address);
+                self.tell(user, OTHER, client_id, address);
                 Verdict { accepted: false, log: None }
             }
             Judgement::Generation(generation) => {
-                self.tell(user, generation, address);
+                self.tell(user, generation, client_id, address);
                 Verdict { accepted: true, log: Some(format!("citytap: {} used generation {generation}", user.escape_default())) }
             }
         }
     }
 
-    fn tell(&mut self, user: &str, generation: u32, address: Option<&str>) {
+    fn tell(&mut self, user: &str, generation: u32, client_id: Option<&str>, address: Option<&str>) {
         let Some(uses) = &mut self.uses else { return };
         uses.logins += 1;
-        let (started, login, dropped) = (uses.started, uses.logins, uses.dropped);
-        let address = address.map(str::to_owned);
-        let line = Told { user: user.to_owned(), generation, at: now(), started, login, address, dropped }.to_line();
-        if line.len() > MAX_DATAGRAM || uses.socket.send_to(line.as_bytes(), &uses.path).is_err() {
-            uses.dropped += 1;
+        let (user, address) = (user.to_owned(), address.map(str::to_owned));
+        let told = Told { user, generation, at: now(), started: uses.started, login: uses.logins, data: false, address, dropped: uses.dropped };
+        if let Some(id) = client_id
+            && (uses.waiting.len() < MAX_WAITING || uses.waiting.contains_key(id))
+        {
+            uses.waiting.insert(id.to_owned(), told.clone());
         }
+        uses.tell(told);
+    }
+
+    /// The client published: tells so once after each login. Called for every message of the broker, so it is quick where nobody is waited for.
+    pub fn published(&mut self, client_id: &str) {
+        let Some(uses) = &mut self.uses else { return };
+        if !uses.waiting.is_empty()
+            && let Some(login) = uses.waiting.remove(client_id)
+        {
+            uses.tell(Told { at: now(), data: true, dropped: uses.dropped, ..login });
+        }
+    }
+
+    /// The client is gone: its first message is no longer waited for.
+    pub fn gone(&mut self, client_id: &str) {
+        self.uses.iter_mut().for_each(|uses| drop(uses.waiting.remove(client_id)));
+    }
+
+    /// Time went on: tells what was kept, if somebody listens again.
+    pub fn tick(&mut self) {
+        self.uses.iter_mut().for_each(Uses::tell_kept);
+    }
+}
+
+impl Uses {
+    fn tell(&mut self, told: Told) {
+        self.tell_kept();
+        if !self.kept.is_empty() || !self.send(&told) {
+            self.keep(told);
+        }
+    }
+
+    fn keep(&mut self, told: Told) {
+        let key = (told.user.clone(), told.generation, told.data);
+        if self.kept.len() < MAX_KEPT || self.kept.contains_key(&key) {
+            self.kept.insert(key, told);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    fn tell_kept(&mut self) {
+        while let Some((key, told)) = self.kept.pop_first() {
+            if !self.send(&told) {
+                self.kept.insert(key, told);
+                return;
+            }
+        }
+    }
+
+    /// Whether it is with the listener, or can never be.
+    fn send(&mut self, told: &Told) -> bool {
+        let line = told.to_line();
+        if line.len() > MAX_DATAGRAM {
+            self.dropped += 1;
+            return true;
+        }
+        self.socket.send_to(line.as_bytes(), &self.path).is_ok()
     }
 }
 
@@ -162,24 +231,27 @@ mod tests {
     }
 
     #[test]
-    fn uses_are_told_and_drops_are_counted_without_waiting() {
+    fn uses_are_told_and_kept_while_nobody_listens() {
         let folder = Folder::new("uses");
         folder.stage(&[(2, "new")]);
         let path = folder.0.join("uses");
         let mut guard = Guard::new(folder.0.join("accepts"), Some(path.clone()));
-        assert!(accepted(&mut guard, "new"), "nobody listens yet");
+        assert!(accepted(&mut guard, "new") && accepted(&mut guard, "new"), "nobody listens yet");
         let listener = UnixDatagram::bind(&path).expect("bound");
-        accepted(&mut guard, "new");
-        let verdict = guard.judge("lamp", b"something else", None, Some("10.0.0.7"));
+        guard.tick();
+        let verdict = guard.judge("lamp", b"something else", Some("c1"), Some("10.0.0.7"));
         assert!(!verdict.accepted, "the next plugin decides");
-        let told = [receive(&listener), receive(&listener)];
-        assert_eq!((told[0].generation, told[0].login, told[0].dropped), (2, 2, 1));
-        assert_eq!((told[1].generation, told[1].address.as_deref()), (OTHER, Some("10.0.0.7")));
+        guard.published("c1");
+        guard.published("c1");
+        let told = [receive(&listener), receive(&listener), receive(&listener)];
+        assert_eq!((told[0].generation, told[0].login), (2, 2), "the latest of two that were kept");
+        assert_eq!((told[1].generation, told[1].data, told[1].address.as_deref()), (OTHER, false, Some("10.0.0.7")));
+        assert_eq!((told[2].generation, told[2].data, told[2].login), (OTHER, true, 3));
         assert!(!format!("{told:?}").contains("something"));
         for _ in 0..2000 {
             accepted(&mut guard, "new");
         }
-        assert!(guard.uses.is_some_and(|uses| uses.dropped > 1), "a full socket is dropped at once");
+        assert_eq!(guard.uses.map(|uses| (uses.kept.len(), uses.logins)), Some((1, 2003)), "a full socket holds nobody up");
     }
 
     fn receive(listener: &UnixDatagram) -> Told {

@@ -1,7 +1,7 @@
 //! Tells which generation a login used: one datagram a login of a user whom the accept-set names, on a Unix socket that `citytap-rekey` listens on.
 //!
-//! Holds no password, no client identifier (some hold tokens) and no payload. Sending never waits: where nobody listens or the socket is full, the datagram is
-//! dropped and counted, and the next one that gets through tells how many were. The reader then knows that silence proves nothing.
+//! Holds no password, no client identifier (some hold tokens) and no payload. Sending never waits. Where nobody listens or the socket is full, the latest use of
+//! each user and generation is kept and told as soon as somebody listens again; older ones make way, and what does not fit is counted.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,12 +21,15 @@ pub struct Told {
     pub at: i64,
     /// When the verifier started, nanoseconds since the Unix epoch: with `login` it tells two logins apart, over restarts too.
     pub started: i64,
-    /// Counts the logins that this verifier told or dropped, from 1.
+    /// Counts the logins of staged users, from 1.
     pub login: u64,
+    /// The client published after this login: the whole way works, and a login with [`OTHER`] was accepted by whoever was asked next.
+    #[serde(default)]
+    pub data: bool,
     /// The client's address, where the broker knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// Datagrams dropped since the verifier started.
+    /// Uses that are told to nobody and kept nowhere, since the verifier started.
     #[serde(default)]
     pub dropped: u64,
 }
