@@ -28,7 +28,8 @@ fn python() -> PathBuf {
 fn device(lab: &Lab, broken: bool) -> Running {
     let flash = lab.path("flash.json");
     if !flash.exists() {
-        fs::write(&flash, format!(r#"{{"current":{{"user":"dev1","password":"{OLD}","generation":1}},"next":null,"boot":0}}"#)).expect("written");
+        fs::write(&flash, format!(r#"{{"current":{{"user":"dev1","password":"{OLD}","generation":1}},"next":null,"boot":0}}"#))
+            .expect("written");
     }
     let mut command = Command::new(python());
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/live/rekey_device.py"));
@@ -46,7 +47,9 @@ fn a_device_takes_the_new_password_and_the_old_one_is_retired() {
     assert_eq!(lab.accept(&*backend, &slot("dev1"), 2, NEW), Outcome::Done);
     assert_eq!(backend.deliver(&slot("dev1"), Generation(1), Generation(2), Some(&secret(NEW)), by(3)), Outcome::Done);
     wait_until("data with the new one", || uses(&evidence()).contains(&(2, true)).then_some(()));
-    wait_until("its own word", || evidence().iter().any(|it| matches!(it, Evidence::Acknowledged { generation: Generation(2), .. })).then_some(()));
+    wait_until("its own word", || {
+        evidence().iter().any(|it| matches!(it, Evidence::Acknowledged { generation: Generation(2), .. })).then_some(())
+    });
     assert_eq!(lab.retire(&*backend, &slot("dev1"), 1), Outcome::Done);
     assert!(!lab.lets_in("dev1", OLD));
     let since = evidence().last().expect("seen").at();
@@ -69,7 +72,9 @@ fn a_device_that_garbles_the_new_password_comes_back_with_the_old_one() {
     let told = backend.deliver(&slot("dev1"), Generation(1), Generation(2), Some(&secret(NEW)), by(3));
     assert_eq!(told, Outcome::Done, "it said that it stored it");
     let flash = || fs::read_to_string(lab.path("flash.json")).expect("read");
-    wait_until("the device gave the new one up", || (lab.log().contains("dev1.g2") && flash().contains("\"next\": null")).then_some(()));
+    wait_until("the device gave the new one up", || {
+        (lab.log().contains("dev1.g2") && flash().contains("\"next\": null")).then_some(())
+    });
     let (log, logins) = (lab.log(), |log: &str| log.matches("u'dev1')").count());
     assert!(logins(&log) >= 2, "it came back: {log}");
     assert!(!evidence(Timestamp(0)).iter().any(|it| it.0 == 2), "and never got in with the new one");

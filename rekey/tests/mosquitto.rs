@@ -64,8 +64,8 @@ fn plugin_tells_which_generation_was_used_and_keeps_it_while_nobody_listens() {
     let evidence = || backend.evidence(&slot("dev1"), START).unwrap_or_else(|refusal| panic!("{refusal}"));
     assert_eq!(evidence(), [], "the canary is nobody's use");
     let mut client = lab.connect("c1", "dev1", OLD).expect("let in");
-    client.publish("city/lamp", b"on").expect("published");
-    client.publish("city/lamp", b"off").expect("published");
+    client.publish("city/lamp", b"on", None).expect("published");
+    client.publish("city/lamp", b"off", None).expect("published");
     let seen = wait_until("login and data", || Some(evidence()).filter(|seen| seen.len() == 2));
     assert_eq!(uses(&seen), [(1, false), (1, true)]);
     let mark = |it: &Evidence| if let Evidence::Used(it) = it { it.session } else { 0 };
@@ -90,7 +90,8 @@ fn plugin_a_login_with_an_old_password_that_is_not_known_here_counts_as_a_use_of
     assert_eq!(generations(&*backend, "dev1"), [1]);
     assert_eq!(lab.accept(&*backend, &slot("dev1"), 2, NEW), Outcome::Done);
     assert!(lab.lets_in("dev1", OLD), "dynamic security decides as before");
-    let seen = wait_until("the use", || Some(backend.evidence(&slot("dev1"), START).expect("told")).filter(|seen| !seen.is_empty()));
+    let seen =
+        wait_until("the use", || Some(backend.evidence(&slot("dev1"), START).expect("told")).filter(|seen| !seen.is_empty()));
     assert_eq!(uses(&seen), [(1, false)]);
 }
 
@@ -105,7 +106,9 @@ fn plugin_a_broker_restart_while_we_were_away_counts_as_a_use_of_what_the_broker
     lab.run();
     let backend = lab.backend("plugin", "");
     assert!(lab.lets_in("dev1", NEW));
-    let seen = wait_until("the next use", || Some(uses(&backend.evidence(&slot("dev1"), START).expect("told"))).filter(|seen| seen.len() > 1));
+    let seen = wait_until("the next use", || {
+        Some(uses(&backend.evidence(&slot("dev1"), START).expect("told"))).filter(|seen| seen.len() > 1)
+    });
     assert!(seen.contains(&(1, false)), "what was lost may have been the old one: {seen:?}");
 }
 
@@ -130,7 +133,7 @@ fn alternate_user_both_users_log_in_and_the_old_one_not_after_retirement() {
     assert_eq!(generations(&*backend, "dev1"), [1, 2]);
     assert!(lab.lets_in("dev1", OLD) && lab.lets_in("dev1.g2", NEW) && !lab.lets_in("dev1.g2", OLD));
     let mut client = lab.connect("c1", "dev1.g2", NEW).expect("let in");
-    client.publish("city/lamp", b"on").expect("published");
+    client.publish("city/lamp", b"on", None).expect("published");
     client.subscribe("city/#").expect("the same rights");
     let seen = backend.evidence(&slot("dev1"), START).expect("told");
     assert!(uses(&seen).contains(&(1, false)) && uses(&seen).contains(&(2, true)), "{seen:?}");
@@ -142,7 +145,11 @@ fn alternate_user_both_users_log_in_and_the_old_one_not_after_retirement() {
     assert!(!lab.lets_in("dev1", OLD) && lab.lets_in("dev1.g2", NEW));
     assert_eq!(generations(&*backend, "dev1"), [2]);
     assert!(why(&lab.retire(&*backend, &slot("dev1"), 2)).contains("lock the device out"));
-    assert_eq!(lab.accept(&*backend, &slot("dev1"), 3, OLD), Outcome::Done, "the next rotation takes its rights from the second user");
+    assert_eq!(
+        lab.accept(&*backend, &slot("dev1"), 3, OLD),
+        Outcome::Done,
+        "the next rotation takes its rights from the second user"
+    );
     assert!(lab.lets_in("dev1.g3", OLD));
 }
 
@@ -150,9 +157,10 @@ fn alternate_user_both_users_log_in_and_the_old_one_not_after_retirement() {
 fn alternate_user_is_refused_where_topics_are_named_by_user() {
     let lab = Lab::start(With::DynamicSecurity, &[("dev1", OLD)]);
     let path = lab.path("dynamic-security.json");
-    let text = fs::read_to_string(&path).expect("read").replace(r#""roles":[{"rolename":"device"}]"#, r#""roles":[{"rolename":"by-name"}]"#);
+    let text = fs::read_to_string(&path)
+        .expect("read")
+        .replace(r#""roles":[{"rolename":"device"}]"#, r#""roles":[{"rolename":"by-name"}]"#);
     fs::write(&path, text).expect("written");
-    let mut lab = lab;
     lab.run();
     let backend = lab.backend("alternate_user", "");
     assert!(why(&lab.accept(&*backend, &slot("dev1"), 2, NEW)).contains("%u"));
@@ -175,7 +183,7 @@ fn a_broker_that_saves_unsafely_needs_consent() {
     let mut table = lab.table("alternate_user", "");
     table.remove("accept_unsafe_saving");
     let spec = citytap_rekey::backends::named("mosquitto").expect("in the table");
-    let backend = (spec.open)(&table, lab.ledger.clone()).ok().expect("opened");
+    let backend = (spec.open)(&table, lab.ledger.clone()).unwrap_or_else(|refusal| panic!("{refusal}"));
     let refusal = backend.preflight().expect_err("2.0.11");
     assert!(refusal.cause.contains("2.0.11") && refusal.remedy.contains("accept_unsafe_saving"), "{refusal}");
 }
@@ -278,7 +286,7 @@ fn password_file_cuts_over_and_leaves_others_connected() {
     assert_eq!(backend.switch(&slot("dev1"), Generation(2), Some(&secret(NEW)), by(2)), Outcome::Done);
     assert_eq!(generations(&*backend, "dev1"), [2]);
     assert!(!lab.lets_in("dev1", OLD) && lab.lets_in("dev1", NEW));
-    bystander.publish("city/x", b"still here").expect("not disconnected");
+    bystander.publish("city/x", b"still here", None).expect("not disconnected");
     assert_eq!(backend.switch(&slot("dev1"), Generation(1), Some(&secret(OLD)), by(3)), Outcome::Done, "and back");
     assert!(lab.lets_in("dev1", OLD) && !lab.lets_in("dev1", NEW));
     assert_eq!(generations(&*backend, "dev1"), [1]);
@@ -292,13 +300,17 @@ fn quarantine_leaves_the_way_of_delivery_open_and_ends() {
         let mut listener = lab.connect("ear", lab::ADMIN, lab::ADMIN_PASSWORD).expect("let in");
         listener.subscribe(topic).expect("subscribed");
         let mut client = lab.connect("c1", "dev1", OLD).expect("let in");
-        client.publish(topic, b"x").expect("acknowledged either way");
+        client.publish(topic, b"x", None).expect("acknowledged either way");
         let heard = listener.receive(std::time::Instant::now() + std::time::Duration::from_millis(400)).expect("alive");
         heard.is_some()
     };
     assert!(reaches("city/lamp"));
     assert_eq!(backend.quarantine(&slot("dev1"), Some(Timestamp(i64::MAX)), by(1)), Outcome::Done);
-    assert_eq!(backend.quarantine(&slot("dev1"), Some(Timestamp(i64::MAX)), by(1)), Outcome::Done, "asked again, nothing changes");
+    assert_eq!(
+        backend.quarantine(&slot("dev1"), Some(Timestamp(i64::MAX)), by(1)),
+        Outcome::Done,
+        "asked again, nothing changes"
+    );
     assert!(!reaches("city/lamp") && reaches("citytap/rekey/dev1/state"));
     assert_eq!(backend.quarantine(&slot("dev1"), None, by(2)), Outcome::Done);
     assert_eq!(backend.quarantine(&slot("dev1"), None, by(2)), Outcome::Done, "asked again, nothing changes");

@@ -71,7 +71,7 @@ fn repeated_and_replayed_answers_change_nothing() {
     let port = proxy(lab.port);
     let table = lab.table_through(port, "alternate_user", "");
     let spec = citytap_rekey::backends::named("mosquitto").expect("in the table");
-    let backend = (spec.open)(&table, lab.ledger.clone()).ok().expect("opened");
+    let backend = (spec.open)(&table, lab.ledger.clone()).unwrap_or_else(|refusal| panic!("{refusal}"));
     for name in ["dev1", "dev2"] {
         assert_eq!(lab.accept(&*backend, &slot(name), 2, "NewPassword"), Outcome::Done);
         assert_eq!(lab.retire(&*backend, &slot(name), 1), Outcome::Done);

@@ -4,6 +4,7 @@ mod lab;
 
 use citytap_rekey::backends::http_verifier::SPEC;
 use citytap_rekey::backends::mosquitto::client::{Client, ClientError, Endpoint};
+use citytap_rekey::backends::mosquitto::packets::Level;
 use citytap_rekey::journal::Ledger;
 use citytap_rekey::rotation::Outcome;
 use citytap_rekey::slot::{Generation, Slot};
@@ -23,7 +24,10 @@ fn slot(name: &str) -> Slot {
 
 fn ask(port: u16, path: &str, kind: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-    let request = format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     stream.write_all(request.as_bytes()).expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("answered");
@@ -48,7 +52,10 @@ fn each_broker_is_answered_as_its_documents_say() {
     assert_eq!(rabbit("/rabbitmq/user", "username=stranger&password=x"), "deny");
     assert_eq!(rabbit("/rabbitmq/vhost", "username=dev1&vhost=%2F&ip=127.0.0.1"), "allow");
     assert_eq!(rabbit("/rabbitmq/vhost", "username=stranger&vhost=%2F&ip=127.0.0.1"), "deny");
-    assert_eq!(rabbit("/rabbitmq/topic", "username=dev1&vhost=%2F&resource=topic&name=amq.topic&permission=write&routing_key=a.b"), "allow");
+    assert_eq!(
+        rabbit("/rabbitmq/topic", "username=dev1&vhost=%2F&resource=topic&name=amq.topic&permission=write&routing_key=a.b"),
+        "allow"
+    );
     let json = |path: &str, user: &str, password: &str| {
         let body = format!(r#"{{"username":"{user}","password":"{password}","clientid":"c1","client_id":"c1"}}"#);
         ask(port, path, "application/json", &body).1
@@ -64,8 +71,15 @@ fn each_broker_is_answered_as_its_documents_say() {
 
     let seen = backend.evidence(&slot("dev1"), Timestamp(0)).expect("told");
     assert!(uses(&seen).contains(&(2, true)), "the session that then published: {seen:?}");
-    assert_eq!(uses(&backend.evidence(&slot("never-entered"), Timestamp(0)).expect("told")), [(1, false)], "it may have been the old one");
-    assert!(matches!(backend.retire(&slot("never-entered"), Generation(1), by(1)), Outcome::Rejected { .. }), "the last one stays");
+    assert_eq!(
+        uses(&backend.evidence(&slot("never-entered"), Timestamp(0)).expect("told")),
+        [(1, false)],
+        "it may have been the old one"
+    );
+    assert!(
+        matches!(backend.retire(&slot("never-entered"), Generation(1), by(1)), Outcome::Rejected { .. }),
+        "the last one stays"
+    );
 }
 
 #[test]
@@ -123,7 +137,7 @@ fn rabbitmq_accepts_both_passwords_and_after_retirement_one() {
         std::thread::sleep(Duration::from_millis(200));
     }
     let connect = |password: &str| {
-        let endpoint = Endpoint { address: format!("127.0.0.1:{mqtt}"), tls: None };
+        let endpoint = Endpoint { address: format!("127.0.0.1:{mqtt}"), tls: None, level: Level::V311 };
         Client::connect(&endpoint, "c1", Some(("dev1", &secret(password))))
     };
     let lets_in = |password: &str| match connect(password) {
@@ -140,7 +154,7 @@ fn rabbitmq_accepts_both_passwords_and_after_retirement_one() {
     ledger.set_accepted(&slot("dev1"), &[1, 2]);
     assert!(lets_in("old password") && lets_in("new password") && !lets_in("neither"));
     let mut client = connect("new password").expect("let in");
-    client.publish("city/lamp", b"on").expect("published");
+    client.publish("city/lamp", b"on", None).expect("published");
     let seen = || uses(&backend.evidence(&slot("dev1"), Timestamp(0)).expect("told"));
     wait_until("login and data with the new password", || seen().contains(&(2, true)).then_some(()));
     assert_eq!(backend.retire(&slot("dev1"), Generation(1), by(2)), Outcome::Done);

@@ -48,7 +48,13 @@ type Callback = extern "C" fn(c_int, *mut c_void, *mut c_void) -> c_int;
 
 // SAFETY: these are the broker's own symbols with the signatures of mosquitto_broker.h; it exports them to the plugins that it loads.
 unsafe extern "C" {
-    fn mosquitto_callback_register(id: *mut c_void, event: c_int, call: Callback, data: *const c_void, user: *mut c_void) -> c_int;
+    fn mosquitto_callback_register(
+        id: *mut c_void,
+        event: c_int,
+        call: Callback,
+        data: *const c_void,
+        user: *mut c_void,
+    ) -> c_int;
     fn mosquitto_callback_unregister(id: *mut c_void, event: c_int, call: Callback, data: *const c_void) -> c_int;
     fn mosquitto_log_printf(level: c_int, format: *const c_char, ...);
     fn mosquitto_client_address(client: *const c_void) -> *const c_char;
@@ -83,7 +89,12 @@ pub unsafe extern "C" fn mosquitto_plugin_version(count: c_int, versions: *const
 /// The broker passes its identifier, a place for our pointer, and that many options.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mosquitto_plugin_init(id: *mut c_void, user: *mut *mut c_void, options: *const Setting, count: c_int) -> c_int {
+pub unsafe extern "C" fn mosquitto_plugin_init(
+    id: *mut c_void,
+    user: *mut *mut c_void,
+    options: *const Setting,
+    count: c_int,
+) -> c_int {
     let option = |name: &str| {
         let count = usize::try_from(count.min(MAX_COUNT)).unwrap_or(0);
         // SAFETY: the broker's array has `count` options, whose texts live as long as this call.
@@ -92,7 +103,10 @@ pub unsafe extern "C" fn mosquitto_plugin_init(id: *mut c_void, user: *mut *mut 
         found.and_then(|found| unsafe { text(found.value) }).map(PathBuf::from)
     };
     let Some(file) = option("accepts") else {
-        log(LOG_ERROR, "citytap: the option is missing: plugin_opt_accepts /path/of/the/accept-set, right after the line that loads this plugin");
+        log(
+            LOG_ERROR,
+            "citytap: the option is missing: plugin_opt_accepts /path/of/the/accept-set, right after the line that loads this plugin",
+        );
         return INVALID;
     };
     let uses = option("uses");
@@ -107,7 +121,10 @@ pub unsafe extern "C" fn mosquitto_plugin_init(id: *mut c_void, user: *mut *mut 
     // SAFETY: `user` is the broker's place for our pointer, which it hands back in each call and in the last one, where it is freed.
     unsafe {
         *user = loaded;
-        CALLS.iter().map(|(event, call)| mosquitto_callback_register(id, *event, *call, std::ptr::null(), loaded)).find(|code| *code != SUCCESS)
+        CALLS
+            .iter()
+            .map(|(event, call)| mosquitto_callback_register(id, *event, *call, std::ptr::null(), loaded))
+            .find(|code| *code != SUCCESS)
     }
     .unwrap_or(SUCCESS)
 }

@@ -103,7 +103,16 @@ impl Guard {
         let Some(uses) = &mut self.uses else { return };
         uses.logins += 1;
         let (user, address) = (user.to_owned(), address.map(str::to_owned));
-        let told = Told { user, generation, at: now(), started: uses.started, login: uses.logins, data: false, address, dropped: uses.dropped };
+        let told = Told {
+            user,
+            generation,
+            at: now(),
+            started: uses.started,
+            login: uses.logins,
+            data: false,
+            address,
+            dropped: uses.dropped,
+        };
         if let Some(id) = client_id
             && (uses.waiting.len() < MAX_WAITING || uses.waiting.contains_key(id))
         {
@@ -243,6 +252,7 @@ mod tests {
         assert!(!verdict.accepted, "the next plugin decides");
         guard.published("c1");
         guard.published("c1");
+        guard.gone("c1");
         let told = [receive(&listener), receive(&listener), receive(&listener)];
         assert_eq!((told[0].generation, told[0].login), (2, 2), "the latest of two that were kept");
         assert_eq!((told[1].generation, told[1].data, told[1].address.as_deref()), (OTHER, false, Some("10.0.0.7")));

@@ -13,17 +13,26 @@ pub trait Channel {
     /// The way is not open, in words.
     fn listen(&mut self, filter: &str) -> Result<(), String>;
 
-    /// Sends with QoS 1, not retained, and waits for the broker's acknowledgement.
+    /// Sends with QoS 1, not retained, to expire after [`super::EXPIRY`], and waits for the broker's acknowledgement.
     ///
     /// # Errors
-    /// Whether the broker had it is not known, in words.
-    fn send(&mut self, topic: &str, payload: &[u8]) -> Result<(), String>;
+    /// Nobody will get it, or that is not known.
+    fn send(&mut self, topic: &str, payload: &[u8]) -> Result<(), Lost>;
 
     /// The next message that was not retained, until then.
     ///
     /// # Errors
     /// The way is not open, in words.
     fn next(&mut self, until: Instant) -> Result<Option<(String, Vec<u8>)>, String>;
+}
+
+/// Why a message did not go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Nobody got it, and nobody will.
+    Certain(String),
+    /// Somebody may have.
+    Unsure(String),
 }
 
 /// Carries out.
@@ -42,9 +51,13 @@ pub fn carry(channel: &mut dyn Channel, messages: &[Outgoing]) -> Outcome {
     }
     let (mut is_out, mut is_answered) = (false, false);
     for message in messages {
-        if let Err(why) = channel.send(&message.topic, &message.payload) {
-            let is_unsure = is_out || message.secret;
-            return if is_unsure { Outcome::Unknown { why } } else { Outcome::Rejected { why: format!("{why}; no secret was sent") } };
+        match channel.send(&message.topic, &message.payload) {
+            Ok(()) => {}
+            Err(Lost::Certain(_)) if is_out => return Outcome::Sent,
+            Err(Lost::Unsure(why)) if is_out || message.secret => return Outcome::Unknown { why },
+            Err(Lost::Certain(why) | Lost::Unsure(why)) => {
+                return Outcome::Rejected { why: format!("{why}; the device has no new secret") };
+            }
         }
         let Some(answer) = &message.answer else {
             is_out |= message.secret;
@@ -94,9 +107,9 @@ mod tests {
         fn listen(&mut self, _filter: &str) -> Result<(), String> {
             Ok(())
         }
-        fn send(&mut self, topic: &str, _payload: &[u8]) -> Result<(), String> {
+        fn send(&mut self, topic: &str, _payload: &[u8]) -> Result<(), Lost> {
             if self.fails_at == Some(self.sent.len()) {
-                return Err("the broker closed the connection".to_owned());
+                return Err(Lost::Unsure("the broker closed the connection".to_owned()));
             }
             self.sent.push(topic.to_owned());
             Ok(())

@@ -27,6 +27,9 @@ pub fn named(name: &str) -> Option<&'static DeliverySpec> {
     DELIVERIES.iter().copied().find(|spec| spec.name == name)
 }
 
+/// How long a message may wait at the broker for a device that is away; later it would surprise a rotation that went on.
+pub const EXPIRY: Span = Span::seconds(60);
+
 /// What a delivery is.
 pub struct DeliverySpec {
     /// The file's name, as in the configuration.
@@ -43,6 +46,8 @@ pub struct DeliverySpec {
     pub way_back: &'static str,
     /// How long the device is away when all goes well.
     pub outage: Span,
+    /// How long after the last message it can still change what the device uses: [`EXPIRY`] and what the device then takes, its own way back included.
+    pub settles: Span,
     /// The delivery itself.
     pub delivery: &'static dyn Delivery,
 }
@@ -74,7 +79,8 @@ impl Handover<'_> {
     /// # Errors
     /// It is none.
     pub fn text(&self) -> Result<&str, Refusal> {
-        std::str::from_utf8(self.secret.expose()).map_err(|_| Refusal::new("the new password is no text", "correct the device's profile"))
+        std::str::from_utf8(self.secret.expose())
+            .map_err(|_| Refusal::new("the new password is no text", "correct the device's profile"))
     }
 }
 

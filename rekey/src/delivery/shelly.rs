@@ -20,6 +20,7 @@ pub const SPEC: DeliverySpec = DeliverySpec {
     class: Class::CutOver,
     way_back: "the broker goes on accepting the old password; the device itself does not go back",
     outage: Span::seconds(30),
+    settles: Span::seconds(120),
     delivery: &Shelly,
 };
 
@@ -66,7 +67,9 @@ fn call(handover: &Handover<'_>, number: u32, method: &str, params: Value) -> Ou
             return None;
         }
         match answer.get("error") {
-            Some(error) => Some(Err(error.get("message").and_then(Value::as_str).unwrap_or("no reason given").chars().take(200).collect())),
+            Some(error) => {
+                Some(Err(error.get("message").and_then(Value::as_str).unwrap_or("no reason given").chars().take(200).collect()))
+            }
             None => Some(Ok(())),
         }
     };
@@ -85,7 +88,8 @@ mod tests {
     fn the_request_is_the_documented_one_and_answers_are_told_apart() {
         let secret = Secret::new(b"kTq8".to_vec());
         let by = Effecting { rotation: RotationId(7), step: Step(3) };
-        let handover = Handover { topic: "shelly-1", user: "dev1", secret: &secret, generation: Generation(2), old: ("dev1", None), by };
+        let handover =
+            Handover { topic: "shelly-1", user: "dev1", secret: &secret, generation: Generation(2), old: ("dev1", None), by };
         let sent = Shelly.messages(&handover).expect("said");
         let request: Value = serde_json::from_slice(&sent[0].payload).expect("JSON");
         let wanted = json!({"id": "7.3.1", "src": "citytap/rekey/shelly-1", "method": "Mqtt.SetConfig", "params": {"config": {"user": "dev1", "pass": "kTq8"}}});

@@ -15,11 +15,16 @@ use zeroize::Zeroizing;
 pub const SPEC: DeliverySpec = DeliverySpec {
     name: "tasmota",
     way: "Tasmota, Backlog over MQTT",
-    documents: &["tasmota/docs Commands.md (MqttUser, MqttPassword, Backlog, Rule<x>)", "tasmota/docs MQTT.md", "tasmota/docs Rules.md (triggers)"],
+    documents: &[
+        "tasmota/docs Commands.md (MqttUser, MqttPassword, Backlog, Rule<x>)",
+        "tasmota/docs MQTT.md",
+        "tasmota/docs Rules.md (triggers)",
+    ],
     unproven: "documented, unproven on hardware: the commands, and the rule that puts the old password back",
     class: Class::SelfReverting,
     way_back: "a rule of the device restores the old password 5 minutes after a start without MQTT (only where the old password is known here)",
     outage: Span::seconds(30),
+    settles: Span::seconds(420),
     delivery: &Tasmota,
 };
 
@@ -37,10 +42,12 @@ impl Delivery for Tasmota {
     }
 
     fn messages(&self, handover: &Handover<'_>) -> Result<Vec<Outgoing>, Refusal> {
-        let (topic, user, password) = (handover.topic, word(handover.user, "user name")?, word(handover.text()?, "new password")?);
+        let (topic, user, password) =
+            (handover.topic, word(handover.user, "user name")?, word(handover.text()?, "new password")?);
         let mut messages = Vec::new();
         // A password of one character means "none" and "default" in Tasmota's words, and a rule of ours could not say it.
-        let old = handover.old.1.and_then(|old| std::str::from_utf8(old.expose()).ok()).and_then(|old| word(old, "old password").ok());
+        let old =
+            handover.old.1.and_then(|old| std::str::from_utf8(old.expose()).ok()).and_then(|old| word(old, "old password").ok());
         if let (Ok(old_user), Some(old)) = (word(handover.old.0, "old user name"), old) {
             let rule = format!(
                 "ON System#Init DO RuleTimer1 {DEAD_MAN_SECONDS} ENDON ON Mqtt#Connected DO RuleTimer1 0 ENDON ON Rules#Timer=1 DO Backlog MqttUser \
@@ -102,7 +109,8 @@ mod tests {
     fn messages(user: &str, old: Option<&str>) -> Result<Vec<Outgoing>, Refusal> {
         let (secret, old) = (Secret::new(b"kTq8vvvvvvvvvvvvvvvv".to_vec()), old.map(|old| Secret::new(old.as_bytes().to_vec())));
         let by = Effecting { rotation: RotationId(7), step: Step(3) };
-        let handover = Handover { topic: "lamp", user, secret: &secret, generation: Generation(2), old: ("dev1", old.as_ref()), by };
+        let handover =
+            Handover { topic: "lamp", user, secret: &secret, generation: Generation(2), old: ("dev1", old.as_ref()), by };
         Tasmota.messages(&handover)
     }
 

@@ -37,6 +37,7 @@ pub const SPEC: DeliverySpec = DeliverySpec {
     class: Class::SelfReverting,
     way_back: "the device keeps the old credential until the new one worked",
     outage: Span::seconds(5),
+    settles: Span::seconds(180),
     delivery: &TopicContract,
 };
 
@@ -85,11 +86,14 @@ impl Delivery for TopicContract {
             match said.state.as_str() {
                 _ if said.contract != CONTRACT => None,
                 "stored" | "using" if said.generation == generation => Some(Ok(())),
-                "refused" | "kept" if said.mark == mark => Some(Err(said.why.chars().filter(|c| !c.is_control()).take(200).collect())),
+                "refused" | "kept" if said.mark == mark => {
+                    Some(Err(said.why.chars().filter(|c| !c.is_control()).take(200).collect()))
+                }
                 _ => None,
             }
         };
-        let answer = Answer { topic: format!("citytap/rekey/{}/state", handover.topic), judge: Box::new(judge), patience: PATIENCE };
+        let answer =
+            Answer { topic: format!("citytap/rekey/{}/state", handover.topic), judge: Box::new(judge), patience: PATIENCE };
         Ok(vec![Outgoing { topic: format!("citytap/rekey/{}/set", handover.topic), payload, secret: true, answer: Some(answer) }])
     }
 
@@ -126,7 +130,8 @@ mod tests {
     fn the_message_is_the_documented_one_and_answers_are_judged() {
         let secret = Secret::new(b"00ff".to_vec());
         let by = Effecting { rotation: RotationId(17), step: Step(4) };
-        let handover = Handover { topic: "lamp", user: "dev1", secret: &secret, generation: Generation(2), old: ("dev1", None), by };
+        let handover =
+            Handover { topic: "lamp", user: "dev1", secret: &secret, generation: Generation(2), old: ("dev1", None), by };
         let sent = TopicContract.messages(&handover).expect("said");
         assert_eq!(&sent[0].payload[..], br#"{"contract":1,"mark":"17.4","generation":2,"user":"dev1","password":"00ff"}"#);
         let judge = &sent[0].answer.as_ref().expect("answered").judge;
@@ -141,7 +146,10 @@ mod tests {
         let heard = |text: &str| TopicContract.heard(text.as_bytes());
         assert_eq!(heard(r#"{"contract":1,"state":"started","boot":12}"#), [Heard::BootCount(12)]);
         assert_eq!(heard(r#"{"contract":1,"state":"started"}"#), [Heard::Booted]);
-        assert_eq!(heard(r#"{"contract":1,"state":"using","generation":3,"boot":12}"#), [Heard::BootCount(12), Heard::Has(Generation(3))]);
+        assert_eq!(
+            heard(r#"{"contract":1,"state":"using","generation":3,"boot":12}"#),
+            [Heard::BootCount(12), Heard::Has(Generation(3))]
+        );
         assert_eq!(heard(r#"{"state":"started"}"#), []);
     }
 }

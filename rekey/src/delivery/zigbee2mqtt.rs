@@ -20,6 +20,7 @@ pub const SPEC: DeliverySpec = DeliverySpec {
     class: Class::CutOver,
     way_back: "the broker goes on accepting the old password; the bridge itself does not go back",
     outage: Span::seconds(60),
+    settles: Span::seconds(180),
     delivery: &Zigbee2Mqtt,
 };
 
@@ -80,14 +81,21 @@ mod tests {
     fn the_requests_are_the_documented_ones() {
         let secret = Secret::new(b"kTq8".to_vec());
         let by = Effecting { rotation: RotationId(7), step: Step(3) };
-        let handover = Handover { topic: "zigbee2mqtt", user: "z", secret: &secret, generation: Generation(2), old: ("z", None), by };
+        let handover =
+            Handover { topic: "zigbee2mqtt", user: "z", secret: &secret, generation: Generation(2), old: ("z", None), by };
         let sent = Zigbee2Mqtt.messages(&handover).expect("said");
         let body: Value = serde_json::from_slice(&sent[0].payload).expect("JSON");
         assert_eq!(body, json!({"options": {"mqtt": {"user": "z", "password": "kTq8"}}, "transaction": "7.3.options"}));
-        assert_eq!((sent[0].topic.as_str(), sent[1].topic.as_str()), ("zigbee2mqtt/bridge/request/options", "zigbee2mqtt/bridge/request/restart"));
+        assert_eq!(
+            (sent[0].topic.as_str(), sent[1].topic.as_str()),
+            ("zigbee2mqtt/bridge/request/options", "zigbee2mqtt/bridge/request/restart")
+        );
         let judge = &sent[0].answer.as_ref().expect("answered").judge;
         assert_eq!(judge(br#"{"data":{"restart_required":true},"status":"ok","transaction":"7.3.options"}"#), Some(Ok(())));
-        assert_eq!(judge(br#"{"data":{},"error":"wrong","status":"error","transaction":"7.3.options"}"#), Some(Err("wrong".to_owned())));
+        assert_eq!(
+            judge(br#"{"data":{},"error":"wrong","status":"error","transaction":"7.3.options"}"#),
+            Some(Err("wrong".to_owned()))
+        );
         assert_eq!(judge(br#"{"status":"ok"}"#), None);
     }
 }

@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use citytap_rekey::backends::mosquitto::client::{Client, ClientError, Endpoint};
+use citytap_rekey::backends::mosquitto::packets::Level;
 use citytap_rekey::backends::{Backend, named};
 use citytap_rekey::evidence::{Evidence, Reach, Use};
 use citytap_rekey::journal::{Change, Epoch, JournalError, Ledger};
@@ -182,9 +183,13 @@ pub fn dynamic_security(devices: &[(&str, &str)]) -> String {
 
 impl Lab {
     pub fn start(with: With, devices: &[(&str, &str)]) -> Self {
-        assert!(Path::new("/usr/sbin/mosquitto").exists(), "mosquitto is not installed: apt-get install mosquitto (make lab does)");
+        assert!(
+            Path::new("/usr/sbin/mosquitto").exists(),
+            "mosquitto is not installed: apt-get install mosquitto (make lab does)"
+        );
         let folder = tempfile::tempdir().expect("a folder");
-        let lab = Self { folder, port: free_port(), psk_port: free_port(), with, ledger: Arc::default(), broker: Mutex::default() };
+        let lab =
+            Self { folder, port: free_port(), psk_port: free_port(), with, ledger: Arc::default(), broker: Mutex::default() };
         let write = |name: &str, text: &str| fs::write(lab.path(name), text).expect("written");
         write("admin-password", &format!("{ADMIN_PASSWORD}\n"));
         fs::set_permissions(lab.path("admin-password"), fs::Permissions::from_mode(0o600)).expect("closed");
@@ -193,7 +198,8 @@ impl Lab {
             use citytap_rekey::backends::mosquitto::passwords::password_entry;
             format!("{user}:{}\n", password_entry(&secret(password), b"twelve bytes"))
         };
-        let passwords: String = devices.iter().chain([&(ADMIN, ADMIN_PASSWORD)]).map(|(user, password)| entry(user, password)).collect();
+        let passwords: String =
+            devices.iter().chain([&(ADMIN, ADMIN_PASSWORD)]).map(|(user, password)| entry(user, password)).collect();
         write("passwords", &passwords);
         write("psk", &devices.iter().map(|(user, key)| format!("{user}:{key}\n")).collect::<String>());
         devices.iter().for_each(|(user, _)| lab.ledger.set_accepted(&slot(user), &[1]));
@@ -224,7 +230,11 @@ impl Lab {
             format!("pid_file {}", at("pid")),
             format!("listener {} 127.0.0.1", self.port),
         ];
-        let ours = [format!("plugin {}", plugin().display()), format!("plugin_opt_accepts {}", at("accepts")), format!("plugin_opt_uses {}", at("uses"))];
+        let ours = [
+            format!("plugin {}", plugin().display()),
+            format!("plugin_opt_accepts {}", at("accepts")),
+            format!("plugin_opt_uses {}", at("uses")),
+        ];
         let theirs = [format!("plugin {DYNSEC}"), format!("plugin_opt_config_file {}", at("dynamic-security.json"))];
         match self.with {
             With::Plugin => lines.extend(ours.into_iter().chain(theirs)),
@@ -234,7 +244,11 @@ impl Lab {
             With::PskFile => {
                 lines.push(format!("password_file {}", at("passwords")));
                 lines.push(format!("listener {} 127.0.0.1", self.psk_port));
-                lines.extend([format!("psk_file {}", at("psk")), "psk_hint city".to_owned(), "use_identity_as_username true".to_owned()]);
+                lines.extend([
+                    format!("psk_file {}", at("psk")),
+                    "psk_hint city".to_owned(),
+                    "use_identity_as_username true".to_owned(),
+                ]);
             }
         }
         fs::write(self.path("mosquitto.conf"), lines.join("\n") + "\n").expect("written");
@@ -300,7 +314,13 @@ impl Lab {
     }
 
     /// Enters a generation and has it accepted, as the agent does.
-    pub fn accept(&self, backend: &dyn Backend, slot: &Slot, generation: u32, password: &str) -> citytap_rekey::rotation::Outcome {
+    pub fn accept(
+        &self,
+        backend: &dyn Backend,
+        slot: &Slot,
+        generation: u32,
+        password: &str,
+    ) -> citytap_rekey::rotation::Outcome {
         self.ledger.enter(slot, generation, password);
         let outcome = backend.accept(slot, Generation(generation), Some(&secret(password)), by(1));
         if outcome == citytap_rekey::rotation::Outcome::Done {
@@ -322,7 +342,7 @@ impl Lab {
     }
 
     pub fn connect(&self, id: &str, user: &str, password: &str) -> Result<Client, ClientError> {
-        let endpoint = Endpoint { address: format!("127.0.0.1:{}", self.port), tls: None };
+        let endpoint = Endpoint { address: format!("127.0.0.1:{}", self.port), tls: None, level: Level::V5 };
         Client::connect(&endpoint, id, Some((user, &secret(password))))
     }
 
@@ -341,7 +361,9 @@ impl Lab {
 
 /// The uses among evidence: generation and whether data flowed.
 pub fn uses(evidence: &[Evidence]) -> Vec<(u32, bool)> {
-    let used = evidence.iter().filter_map(|it| if let Evidence::Used(Use { generation, reach, .. }) = it { Some((generation.0, *reach == Reach::Data)) } else { None });
+    let used = evidence.iter().filter_map(|it| {
+        if let Evidence::Used(Use { generation, reach, .. }) = it { Some((generation.0, *reach == Reach::Data)) } else { None }
+    });
     used.collect()
 }
 

@@ -116,7 +116,10 @@ impl Judge {
     pub fn evidence(&self, slot: &Slot, since: Timestamp) -> Result<Vec<Evidence>, Refusal> {
         let lost = self.state.lock().unwrap_or_else(PoisonError::into_inner).lost;
         if lost.is_some_and(|at| at >= since) {
-            return Err(Refusal::new("the journal could not keep a login that was seen in that time", "see to the journal's disk, then start the grace period again"));
+            return Err(Refusal::new(
+                "the journal could not keep a login that was seen in that time",
+                "see to the journal's disk, then start the grace period again",
+            ));
         }
         self.ledger.seen(slot, since).map_err(journal)
     }
@@ -131,7 +134,10 @@ impl Judge {
             }
             mark
         };
-        self.keep(slot, Evidence::Used(Use { generation, session: mark, at: now(), by: Witness::Verifier, reach: Reach::Authenticated }));
+        self.keep(
+            slot,
+            Evidence::Used(Use { generation, session: mark, at: now(), by: Witness::Verifier, reach: Reach::Authenticated }),
+        );
     }
 
     /// A full disk must not keep devices out: the login is answered, and the gap remembered.

@@ -75,7 +75,10 @@ fn open(table: &toml::Table, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Backend>
     })?;
     if !settings.listen.ip().is_loopback() && !settings.exposed {
         let cause = format!("http_verifier would listen on {}, where others could try passwords", settings.listen);
-        return Err(Refusal::new(cause, "listen on 127.0.0.1, or write exposed = true if a firewall lets only the brokers through"));
+        return Err(Refusal::new(
+            cause,
+            "listen on 127.0.0.1, or write exposed = true if a firewall lets only the brokers through",
+        ));
     }
     let judge = Arc::new(Judge::new(ledger.clone()));
     let server = server::Server::start(settings.listen, judge.clone())?;
@@ -86,6 +89,11 @@ fn open(table: &toml::Table, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Backend>
 impl HttpVerifier {
     fn delivery(&self, slot: &Slot) -> Option<&'static delivery::DeliverySpec> {
         self.broker.as_ref()?.settings.device(slot).delivery.as_deref().and_then(delivery::named)
+    }
+
+    fn settles(&self, slot: &Slot) -> Span {
+        let parts = self.broker.as_ref().zip(self.delivery(slot));
+        parts.map_or(Span::ZERO, |(broker, spec)| super::mosquitto::settles(broker.settings.mqtt, spec))
     }
 }
 
@@ -109,6 +117,8 @@ impl Backend for HttpVerifier {
             outage: delivery.map_or(Span::ZERO, |spec| spec.outage),
             reporting,
             polls: Span::ZERO,
+            settles: self.settles(slot),
+            holds_both: true,
             airtime: Span::ZERO,
             battery: 0,
             falls_back_to: Vec::new(),
@@ -156,12 +166,16 @@ impl Backend for HttpVerifier {
     }
 
     fn quarantine(&self, slot: &Slot, _until: Option<Timestamp>, _by: Effecting) -> Outcome {
-        let why = format!("{slot}: most brokers ask here for logins alone, and without its login a device could not be given a new credential; use the backend quarantine");
+        let why = format!(
+            "{slot}: most brokers ask here for logins alone, and without its login a device could not be given a new credential; use the backend quarantine"
+        );
         Outcome::Rejected { why }
     }
 
     fn leave(&self, slot: &Slot, _by: Effecting) -> Outcome {
-        let why = format!("{slot}: this endpoint has no way into the broker's own users; enter the exported password there, then take the endpoint out of the broker's configuration");
+        let why = format!(
+            "{slot}: this endpoint has no way into the broker's own users; enter the exported password there, then take the endpoint out of the broker's configuration"
+        );
         Outcome::Rejected { why }
     }
 }

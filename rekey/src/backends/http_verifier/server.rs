@@ -29,7 +29,10 @@ impl Server {
     /// The address cannot be bound.
     pub fn start(address: SocketAddr, judge: Arc<Judge>) -> Result<Self, Refusal> {
         let refuse = |error: std::io::Error| {
-            Refusal::new(format!("http_verifier cannot listen on {address}: {error}"), "choose a free address in [http_verifier] listen")
+            Refusal::new(
+                format!("http_verifier cannot listen on {address}: {error}"),
+                "choose a free address in [http_verifier] listen",
+            )
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(refuse)?;
         let listener = runtime.block_on(TcpListener::bind(address)).map_err(refuse)?;
@@ -65,7 +68,9 @@ type Asked = State<Arc<Judge>>;
 async fn ask(manner: Manner, State(judge): Asked, body: Bytes) -> Response {
     // The journal may wait for the disk.
     let judged = tokio::task::spawn_blocking(move || match login(&body) {
-        Ok(login) => judge.login(&login.user, &login.password).map_err(|refusal| (StatusCode::SERVICE_UNAVAILABLE, refusal.to_string())),
+        Ok(login) => {
+            judge.login(&login.user, &login.password).map_err(|refusal| (StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()))
+        }
         Err(unreadable) => Err((StatusCode::BAD_REQUEST, unreadable.to_string())),
     });
     match judged.await {

@@ -1,15 +1,15 @@
-//! A small blocking MQTT 3.1.1 client: what this module asks of a broker, and how deliveries reach a device. TCP, or TLS with the broker's certificate checked.
+//! A small blocking MQTT client, 3.1.1 or 5.0: what this module asks of a broker, and how deliveries reach a device. TCP, or TLS with the broker's certificate checked.
 //!
 //! The protocol is mqtt-protocol-core's; here are the socket, the deadlines and the bounds. Left out: reconnecting (whoever asks decides what an interruption
 //! means), QoS 2, wills, persistent sessions. Never publishes retained. The buffers of packets are the library's and are not wiped when dropped.
 
+use super::packets::{self, Fate, Level, Said, impossible};
 use crate::secrets::Secret;
 use mqtt_protocol_core::mqtt::common::Cursor;
 use mqtt_protocol_core::mqtt::connection::{ConnectionOptions, Event};
-use mqtt_protocol_core::mqtt::packet::{Packet, Qos, SubEntry, SubOpts, v3_1_1};
+use mqtt_protocol_core::mqtt::packet::Packet;
 use mqtt_protocol_core::mqtt::prelude::*;
-use mqtt_protocol_core::mqtt::result_code::ConnectReturnCode;
-use mqtt_protocol_core::mqtt::{Connection, Version, role};
+use mqtt_protocol_core::mqtt::{Connection, role};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::collections::VecDeque;
@@ -35,6 +35,8 @@ pub struct Endpoint {
     pub address: String,
     /// TLS, with the certificate authority that signed the broker's certificate; `None` is plain TCP.
     pub tls: Option<Tls>,
+    /// The version of MQTT.
+    pub level: Level,
 }
 
 /// How the broker's certificate is checked.
@@ -58,11 +60,13 @@ pub enum ClientError {
         cause: String,
     },
     /// The broker refused the login.
-    #[error("the broker refused user {user:?} (CONNACK code {code}); check that user, its password, and whether dynamic-security.json is whole")]
+    #[error(
+        "the broker refused user {user:?} (CONNACK code {code}); check that user, its password, and whether dynamic-security.json is whole"
+    )]
     Refused {
         /// The user.
         user: String,
-        /// MQTT 3.1.1 table 3.1.
+        /// MQTT 3.1.1 table 3.1, or 5.0 table 3-1.
         code: u8,
     },
     /// The broker refused a subscription.
@@ -117,7 +121,8 @@ pub struct Client {
     wire: Box<dyn Wire>,
     state: Connection<role::Client>,
     inbox: VecDeque<Message>,
-    others: VecDeque<Packet>,
+    others: VecDeque<Said>,
+    level: Level,
     sent: Instant,
 }
 
@@ -129,23 +134,16 @@ impl Client {
     pub fn connect(endpoint: &Endpoint, id: &str, login: Option<(&str, &Secret)>) -> Result<Self, ClientError> {
         let wire = open(endpoint)?;
         let options = ConnectionOptions::new().maximum_packet_size_recv(MAX_PACKET);
-        let mut state = Connection::<role::Client>::with_options(Version::V3_1_1, options);
+        let level = endpoint.level;
+        let mut state = Connection::<role::Client>::with_options(level.version(), options);
         state.set_auto_pub_response(true);
-        let mut client = Self { wire, state, inbox: VecDeque::new(), others: VecDeque::new(), sent: Instant::now() };
-        let mut connect = v3_1_1::Connect::builder().client_id(id).map_err(impossible)?.clean_session(true);
-        connect = connect.keep_alive(u16::try_from(KEEP_ALIVE.as_secs()).unwrap_or(u16::MAX));
-        if let Some((user, password)) = login {
-            connect = connect.user_name(user).and_then(|connect| connect.password(password.expose().to_vec())).map_err(impossible)?;
-        }
-        let events = client.state.checked_send(connect.build().map_err(impossible)?);
-        client.handle(events)?;
-        let answer = client.wait_for(|packet| matches!(packet, Packet::V3_1_1Connack(_)))?;
+        let mut client = Self { wire, state, inbox: VecDeque::new(), others: VecDeque::new(), level, sent: Instant::now() };
+        client.send(packets::connect(level, id, login, KEEP_ALIVE)?)?;
+        let answer = client.wait_for(|said| if let Said::Connected(code) = said { Some(*code) } else { None });
         match answer {
-            Packet::V3_1_1Connack(answer) if answer.return_code() != ConnectReturnCode::Accepted => {
-                let user = login.map_or("", |(user, _)| user).to_owned();
-                Err(ClientError::Refused { user, code: answer.return_code() as u8 })
-            }
-            _ => Ok(client),
+            Ok(0) => Ok(client),
+            Ok(code) => Err(ClientError::Refused { user: login.map_or("", |(user, _)| user).to_owned(), code }),
+            Err(error) => Err(error),
         }
     }
 
@@ -155,26 +153,25 @@ impl Client {
     /// The broker refuses, or is gone.
     pub fn subscribe(&mut self, filter: &str) -> Result<(), ClientError> {
         let id = self.state.acquire_packet_id().map_err(impossible)?;
-        let entry = SubEntry::new(filter, SubOpts::new().set_qos(Qos::AtLeastOnce)).map_err(impossible)?;
-        let packet = v3_1_1::Subscribe::builder().packet_id(id).entries(vec![entry]).build().map_err(impossible)?;
-        let events = self.state.checked_send(packet);
-        self.handle(events)?;
-        let answer = self.wait_for(|packet| matches!(packet, Packet::V3_1_1Suback(answer) if answer.packet_id() == id))?;
-        let refused = matches!(&answer, Packet::V3_1_1Suback(answer) if answer.return_codes().iter().any(|code| !code.is_success()));
-        if refused { Err(ClientError::NoSubscription { filter: filter.to_owned() }) } else { Ok(()) }
+        self.send(packets::subscribe(self.level, id, filter)?)?;
+        let agreed = self.wait_for(|said| match said {
+            Said::Subscribed { id: of, agreed } if *of == id => Some(*agreed),
+            _ => None,
+        })?;
+        if agreed { Ok(()) } else { Err(ClientError::NoSubscription { filter: filter.to_owned() }) }
     }
 
-    /// Publishes with QoS 1, not retained, and waits until the broker has it.
+    /// Publishes with QoS 1, not retained, and waits until the broker has it. With MQTT 5.0 it expires after that many seconds at the broker.
     ///
     /// # Errors
     /// The broker is gone; whether it had the message is then not known.
-    pub fn publish(&mut self, topic: &str, payload: &[u8]) -> Result<(), ClientError> {
+    pub fn publish(&mut self, topic: &str, payload: &[u8], expiry: Option<u32>) -> Result<Fate, ClientError> {
         let id = self.state.acquire_packet_id().map_err(impossible)?;
-        let packet = v3_1_1::Publish::builder().topic_name(topic).map_err(impossible)?;
-        let packet = packet.qos(Qos::AtLeastOnce).packet_id(id).payload(payload).build().map_err(impossible)?;
-        let events = self.state.checked_send(packet);
-        self.handle(events)?;
-        self.wait_for(|packet| matches!(packet, Packet::V3_1_1Puback(answer) if answer.packet_id() == id)).map(drop)
+        self.send(packets::publish(self.level, id, topic, payload, expiry)?)?;
+        self.wait_for(|said| match said {
+            Said::Acknowledged { id: of, fate } if *of == id => Some(*fate),
+            _ => None,
+        })
     }
 
     /// The next message, waiting until then at most; `None` where there is none.
@@ -188,8 +185,7 @@ impl Client {
             }
             self.others.clear();
             if self.sent.elapsed() > KEEP_ALIVE / 2 {
-                let events = self.state.checked_send(v3_1_1::Pingreq::builder().build().map_err(impossible)?);
-                self.handle(events)?;
+                self.send(packets::ping(self.level)?)?;
             }
             let left = until.saturating_duration_since(Instant::now());
             if !self.read(left.min(KEEP_ALIVE / 4))? && left.is_zero() {
@@ -200,25 +196,33 @@ impl Client {
 
     /// Says good-bye.
     pub fn close(mut self) {
-        if let Ok(packet) = v3_1_1::Disconnect::builder().build() {
-            let events = self.state.checked_send(packet);
-            let _ = self.handle(events); // The broker finds out by itself.
+        if let Ok(packet) = packets::disconnect(self.level) {
+            let _ = self.send(packet); // The broker finds out by itself.
         }
     }
 
-    fn wait_for(&mut self, wanted: impl Fn(&Packet) -> bool) -> Result<Packet, ClientError> {
+    fn send(&mut self, packet: Packet) -> Result<(), ClientError> {
+        let events = self.state.send(packet);
+        self.handle(events)
+    }
+
+    fn wait_for<T>(&mut self, wanted: impl Fn(&Said) -> Option<T>) -> Result<T, ClientError> {
         let until = Instant::now() + PATIENCE;
         loop {
-            while let Some(packet) = self.others.pop_front() {
-                if wanted(&packet) {
-                    return Ok(packet);
+            while let Some(said) = self.others.pop_front() {
+                if let Some(found) = wanted(&said) {
+                    return Ok(found);
                 }
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ClientError::Silent);
             }
-            self.read(left)?;
+            // A refusal closes the connection right behind it.
+            let read = self.read(left);
+            if self.others.is_empty() {
+                read?;
+            }
         }
     }
 
@@ -256,8 +260,10 @@ impl Client {
                     written.map_err(closed)?;
                     self.sent = Instant::now();
                 }
-                Event::NotifyPacketReceived(Packet::V3_1_1Publish(message)) => self.keep(&message),
-                Event::NotifyPacketReceived(packet) => self.others.push_back(packet),
+                Event::NotifyPacketReceived(packet) => match packets::read(&packet) {
+                    Said::Message(message) => self.keep(message),
+                    said => self.others.push_back(said),
+                },
                 Event::NotifyError(error) => fault = Some(format!("{error:?}")),
                 Event::RequestClose => {
                     fault.get_or_insert_with(|| "the protocol was broken".to_owned());
@@ -268,12 +274,11 @@ impl Client {
         fault.map_or(Ok(()), |cause| Err(ClientError::Closed { cause }))
     }
 
-    fn keep(&mut self, message: &v3_1_1::Publish) {
+    fn keep(&mut self, message: Message) {
         if self.inbox.len() >= MAX_INBOX {
             self.inbox.pop_front();
         }
-        let (topic, payload) = (message.topic_name().to_owned(), message.payload().as_slice().to_vec());
-        self.inbox.push_back(Message { topic, payload, retained: message.retain() });
+        self.inbox.push_back(message);
     }
 }
 
@@ -309,10 +314,6 @@ fn secured(tls: &Tls, stream: TcpStream) -> Result<rustls::StreamOwned<rustls::C
     let name = ServerName::try_from(tls.name.clone()).map_err(impossible)?;
     let session = rustls::ClientConnection::new(Arc::new(config), name).map_err(impossible)?;
     Ok(rustls::StreamOwned::new(session, stream))
-}
-
-fn impossible(error: impl std::fmt::Debug) -> ClientError {
-    ClientError::Impossible(format!("this cannot be sent by MQTT ({error:?}); check names and topics in the configuration"))
 }
 
 fn closed(error: std::io::Error) -> ClientError {

@@ -1,10 +1,11 @@
 //! A delivery through the broker that the device listens to.
 
 use super::client::{Client, ClientError};
+use super::packets::Fate;
 use super::settings::Device;
 use super::ways::{Way, WayContext};
-use crate::delivery::carry::{Channel, carry};
-use crate::delivery::{DeliverySpec, Handover};
+use crate::delivery::carry::{Channel, Lost, carry};
+use crate::delivery::{DeliverySpec, EXPIRY, Handover};
 use crate::rotation::Outcome;
 use crate::secrets::Secret;
 use crate::slot::{Effecting, Generation, Slot};
@@ -72,8 +73,13 @@ impl Channel for Client {
         self.subscribe(filter).map_err(|error| error.to_string())
     }
 
-    fn send(&mut self, topic: &str, payload: &[u8]) -> Result<(), String> {
-        self.publish(topic, payload).map_err(|error| error.to_string())
+    fn send(&mut self, topic: &str, payload: &[u8]) -> Result<(), Lost> {
+        let expiry = u32::try_from(EXPIRY.0 / 1_000_000_000).ok();
+        match self.publish(topic, payload, expiry).map_err(|error| Lost::Unsure(error.to_string()))? {
+            Fate::Taken => Ok(()),
+            Fate::Nobody => Err(Lost::Certain(format!("nobody listens to {topic}: the device is away, or its topic is another"))),
+            Fate::Refused => Err(Lost::Certain(format!("the broker does not let us publish to {topic}"))),
+        }
     }
 
     fn next(&mut self, until: Instant) -> Result<Option<(String, Vec<u8>)>, String> {

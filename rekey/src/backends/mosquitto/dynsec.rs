@@ -7,6 +7,7 @@
 //! The administrator's own password is never changed here: 2.0.11 answers that neither with a PUBACK nor a response and disconnects in a loop.
 
 use super::client::{Client, ClientError, Endpoint, PATIENCE};
+use super::packets::Fate;
 use crate::secrets::Secret;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -116,7 +117,8 @@ impl Command<'_> {
     }
 
     fn to_json(&self, correlation: &str) -> Result<Wire<'_>, ClientError> {
-        let mut wire = Wire { command: self.name(), username: self.username(), correlation_data: correlation.to_owned(), ..Wire::default() };
+        let mut wire =
+            Wire { command: self.name(), username: self.username(), correlation_data: correlation.to_owned(), ..Wire::default() };
         match self {
             Self::CreateClient { password, like, .. } => {
                 wire.password = Some(text(password)?);
@@ -143,7 +145,10 @@ impl Command<'_> {
 
 fn allowing(topics: &[String]) -> Vec<Acl<'_>> {
     let acl = |topic| move |acltype| Acl { acltype, topic, allow: true };
-    topics.iter().flat_map(|topic| ["publishClientSend", "publishClientReceive", "subscribePattern"].map(acl(topic.as_str()))).collect()
+    topics
+        .iter()
+        .flat_map(|topic| ["publishClientSend", "publishClientReceive", "subscribePattern"].map(acl(topic.as_str())))
+        .collect()
 }
 
 #[derive(Serialize)]
@@ -243,15 +248,24 @@ impl Control {
     /// anything is sent.
     pub fn run(&mut self, commands: &[Command<'_>]) -> Result<Vec<Answer>, ClientError> {
         if commands.iter().any(|command| command.changes() && command.username() == Some(&self.admin)) {
-            let why = format!("{:?} is the user that citytap-rekey itself logs in as, and is never changed by it; use a second administrator", self.admin);
+            let why = format!(
+                "{:?} is the user that citytap-rekey itself logs in as, and is never changed by it; use a second administrator",
+                self.admin
+            );
             return Err(ClientError::Impossible(why));
         }
         self.batches += 1;
         let marks: Vec<String> = (0..commands.len()).map(|at| format!("{}.{}.{at}", self.mark, self.batches)).collect();
         let mut payload = request(commands, &marks)?;
-        let sent = self.client.publish(CONTROL, &payload);
+        let sent = self.client.publish(CONTROL, &payload, None);
         payload.zeroize();
-        sent?;
+        if sent? == Fate::Refused {
+            let why = format!(
+                "the broker does not let {:?} give commands to dynamic security; make it an administrator there",
+                self.admin
+            );
+            return Err(ClientError::Impossible(why));
+        }
         self.answers(&marks)
     }
 
@@ -333,7 +347,8 @@ mod tests {
         let role = Named { rolename: Some("lamp".into()), groupname: None, priority: Some(5) };
         let like = ClientInfo { username: "dev1".into(), roles: vec![role], ..ClientInfo::default() };
         let password = Secret::new(b"s3cret".to_vec());
-        let commands = [Command::CreateClient { username: "dev1.g2", password: &password, like: &like }, Command::DisableClient("dev1")];
+        let commands =
+            [Command::CreateClient { username: "dev1.g2", password: &password, like: &like }, Command::DisableClient("dev1")];
         let json: serde_json::Value = serde_json::from_slice(&request(&commands, &marks(2)).expect("bytes")).expect("JSON");
         let wanted = serde_json::json!({"commands": [
             {"command": "createClient", "username": "dev1.g2", "password": "s3cret", "roles": [{"rolename": "lamp", "priority": 5}], "groups": [],

@@ -94,7 +94,12 @@ fn keep(context: &WayContext, slot: &Slot, heard: &[Heard]) -> Result<(), Refusa
             Heard::Has(generation) => drop(evidence.insert(Evidence::Acknowledged { generation, at })),
             Heard::BootCount(count) => {
                 let key = format!("boots/{}", slot.name()).into_bytes();
-                let known = context.ledger.get(&key).map_err(journal)?.and_then(|(_, bytes)| bytes.try_into().ok()).map(u64::from_be_bytes);
+                let known = context
+                    .ledger
+                    .get(&key)
+                    .map_err(journal)?
+                    .and_then(|(_, bytes)| bytes.try_into().ok())
+                    .map(u64::from_be_bytes);
                 if known != Some(count) {
                     context.ledger.put(&[(key, Some(count.to_be_bytes().to_vec()))]).map_err(journal)?;
                     evidence.extend(known.map(|_| Evidence::Restarted { at }));
@@ -102,5 +107,9 @@ fn keep(context: &WayContext, slot: &Slot, heard: &[Heard]) -> Result<(), Refusa
             }
         }
     }
-    if evidence.is_empty() { Ok(()) } else { context.ledger.saw(slot, &evidence.into_iter().collect::<Vec<_>>()).map_err(journal) }
+    if evidence.is_empty() {
+        Ok(())
+    } else {
+        context.ledger.saw(slot, &evidence.into_iter().collect::<Vec<_>>()).map_err(journal)
+    }
 }

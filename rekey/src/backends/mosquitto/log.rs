@@ -106,8 +106,12 @@ mod tests {
         file.write_all(text.as_bytes()).expect("written");
         let found = logins(file.path(), Timestamp(0), |user| user.starts_with("dev1")).expect("read");
         let second = 1_000_000_000;
-        let told: Vec<_> = found.iter().map(|login| (login.user.as_str(), login.at.0 / second, login.ordinal, login.data.is_some())).collect();
-        assert_eq!(told, [("dev1", 1_679_312_312, 0, false), ("dev1.g2", 1_679_312_312, 1, true), ("dev1", 1_679_312_315, 0, false)]);
+        let told: Vec<_> =
+            found.iter().map(|login| (login.user.as_str(), login.at.0 / second, login.ordinal, login.data.is_some())).collect();
+        assert_eq!(
+            told,
+            [("dev1", 1_679_312_312, 0, false), ("dev1.g2", 1_679_312_312, 1, true), ("dev1", 1_679_312_315, 0, false)]
+        );
         assert_eq!(logins(file.path(), Timestamp(1_679_312_313 * second), |_| true).expect("read").len(), 1);
     }
 }

@@ -16,6 +16,7 @@ pub mod dynsec;
 pub mod files;
 mod heard;
 pub mod log;
+pub mod packets;
 pub mod passwords;
 pub mod reload;
 pub mod saved;
@@ -36,6 +37,7 @@ use crate::rotation::{Class, Outcome, Procedure};
 use crate::secrets::{Alphabet, Profile, Secret};
 use crate::slot::{AcceptSet, Effecting, Generation, Slot};
 use crate::time::{Span, Timestamp};
+use packets::Level;
 use settings::{Device, Settings, WayName};
 use std::sync::Arc;
 use told::Listener;
@@ -89,6 +91,11 @@ fn delivery_named(name: &str) -> Result<&'static DeliverySpec, Refusal> {
     })
 }
 
+/// Without expiry (MQTT 3.1.1) a message may wait for a device as long as the broker keeps its session; a day is what it gets.
+pub fn settles(level: Level, spec: &DeliverySpec) -> Span {
+    if level == Level::V5 { spec.settles } else { Span::hours(24) }
+}
+
 impl Mosquitto {
     fn device(&self, slot: &Slot) -> (Device, &'static dyn Way, WayName) {
         let device = self.context.settings.device(slot);
@@ -118,7 +125,9 @@ impl Backend for Mosquitto {
         let version = version::of_broker(context)?;
         if context.settings.dynamic_security_file.is_some() {
             if version < version::SAVES_SAFELY && !context.settings.accept_unsafe_saving {
-                let cause = format!("this is mosquitto {version}, which may leave half a dynamic-security.json and then refuses every client");
+                let cause = format!(
+                    "this is mosquitto {version}, which may leave half a dynamic-security.json and then refuses every client"
+                );
                 let remedy = format!("install {} or newer, or write accept_unsafe_saving = true", version::SAVES_SAFELY);
                 return Err(Refusal::new(cause, remedy));
             }
@@ -150,6 +159,8 @@ impl Backend for Mosquitto {
             outage,
             reporting: device.reporting(),
             polls: Span::ZERO,
+            settles: delivery.map_or(Span::ZERO, |spec| settles(self.context.settings.mqtt, spec)),
+            holds_both: way != WayName::PasswordFile,
             airtime: Span::ZERO,
             battery: 0,
             falls_back_to: Vec::new(),

@@ -115,7 +115,9 @@ mod tests {
     #[test]
     fn a_password_is_recognised_in_what_mosquitto_passwd_wrote() {
         // mosquitto_passwd -b of Debian's 2.0.11, password "admin".
-        let made = lines("dev1:$7$101$mKOKx5FJDWdoa/Ox$6aJgAhhsj9ilSz0/df6pqAuH4ndQhnDEDnYvqutB7nSYNpZWDBg7uzC/DtMR3c8BgzOxJ8EvVL/7TMPuZ0ymxg==\n");
+        let made = lines(
+            "dev1:$7$101$mKOKx5FJDWdoa/Ox$6aJgAhhsj9ilSz0/df6pqAuH4ndQhnDEDnYvqutB7nSYNpZWDBg7uzC/DtMR3c8BgzOxJ8EvVL/7TMPuZ0ymxg==\n",
+        );
         assert!(made.holds_password("dev1", &Secret::new(b"admin".to_vec())));
         assert!(!made.holds_password("dev1", &Secret::new(b"admin2".to_vec())));
         let own = lines("").with("dev1", Some(&password_entry(&Secret::new(b"new".to_vec()), &[9; 12])));
@@ -125,7 +127,9 @@ mod tests {
     #[test]
     fn a_key_is_recognised_in_either_case() {
         let file = lines("dev1:00FFaa\n");
-        assert!(file.holds_key("dev1", &Secret::new(b"00ffaa".to_vec())) && !file.holds_key("dev1", &Secret::new(b"00ffab".to_vec())));
+        assert!(
+            file.holds_key("dev1", &Secret::new(b"00ffaa".to_vec())) && !file.holds_key("dev1", &Secret::new(b"00ffab".to_vec()))
+        );
         assert!(!file.holds_key("dev2", &Secret::new(Vec::new())));
     }
 }

@@ -64,7 +64,11 @@ impl Saved {
     pub fn read(&self) -> Result<Contents, Refusal> {
         let bytes = files::read(&self.path)?;
         parse(&bytes).ok_or_else(|| {
-            let cause = format!("{} is not whole ({} bytes): at its next start the broker would refuse every client", self.path.display(), bytes.len());
+            let cause = format!(
+                "{} is not whole ({} bytes): at its next start the broker would refuse every client",
+                self.path.display(),
+                bytes.len()
+            );
             let remedy = format!("the last whole one is {}; put it back while the broker is stopped", self.copy().display());
             Refusal::new(cause, remedy)
         })
@@ -117,7 +121,10 @@ impl Saved {
     fn restore(&self, broken: Refusal) -> Refusal {
         let copy = files::read(&self.copy()).unwrap_or_default();
         if parse(&copy).is_none() {
-            return Refusal::new(broken.cause, "there is no copy to restore it from: stop the broker and restore it from your own backup");
+            return Refusal::new(
+                broken.cause,
+                "there is no copy to restore it from: stop the broker and restore it from your own backup",
+            );
         }
         match files::replace(&self.path, &copy, 0o600) {
             Ok(()) => {

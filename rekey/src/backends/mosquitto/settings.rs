@@ -1,6 +1,7 @@
 //! The part `[mosquitto]` of the configuration: the broker, its files, and each device's way.
 
 use super::client::{Endpoint, Tls};
+use super::packets::Level;
 use crate::backends::Refusal;
 use crate::secrets::Secret;
 use crate::slot::Slot;
@@ -37,6 +38,9 @@ pub struct Settings {
     /// The name in the broker's certificate; by default the host of `broker`.
     #[serde(default)]
     pub tls_name: Option<String>,
+    /// The version of MQTT that is spoken with the broker.
+    #[serde(default)]
+    pub mqtt: Level,
     /// The user that this module logs in as: an administrator of dynamic security, and nobody else's.
     pub admin: String,
     /// A file with its password, readable by this module alone.
@@ -114,7 +118,7 @@ impl Settings {
         let host = self.broker.rsplit_once(':').map_or(self.broker.as_str(), |(host, _)| host);
         let name = || self.tls_name.clone().unwrap_or_else(|| host.to_owned());
         let tls = self.tls_ca.as_ref().map(|ca| Tls { ca: ca.clone(), name: name() });
-        Endpoint { address: self.broker.clone(), tls }
+        Endpoint { address: self.broker.clone(), tls, level: self.mqtt }
     }
 
     /// The administrator's password, read when it is needed.
@@ -124,7 +128,12 @@ impl Settings {
     pub fn admin_password(&self) -> Result<Secret, Refusal> {
         use std::os::unix::fs::PermissionsExt;
         let path = &self.admin_password_file;
-        let refuse = |cause: String| Refusal::new(format!("{}: {cause}", path.display()), "make it a file with mode 0600 of citytap-rekey's user that holds the password");
+        let refuse = |cause: String| {
+            Refusal::new(
+                format!("{}: {cause}", path.display()),
+                "make it a file with mode 0600 of citytap-rekey's user that holds the password",
+            )
+        };
         let mode = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.permissions().mode();
         if mode & 0o007 != 0 {
             return Err(refuse(format!("everybody can read the administrator's password (mode {:o})", mode & 0o777)));
@@ -168,6 +177,11 @@ impl Device {
 /// # Errors
 /// It is not given.
 pub fn need<'a>(setting: Option<&'a PathBuf>, name: &str) -> Result<&'a Path, Refusal> {
-    let missing = || Refusal::new(format!("the configuration lacks mosquitto.{name}"), format!("add {name} = \"/path\" to the part [mosquitto]"));
+    let missing = || {
+        Refusal::new(
+            format!("the configuration lacks mosquitto.{name}"),
+            format!("add {name} = \"/path\" to the part [mosquitto]"),
+        )
+    };
     setting.map(PathBuf::as_path).ok_or_else(missing)
 }

@@ -5,8 +5,8 @@
 //! holds counts as used at that moment: silence is not taken for proof.
 
 use super::ways::WayContext;
-use crate::backends::mosquitto::uses::{MAX_DATAGRAM, OTHER, Told};
 use crate::backends::Refusal;
+use crate::backends::mosquitto::uses::{MAX_DATAGRAM, OTHER, Told};
 use crate::evidence::{Evidence, Reach, Use, Witness};
 use crate::journal::Ledger;
 use crate::slot::{Generation, Slot};

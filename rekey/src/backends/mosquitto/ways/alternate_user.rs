@@ -38,7 +38,10 @@ impl Way for AlternateUser {
             let like = &like(&mut control, slot, &before)?;
             let answer = control.one(Command::CreateClient { username: &name, password: secret, like })?;
             succeeded(slot, &answer)?;
-            return saved.after_change(&before, |now| now.lets_in(&name) && now.holds(&name, secret)).map(drop).map_err(Fault::unsure);
+            return saved
+                .after_change(&before, |now| now.lets_in(&name) && now.holds(&name, secret))
+                .map(drop)
+                .map_err(Fault::unsure);
         };
         succeeded(slot, &control.one(command)?)?;
         saved.after_change(&before, |now| now.holds(&name, secret)).map(drop).map_err(Fault::unsure)
@@ -63,7 +66,12 @@ impl Way for AlternateUser {
         let path = need(context.settings.log_file.as_ref(), "log_file")?;
         let logins = log::logins(path, since, |name| generation(slot, name).is_some())?;
         let mut seen = context.ledger.seen(slot, since).map_err(journal)?;
-        seen.extend(logins.iter().filter_map(|login| Some((generation(slot, &login.user)?, login))).flat_map(|(it, login)| uses(it, login)));
+        seen.extend(
+            logins
+                .iter()
+                .filter_map(|login| Some((generation(slot, &login.user)?, login)))
+                .flat_map(|(it, login)| uses(it, login)),
+        );
         seen.sort();
         seen.dedup();
         Ok(seen)
@@ -107,7 +115,9 @@ pub fn user(slot: &Slot, generation: Generation) -> String {
 pub fn generation(slot: &Slot, name: &str) -> Option<Generation> {
     match name.strip_prefix(slot.name())? {
         "" => Some(Generation::FIRST),
-        rest => rest.strip_prefix(".g")?.parse().ok().map(Generation).filter(|it| user(slot, *it) == name && *it != Generation::FIRST),
+        rest => {
+            rest.strip_prefix(".g")?.parse().ok().map(Generation).filter(|it| user(slot, *it) == name && *it != Generation::FIRST)
+        }
     }
 }
 
@@ -124,11 +134,15 @@ fn like(control: &mut Control, slot: &Slot, contents: &Contents) -> Result<Clien
     let newest = names.filter_map(|name| generation(slot, name)).max().map(|it| user(slot, it));
     let found = newest.map(|name| control.client(&name)).transpose()?.flatten();
     let found = found.ok_or_else(|| {
-        Fault::Certain(format!("{slot}: dynamic security knows no such user; the name of the slot must be the device's user name"))
+        Fault::Certain(format!(
+            "{slot}: dynamic security knows no such user; the name of the slot must be the device's user name"
+        ))
     })?;
     for role in found.roles.iter().filter_map(|role| role.rolename.as_deref()) {
         if control.one(Command::GetRole(role))?.topics().iter().any(|topic| topic.contains("%u")) {
-            let why = format!("{slot}: the role {role} names topics by user (%u), so under another name the device would publish elsewhere; use way = \"plugin\"");
+            let why = format!(
+                "{slot}: the role {role} names topics by user (%u), so under another name the device would publish elsewhere; use way = \"plugin\""
+            );
             return Err(Fault::Certain(why));
         }
     }
@@ -144,6 +158,9 @@ mod tests {
         let slot = Slot::new("mosquitto", "dev1").expect("a slot");
         assert_eq!((user(&slot, Generation(1)), user(&slot, Generation(12))), ("dev1".into(), "dev1.g12".into()));
         let of = |name| generation(&slot, name).map(|it| it.0);
-        assert_eq!([of("dev1"), of("dev1.g12"), of("dev1.g1"), of("dev1.g02"), of("dev10"), of("dev1.gx")], [Some(1), Some(12), None, None, None, None]);
+        assert_eq!(
+            [of("dev1"), of("dev1.g12"), of("dev1.g1"), of("dev1.g02"), of("dev10"), of("dev1.gx")],
+            [Some(1), Some(12), None, None, None, None]
+        );
     }
 }

@@ -210,7 +210,8 @@ impl WayContext {
         if let Some((generation, _)) = known.iter().find(|(_, secret)| holds(secret)) {
             return Ok(AcceptSet::of([*generation]));
         }
-        let unknown: Vec<Generation> = accepted.iter().filter(|it| known.iter().all(|(other, _)| other != *it)).copied().collect();
+        let unknown: Vec<Generation> =
+            accepted.iter().filter(|it| known.iter().all(|(other, _)| other != *it)).copied().collect();
         Ok(match unknown.first() {
             Some(first) => AcceptSet::of([*first]),
             None => AcceptSet { generations: BTreeSet::new(), foreign: true },
@@ -241,7 +242,8 @@ pub fn mark() -> Result<String, Refusal> {
 /// # Errors
 /// It gives none.
 pub fn random(bytes: &mut [u8]) -> Result<(), Refusal> {
-    getrandom::fill(bytes).map_err(|error| Refusal::new(format!("the operating system gives no randomness: {error}"), "look into the kernel's log"))
+    getrandom::fill(bytes)
+        .map_err(|error| Refusal::new(format!("the operating system gives no randomness: {error}"), "look into the kernel's log"))
 }
 
 /// Refuses to take the last generation away.

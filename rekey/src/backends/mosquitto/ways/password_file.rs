@@ -26,12 +26,16 @@ impl Way for PasswordFile {
     }
 
     fn accept(&self, _context: &WayContext, slot: &Slot, generation: Generation, _secret: &Secret) -> Result<(), Fault> {
-        Err(Fault::Certain(format!("{slot}: a password_file holds one password a user, so {generation} can only replace it (cut-over)")))
+        Err(Fault::Certain(format!(
+            "{slot}: a password_file holds one password a user, so {generation} can only replace it (cut-over)"
+        )))
     }
 
     fn switch(&self, context: &WayContext, slot: &Slot, to: Generation, secret: &Secret) -> Result<(), Fault> {
         if !is_name(slot.name()) {
-            return Err(Fault::Certain(format!("{slot}: the name cannot stand in a password_file (a colon, a line's end, or # in front)")));
+            return Err(Fault::Certain(format!(
+                "{slot}: the name cannot stand in a password_file (a colon, a line's end, or # in front)"
+            )));
         }
         let _alone = context.alone();
         let path = file(context)?;
@@ -66,7 +70,8 @@ impl Way for PasswordFile {
         let mut seen = context.ledger.seen(slot, since).map_err(journal)?;
         for login in log::logins(path, since, |user| user == slot.name())? {
             // The log's times are whole seconds: a login in the second of the switch counts as one with the old password.
-            let held = switches.iter().rev().find(|(at, _)| *at < login.at).map_or(Generation::FIRST, |(_, generation)| *generation);
+            let held =
+                switches.iter().rev().find(|(at, _)| *at < login.at).map_or(Generation::FIRST, |(_, generation)| *generation);
             seen.extend(uses(held, &login));
         }
         seen.sort();
@@ -76,7 +81,9 @@ impl Way for PasswordFile {
 
     fn retire(&self, context: &WayContext, slot: &Slot, generation: Generation) -> Result<(), Fault> {
         if self.read_back(context, slot)?.accepts(generation) {
-            return Err(Fault::Certain(format!("{slot}: {generation} is what the password_file holds; switch to another one first")));
+            return Err(Fault::Certain(format!(
+                "{slot}: {generation} is what the password_file holds; switch to another one first"
+            )));
         }
         Ok(())
     }

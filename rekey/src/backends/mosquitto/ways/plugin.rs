@@ -41,7 +41,9 @@ impl Way for Plugin {
         let _alone = context.alone();
         let mut control = context.control()?;
         let Some(client) = control.client(slot.name())? else {
-            return Err(Fault::Certain(format!("{slot}: dynamic security knows no such user; the name of the slot must be the device's user name")));
+            return Err(Fault::Certain(format!(
+                "{slot}: dynamic security knows no such user; the name of the slot must be the device's user name"
+            )));
         };
         let mut accepts = read(context)?;
         stage(&mut accepts, slot, &client, generation, secret)?;
@@ -91,7 +93,8 @@ impl Way for Plugin {
     fn leave(&self, context: &WayContext, slot: &Slot) -> Result<(), Fault> {
         let accepted = self.read_back(context, slot)?;
         let seen = context.ledger.seen(slot, Timestamp(i64::MIN)).map_err(|error| Fault::from(journal(error)))?;
-        let used = seen.iter().filter_map(|it| if let Evidence::Used(it) = it { Some((it.at, it.generation)) } else { None }).max();
+        let used =
+            seen.iter().filter_map(|it| if let Evidence::Used(it) = it { Some((it.at, it.generation)) } else { None }).max();
         let _alone = context.alone();
         let mut control = context.control()?;
         if let Some((_, generation)) = used.filter(|(_, generation)| accepted.accepts(*generation))
@@ -104,7 +107,9 @@ impl Way for Plugin {
             return Ok(());
         }
         let mut accepts = read(context)?;
-        accepted.generations.iter().for_each(|generation| drop(accepts.remove(slot.name(), generation.0)));
+        for generation in &accepted.generations {
+            accepts.remove(slot.name(), generation.0);
+        }
         write(context, &mut control, accepts).map_err(Fault::unsure)
     }
 
@@ -131,7 +136,12 @@ pub fn held(context: &WayContext, slot: &Slot) -> Result<AcceptSet, Refusal> {
 }
 
 /// Dynamic security gets the newest of `candidates` whose password is known.
-fn hand_over(context: &WayContext, control: &mut Control, slot: &Slot, candidates: &std::collections::BTreeSet<Generation>) -> Result<(), Fault> {
+fn hand_over(
+    context: &WayContext,
+    control: &mut Control,
+    slot: &Slot,
+    candidates: &std::collections::BTreeSet<Generation>,
+) -> Result<(), Fault> {
     let Some((_, secret)) = context.known(slot, candidates)?.into_iter().next() else {
         return Err(Fault::Certain(format!("{slot}: the password that would remain is not known here; nothing is retired")));
     };
@@ -142,7 +152,8 @@ fn hand_over(context: &WayContext, control: &mut Control, slot: &Slot, candidate
 }
 
 fn stage(accepts: &mut Accepts, slot: &Slot, client: &ClientInfo, generation: Generation, secret: &Secret) -> Result<(), Fault> {
-    let is_staged = |entry: &Entry| entry.generation == generation.0 && entry.client_id == client.clientid && entry.is_of(secret.expose());
+    let is_staged =
+        |entry: &Entry| entry.generation == generation.0 && entry.client_id == client.clientid && entry.is_of(secret.expose());
     if accepts.of(slot.name()).iter().any(is_staged) {
         return Ok(());
     }
@@ -199,7 +210,10 @@ fn share(context: &WayContext, path: &Path) -> Result<(), Refusal> {
     use std::os::unix::fs::MetadataExt;
     let like = std::fs::metadata(context.saved()?.path()).map(|found| found.gid());
     like.and_then(|group| std::os::unix::fs::chown(path, None, Some(group))).map_err(|error| {
-        Refusal::new(format!("{} cannot be given to the broker's group: {error}", path.display()), "run citytap-rekey with that group")
+        Refusal::new(
+            format!("{} cannot be given to the broker's group: {error}", path.display()),
+            "run citytap-rekey with that group",
+        )
     })
 }
 

@@ -31,7 +31,9 @@ impl Way for PskFile {
         let key = std::str::from_utf8(secret.expose()).ok().filter(|key| is_hex(key));
         let key = key.ok_or_else(|| Fault::Certain(format!("{slot}: a pre-shared key here is an even number of hex digits")))?;
         if !is_name(&identity) {
-            return Err(Fault::Certain(format!("{slot}: the name cannot stand in a psk_file (a colon, a line's end, or # in front)")));
+            return Err(Fault::Certain(format!(
+                "{slot}: the name cannot stand in a psk_file (a colon, a line's end, or # in front)"
+            )));
         }
         let _alone = context.alone();
         change(context, &identity, Some(key))
@@ -80,7 +82,7 @@ impl Way for PskFile {
 }
 
 fn is_hex(key: &str) -> bool {
-    !key.is_empty() && key.len() % 2 == 0 && key.bytes().all(|digit| digit.is_ascii_hexdigit())
+    !key.is_empty() && key.len().is_multiple_of(2) && key.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 fn file(context: &WayContext) -> Result<&Path, Refusal> {

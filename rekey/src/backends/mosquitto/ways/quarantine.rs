@@ -23,7 +23,10 @@ pub fn begin(context: &WayContext, way: &dyn Way, slot: &Slot, topics: &[String]
     for user in &users {
         let Some(client) = control.client(user)? else { continue };
         if !client.groups.is_empty() {
-            let why = format!("{slot}: {user} has rights by the group {:?}; give it roles instead, or use the backend quarantine", client.groups);
+            let why = format!(
+                "{slot}: {user} has rights by the group {:?}; give it roles instead, or use the backend quarantine",
+                client.groups
+            );
             return Err(Fault::Certain(why));
         }
         let own: Vec<&Named> = client.roles.iter().filter(|it| it.rolename.as_deref() != Some(&role)).collect();
@@ -44,7 +47,8 @@ pub fn begin(context: &WayContext, way: &dyn Way, slot: &Slot, topics: &[String]
 /// It certainly or possibly did not take place.
 pub fn end(context: &WayContext, way: &dyn Way, slot: &Slot) -> Result<(), Fault> {
     let Some((_, bytes)) = context.ledger.get(&key(slot)).map_err(journal)? else { return Ok(()) };
-    let roles: Vec<Named> = serde_json::from_slice(&bytes).map_err(|error| Fault::Certain(format!("{slot}: the noted roles: {error}")))?;
+    let roles: Vec<Named> =
+        serde_json::from_slice(&bytes).map_err(|error| Fault::Certain(format!("{slot}: the noted roles: {error}")))?;
     let users = users(context, way, slot)?;
     let _alone = context.alone();
     let (mut control, role) = (context.control()?, role(slot));
@@ -61,11 +65,16 @@ pub fn end(context: &WayContext, way: &dyn Way, slot: &Slot) -> Result<(), Fault
 fn run(control: &mut Control, slot: &Slot, commands: &[Command<'_>]) -> Result<(), Fault> {
     let as_wanted = |why: &String| ["already", "not found", "Internal error"].iter().any(|part| why.contains(part));
     let answers = control.run(commands).map_err(Fault::unsure)?;
-    answers.iter().filter(|it| !it.error.as_ref().is_some_and(as_wanted)).try_for_each(|answer| succeeded(slot, answer)).map_err(Fault::unsure)
+    answers
+        .iter()
+        .filter(|it| !it.error.as_ref().is_some_and(as_wanted))
+        .try_for_each(|answer| succeeded(slot, answer))
+        .map_err(Fault::unsure)
 }
 
 fn users(context: &WayContext, way: &dyn Way, slot: &Slot) -> Result<Vec<String>, Fault> {
-    way.users(context, slot)?.ok_or_else(|| Fault::Certain(format!("{slot}: this way has no rights to take; use the backend quarantine")))
+    way.users(context, slot)?
+        .ok_or_else(|| Fault::Certain(format!("{slot}: this way has no rights to take; use the backend quarantine")))
 }
 
 fn role(slot: &Slot) -> String {
