@@ -13,11 +13,13 @@
 //! What would ruin it is one locked-out street light. So a verifier accepts every generation that the device may hold, a generation leaves only on evidence
 //! that another one works, and whatever is unknown keeps both and tells a person.
 
+pub mod agent;
 pub mod backends;
 pub mod delivery;
 pub mod evidence;
 pub mod journal;
 pub mod rotation;
 pub mod secrets;
+pub mod simulation;
 pub mod slot;
 pub mod time;

@@ -302,10 +302,11 @@ impl Rotation {
         self.retire()
     }
 
-    /// Whether the device used the target lately, and in the grace.
+    /// Whether the device used the target lately, in the grace, and when no delivery could change its mind any more.
     pub(super) fn is_heard(&self) -> bool {
         let lately = Timestamp(self.now.0.saturating_sub(self.plan.least_grace().0));
-        self.record.last_use(self.target).is_some_and(|at| at >= self.since && at >= lately)
+        let settled = self.delivered.values().max().map_or(self.since, |at| at.plus(self.plan.settles));
+        self.record.last_use(self.target).is_some_and(|at| at >= self.since && at >= lately && at >= settled)
     }
 
     fn retire(&mut self) -> Next {

@@ -78,6 +78,11 @@ impl Record {
         }
     }
 
+    /// Takes each session of `generation` as if it had ended when it began.
+    pub(super) fn forget_ends(&mut self, generation: Generation) {
+        self.sessions.get_mut(&generation).into_iter().flatten().for_each(|session| session.last = session.first);
+    }
+
     /// When `generation` was last used.
     pub fn last_use(&self, generation: Generation) -> Option<Timestamp> {
         self.sessions.get(&generation)?.iter().map(|session| session.last).max()

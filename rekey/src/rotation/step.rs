@@ -43,6 +43,8 @@ impl Rotation {
             }
             Input::Seen(evidence) => self.saw(evidence),
             Input::Interrupted { step } => {
+                // A new process: what was read back or answered before it began may not hold any more.
+                (self.observed, self.asked) = (None, None);
                 if let Some(open) = self.close(*step) {
                     self.ended(open, &Outcome::Unknown { why: "interrupted".to_owned() }, effects);
                     self.not_before = self.now;
