@@ -7,6 +7,7 @@ stores what it is told wrongly, as a device with bad memory does: the new creden
 """
 
 import json
+import math
 import os
 import sys
 import threading
@@ -40,6 +41,7 @@ class Device:
         self.address, self.name, self.flash, self.broken = (host, port), name, flash, broken
         self.topic = f"citytap/rekey/{name}"
         self.told = threading.Event()
+        self.began = time.monotonic()
         flash.write(boot=flash.state["boot"] + 1)
 
     def connect(self, credential):
@@ -61,8 +63,11 @@ class Device:
         client.loop_stop()
         return None
 
+    def uptime(self):
+        return math.ceil(time.monotonic() - self.began)
+
     def say(self, client, state, **more):
-        message = {"contract": CONTRACT, "state": state, "boot": self.flash.state["boot"], **more}
+        message = {"contract": CONTRACT, "state": state, "boot": self.flash.state["boot"], "uptime": self.uptime(), **more}
         client.publish(f"{self.topic}/state", json.dumps(message), qos=1).wait_for_publish(5)
 
     def on_message(self, client, data, message):

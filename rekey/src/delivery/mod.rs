@@ -112,10 +112,10 @@ pub struct Answer {
 /// What a device said by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// It started anew.
-    Booted,
-    /// It started for this time since it was made, where it counts.
-    BootCount(u64),
+    /// It started anew, so long ago.
+    Booted(Span),
+    /// It started for this time since it was made, and that so long ago.
+    BootCount(u64, Span),
     /// It uses, or holds, this generation.
     Has(Generation),
 }

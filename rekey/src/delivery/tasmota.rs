@@ -30,6 +30,8 @@ pub const SPEC: DeliverySpec = DeliverySpec {
 
 /// Seconds without MQTT after which the old password comes back.
 const DEAD_MAN_SECONDS: u32 = 300;
+/// The least time from a start to INFO3: it connects in between, so the start was before the login.
+const STARTS_WITHIN: Span = Span::seconds(3);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// This family.
@@ -74,7 +76,7 @@ impl Delivery for Tasmota {
     fn heard(&self, payload: &[u8]) -> Vec<Heard> {
         let json: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
         let info = json.get("Info3").unwrap_or(&json);
-        if info.get("RestartReason").is_some() { vec![Heard::Booted] } else { Vec::new() }
+        if info.get("RestartReason").is_some() { vec![Heard::Booted(STARTS_WITHIN)] } else { Vec::new() }
     }
 }
 
@@ -137,7 +139,7 @@ mod tests {
         assert_eq!(judge(br#"{"Rule3":{"State":"ON","Rules":"..."}}"#), Some(Ok(())));
         assert_eq!(judge(br#"{"Command":"Unknown"}"#), Some(Err("Unknown".to_owned())));
         assert_eq!(judge(br#"{"POWER":"ON"}"#), None);
-        assert_eq!(Tasmota.heard(br#"{"Info3":{"RestartReason":"Power On","BootCount":46}}"#), [Heard::Booted]);
+        assert_eq!(Tasmota.heard(br#"{"Info3":{"RestartReason":"Power On","BootCount":46}}"#), [Heard::Booted(STARTS_WITHIN)]);
         assert_eq!(Tasmota.heard(b"x"), []);
     }
 }

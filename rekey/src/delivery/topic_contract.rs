@@ -4,7 +4,7 @@
 //! citytap/rekey/DEVICE/set    to the device, QoS 1, not retained
 //!   {"contract":1,"mark":"17.4","generation":2,"user":"dev1","password":"…"}
 //! citytap/rekey/DEVICE/state  from the device, QoS 1, not retained
-//!   {"contract":1,"mark":"17.4","generation":2,"state":"stored","boot":12}
+//!   {"contract":1,"mark":"17.4","generation":2,"state":"stored","boot":12,"uptime":3600}
 //! ```
 //!
 //! The device
@@ -13,7 +13,8 @@
 //! 3. on success makes the new one its own, says `using` on the new connection, and only then forgets the old one;
 //! 4. else connects with the old one, says `kept` with `why`, and forgets the new one;
 //! 5. after a start in the middle of this tries the new one first, then the old one;
-//! 6. says `started` after each start, with `boot` counting its starts (0 where it does not count).
+//! 6. says `started` after each start, with `boot` counting its starts (0 where it does not count) and `uptime` in whole seconds, rounded up: so the start is
+//!    known to be before the login by which it is told.
 //!
 //! The same message twice changes nothing: a device that uses that generation already says `using`. `user` is the user name, or the identity of TLS-PSK, and
 //! `password` the password, or the key in hex. The device ignores a retained message and a contract that it does not know.
@@ -67,6 +68,8 @@ struct Said {
     #[serde(default)]
     boot: u64,
     #[serde(default)]
+    uptime: u32,
+    #[serde(default)]
     why: String,
 }
 
@@ -110,10 +113,11 @@ impl Delivery for TopicContract {
         if said.contract != CONTRACT {
             return Vec::new();
         }
+        let ago = Span::seconds(i64::from(said.uptime));
         let boot = match (said.boot, said.state.as_str()) {
-            (0, "started") => Some(Heard::Booted),
+            (0, "started") => Some(Heard::Booted(ago)),
             (0, _) => None,
-            (count, _) => Some(Heard::BootCount(count)),
+            (count, _) => Some(Heard::BootCount(count, ago)),
         };
         let has = matches!(said.state.as_str(), "stored" | "using").then_some(Heard::Has(Generation(said.generation)));
         boot.into_iter().chain(has).collect()
@@ -144,11 +148,11 @@ mod tests {
     #[test]
     fn starts_and_generations_are_heard() {
         let heard = |text: &str| TopicContract.heard(text.as_bytes());
-        assert_eq!(heard(r#"{"contract":1,"state":"started","boot":12}"#), [Heard::BootCount(12)]);
-        assert_eq!(heard(r#"{"contract":1,"state":"started"}"#), [Heard::Booted]);
+        assert_eq!(heard(r#"{"contract":1,"state":"started","boot":12,"uptime":2}"#), [Heard::BootCount(12, Span::seconds(2))]);
+        assert_eq!(heard(r#"{"contract":1,"state":"started"}"#), [Heard::Booted(Span::ZERO)]);
         assert_eq!(
             heard(r#"{"contract":1,"state":"using","generation":3,"boot":12}"#),
-            [Heard::BootCount(12), Heard::Has(Generation(3))]
+            [Heard::BootCount(12, Span::ZERO), Heard::Has(Generation(3))]
         );
         assert_eq!(heard(r#"{"state":"started"}"#), []);
     }

@@ -331,14 +331,12 @@ impl Lab {
         outcome
     }
 
+    /// As the agent does: the journal first, then the verifier.
     pub fn retire(&self, backend: &dyn Backend, slot: &Slot, generation: u32) -> citytap_rekey::rotation::Outcome {
-        let outcome = backend.retire(slot, Generation(generation), by(9));
-        if outcome == citytap_rekey::rotation::Outcome::Done {
-            let mut set = self.ledger.accepted(slot).unwrap();
-            set.generations.remove(&Generation(generation));
-            self.ledger.0.lock().unwrap().accepted.insert(slot.clone(), set);
-        }
-        outcome
+        let mut set = self.ledger.accepted(slot).unwrap();
+        set.generations.remove(&Generation(generation));
+        self.ledger.0.lock().unwrap().accepted.insert(slot.clone(), set);
+        backend.retire(slot, Generation(generation), by(9))
     }
 
     pub fn connect(&self, id: &str, user: &str, password: &str) -> Result<Client, ClientError> {

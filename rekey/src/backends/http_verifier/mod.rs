@@ -158,10 +158,8 @@ impl Backend for HttpVerifier {
     }
 
     fn retire(&self, slot: &Slot, generation: Generation, _by: Effecting) -> Outcome {
-        let kept = self.judge.accepted(slot).map_err(Fault::from).and_then(|accepted| {
-            // Already out, or not the last: the journal takes it out with the outcome, and the next login is judged by that.
-            if accepted.accepts(generation) { keep_one(slot, &accepted, generation) } else { Ok(()) }
-        });
+        // The journal took it out before it asks, and the next login is judged by that. What is left to see to is that something remains.
+        let kept = self.judge.accepted(slot).map_err(Fault::from).and_then(|accepted| keep_one(slot, &accepted, generation));
         Fault::outcome(kept)
     }
 

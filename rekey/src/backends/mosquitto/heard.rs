@@ -90,9 +90,9 @@ fn keep(context: &WayContext, slot: &Slot, heard: &[Heard]) -> Result<(), Refusa
     let mut evidence = BTreeSet::new();
     for heard in heard {
         match *heard {
-            Heard::Booted => drop(evidence.insert(Evidence::Restarted { at })),
+            Heard::Booted(ago) => drop(evidence.insert(Evidence::Restarted { at: before(at, ago) })),
             Heard::Has(generation) => drop(evidence.insert(Evidence::Acknowledged { generation, at })),
-            Heard::BootCount(count) => {
+            Heard::BootCount(count, ago) => {
                 let key = format!("boots/{}", slot.name()).into_bytes();
                 let known = context
                     .ledger
@@ -102,7 +102,7 @@ fn keep(context: &WayContext, slot: &Slot, heard: &[Heard]) -> Result<(), Refusa
                     .map(u64::from_be_bytes);
                 if known != Some(count) {
                     context.ledger.put(&[(key, Some(count.to_be_bytes().to_vec()))]).map_err(journal)?;
-                    evidence.extend(known.map(|_| Evidence::Restarted { at }));
+                    evidence.extend(known.map(|_| Evidence::Restarted { at: before(at, ago) }));
                 }
             }
         }
@@ -112,4 +112,8 @@ fn keep(context: &WayContext, slot: &Slot, heard: &[Heard]) -> Result<(), Refusa
     } else {
         context.ledger.saw(slot, &evidence.into_iter().collect::<Vec<_>>()).map_err(journal)
     }
+}
+
+fn before(at: Timestamp, ago: crate::time::Span) -> Timestamp {
+    Timestamp(at.0.saturating_sub(ago.0))
 }

@@ -122,19 +122,20 @@ impl Backend for Mosquitto {
 
     fn preflight(&self) -> Result<(), Refusal> {
         let context = &self.context;
-        let version = version::of_broker(context)?;
-        if context.settings.dynamic_security_file.is_some() {
-            if version < version::SAVES_SAFELY && !context.settings.accept_unsafe_saving {
-                let cause = format!(
-                    "this is mosquitto {version}, which may leave half a dynamic-security.json and then refuses every client"
-                );
-                let remedy = format!("install {} or newer, or write accept_unsafe_saving = true", version::SAVES_SAFELY);
-                return Err(Refusal::new(cause, remedy));
-            }
-            let saved = context.saved()?;
+        let saved = context.settings.dynamic_security_file.is_some().then(|| context.saved()).transpose()?;
+        if let Some(saved) = &saved {
+            // First, since a broker that started with half a file refuses us too.
             files::check_writable(saved.path())?;
             let _alone = context.alone();
             saved.before_change()?;
+        }
+        let version = version::of_broker(context)?;
+        if saved.is_some() && version < version::SAVES_SAFELY && !context.settings.accept_unsafe_saving {
+            let cause = format!(
+                "this is mosquitto {version}, which may leave half a dynamic-security.json and then refuses every client"
+            );
+            let remedy = format!("install {} or newer, or write accept_unsafe_saving = true", version::SAVES_SAFELY);
+            return Err(Refusal::new(cause, remedy));
         }
         context.settings.ways().into_iter().try_for_each(|way| ways::named(way).preflight(context))
     }

@@ -199,23 +199,31 @@ impl WayContext {
         Ok(known)
     }
 
-    /// Which generation a place that holds one password holds. `holds` says whether a password is that one. Where none of the known ones is, it is the first
-    /// generation if that one is still accepted and was never entered here; else somebody changed it.
+    /// Which generation a place that holds one password holds. `holds` says whether a password is that one. All that were ever made are tried, the retired ones
+    /// too: one that came back must be seen. Where none is it, it is the first generation if that one was never entered here and never replaced by us; else
+    /// somebody changed it.
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub fn held(&self, slot: &Slot, holds: impl Fn(&Secret) -> bool) -> Result<AcceptSet, Refusal> {
+    pub fn held(&self, slot: &Slot, staged: Generation, holds: impl Fn(&Secret) -> bool) -> Result<AcceptSet, Refusal> {
         let accepted = self.ledger.accepted(slot).map_err(journal)?.generations;
-        let known = self.known(slot, &accepted)?;
-        if let Some((generation, _)) = known.iter().find(|(_, secret)| holds(secret)) {
-            return Ok(AcceptSet::of([*generation]));
+        let newest = accepted.last().copied().unwrap_or(Generation::FIRST).max(staged).0.min(MAX_TRIED);
+        for generation in (1..=newest).rev().map(Generation) {
+            if self.ledger.secret(slot, generation).map_err(journal)?.is_some_and(|secret| holds(&secret)) {
+                return Ok(AcceptSet::of([generation]));
+            }
         }
-        let unknown: Vec<Generation> =
-            accepted.iter().filter(|it| known.iter().all(|(other, _)| other != *it)).copied().collect();
-        Ok(match unknown.first() {
-            Some(first) => AcceptSet::of([*first]),
-            None => AcceptSet { generations: BTreeSet::new(), foreign: true },
-        })
+        let is_first = self.ledger.secret(slot, Generation::FIRST).map_err(journal)?.is_none()
+            && self.ledger.get(&replaced(slot)).map_err(journal)?.is_none();
+        Ok(if is_first { AcceptSet::of([Generation::FIRST]) } else { AcceptSet { generations: BTreeSet::new(), foreign: true } })
+    }
+
+    /// Notes that what the place holds is no longer the first generation; before it is replaced.
+    ///
+    /// # Errors
+    /// The journal does not keep it.
+    pub fn note_replaced(&self, slot: &Slot) -> Result<(), Refusal> {
+        self.ledger.put(&[(replaced(slot), Some(Vec::new()))]).map_err(journal)
     }
 
     /// The generation that the broker itself holds for the user of a slot's own name.
@@ -225,6 +233,13 @@ impl WayContext {
     pub fn held_by_broker(&self, slot: &Slot) -> Result<Option<Generation>, Refusal> {
         Ok(plugin::held(self, slot)?.generations.first().copied())
     }
+}
+
+/// Generations that are tried against a digest: a slot that was rotated every day for ten years.
+const MAX_TRIED: u32 = 4096;
+
+fn replaced(slot: &Slot) -> Vec<u8> {
+    format!("replaced/{}", slot.name()).into_bytes()
 }
 
 /// Text that was not used before and cannot be guessed: 16 hex digits from the operating system.

@@ -43,6 +43,7 @@ impl Way for PasswordFile {
         if !lines.holds_password(slot.name(), secret) {
             let mut salt = [0; 12];
             random(&mut salt)?;
+            context.note_replaced(slot)?;
             note_switch(context, slot, to)?;
             files::replace(path, lines.with(slot.name(), Some(&password_entry(secret, &salt))).bytes(), 0o600)?;
         }
@@ -54,14 +55,8 @@ impl Way for PasswordFile {
         if !lines.has(slot.name()) {
             return Ok(AcceptSet::default());
         }
-        // Before the switch the new one is not among what is accepted, so both are looked at.
-        for generation in switches(context, slot)?.into_iter().map(|(_, generation)| generation).rev() {
-            let secret = context.ledger.secret(slot, generation).map_err(journal)?;
-            if secret.is_some_and(|secret| lines.holds_password(slot.name(), &secret)) {
-                return Ok(AcceptSet::of([generation]));
-            }
-        }
-        context.held(slot, |secret| lines.holds_password(slot.name(), secret))
+        let newest = switches(context, slot)?.into_iter().map(|(_, generation)| generation).max().unwrap_or(Generation::FIRST);
+        context.held(slot, newest, |secret| lines.holds_password(slot.name(), secret))
     }
 
     fn evidence(&self, context: &WayContext, slot: &Slot, since: Timestamp) -> Result<Vec<Evidence>, Refusal> {

@@ -129,7 +129,8 @@ impl Way for Plugin {
 pub fn held(context: &WayContext, slot: &Slot) -> Result<AcceptSet, Refusal> {
     let contents = context.saved()?.read()?;
     if contents.lets_in(slot.name()) {
-        context.held(slot, |secret| contents.holds(slot.name(), secret))
+        let staged = read(context)?.of(slot.name()).last().map_or(Generation::FIRST, |entry| Generation(entry.generation));
+        context.held(slot, staged, |secret| contents.holds(slot.name(), secret))
     } else {
         Ok(AcceptSet::default())
     }
@@ -147,6 +148,7 @@ fn hand_over(
     };
     let saved = context.saved()?;
     let before = saved.before_change()?;
+    context.note_replaced(slot)?;
     succeeded(slot, &control.one(Command::SetClientPassword(slot.name(), &secret))?)?;
     saved.after_change(&before, |now| now.holds(slot.name(), &secret)).map(drop).map_err(Fault::unsure)
 }
