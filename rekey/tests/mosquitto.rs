@@ -113,6 +113,23 @@ fn plugin_a_broker_restart_while_we_were_away_counts_as_a_use_of_what_the_broker
 }
 
 #[test]
+fn plugin_does_not_let_in_whom_a_person_disabled_until_they_are_enabled_again() {
+    let lab = Lab::started(With::Plugin, &[("dev1", OLD)]);
+    let backend = lab.backend("plugin", "");
+    assert_eq!(lab.accept(&*backend, &slot("dev1"), 2, NEW), Outcome::Done);
+    let person = |command: &str| {
+        let mut client = lab.connect("person", lab::ADMIN, lab::ADMIN_PASSWORD).expect("let in");
+        let text = format!(r#"{{"commands":[{{"command":"{command}","username":"dev1"}}]}}"#);
+        client.publish("$CONTROL/dynamic-security/v1", text.as_bytes(), None).expect("published");
+    };
+    person("disableClient");
+    wait_until("neither password works", || (!lab.lets_in("dev1", OLD) && !lab.lets_in("dev1", NEW)).then_some(()));
+    person("enableClient");
+    wait_until("both work again", || (lab.lets_in("dev1", OLD) && lab.lets_in("dev1", NEW)).then_some(()));
+    assert_eq!(generations(&*backend, "dev1"), [1, 2]);
+}
+
+#[test]
 fn plugin_in_the_wrong_order_is_found_out_before_anything_is_delivered() {
     let lab = Lab::started(With::PluginAfter, &[("dev1", OLD)]);
     let backend = lab.backend("plugin", "");
@@ -357,6 +374,45 @@ fn quarantine_leaves_the_way_of_delivery_open_and_ends() {
     assert_eq!(backend.quarantine(&slot("dev1"), None, by(2)), Outcome::Done);
     assert_eq!(backend.quarantine(&slot("dev1"), None, by(2)), Outcome::Done, "asked again, nothing changes");
     assert!(reaches("city/lamp"));
+}
+
+fn openssl(lab: &Lab, arguments: &str) {
+    let output = Command::new("openssl").args(arguments.split(' ')).current_dir(lab.folder.path()).output();
+    let output = output.expect("openssl is not installed: apt-get install openssl");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn over_tls_the_brokers_certificate_is_checked() {
+    let lab = Lab::start(With::Tls, &[("dev1", OLD)]);
+    for name in ["ca", "other"] {
+        openssl(
+            &lab,
+            &format!(
+                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} -keyout {name}.key -out {name}.crt"
+            ),
+        );
+    }
+    openssl(
+        &lab,
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=broker -addext subjectAltName=DNS:broker.city -keyout broker.key -out broker.csr",
+    );
+    openssl(
+        &lab,
+        "x509 -req -in broker.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy -out broker.crt",
+    );
+    lab.run();
+    let backend = |ca: &str, name: &str| {
+        lab.backend("alternate_user", &format!("tls_ca = \"{}\"\ntls_name = \"{name}\"\n", lab.path(ca).display()))
+    };
+    let good = backend("ca.crt", "broker.city");
+    good.preflight().unwrap_or_else(|refusal| panic!("{refusal}"));
+    assert_eq!(lab.accept(&*good, &slot("dev1"), 2, NEW), Outcome::Done);
+    assert_eq!(generations(&*good, "dev1"), [1, 2]);
+    for (ca, name) in [("other.crt", "broker.city"), ("ca.crt", "another.city")] {
+        let refusal = backend(ca, name).read_back(&slot("dev1")).expect_err("not this broker");
+        assert!(refusal.to_string().contains("certificate"), "{refusal}");
+    }
 }
 
 #[test]

@@ -109,6 +109,8 @@ pub enum With {
     PasswordFile,
     /// A psk_file.
     PskFile,
+    /// Dynamic security, over TLS.
+    Tls,
 }
 
 pub struct Lab {
@@ -240,6 +242,10 @@ impl Lab {
             With::Plugin => lines.extend(ours.into_iter().chain(theirs)),
             With::PluginAfter => lines.extend(theirs.into_iter().chain(ours)),
             With::DynamicSecurity => lines.extend(theirs),
+            With::Tls => {
+                lines.extend([format!("certfile {}", at("broker.crt")), format!("keyfile {}", at("broker.key"))]);
+                lines.extend(theirs);
+            }
             With::PasswordFile => lines.push(format!("password_file {}", at("passwords"))),
             With::PskFile => {
                 lines.push(format!("password_file {}", at("passwords")));

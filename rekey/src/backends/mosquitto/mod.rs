@@ -14,6 +14,7 @@ pub mod client;
 mod deliver;
 pub mod dynsec;
 pub mod files;
+mod follow;
 mod heard;
 pub mod log;
 pub mod packets;
@@ -66,6 +67,7 @@ struct Mosquitto {
     context: Arc<WayContext>,
     listener: Option<Arc<Listener>>,
     _heard: Option<heard::Listening>,
+    _follow: Option<follow::Following>,
 }
 
 /// Opens the backend: binds the plugin's socket and begins to listen to the devices' own words.
@@ -81,7 +83,8 @@ fn open(table: &toml::Table, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Backend>
         _ => None,
     };
     let heard = heard::Listening::start(context.clone());
-    Ok(Arc::new(Mosquitto { context, listener, _heard: heard }))
+    let follow = follow::Following::start(context.clone());
+    Ok(Arc::new(Mosquitto { context, listener, _heard: heard, _follow: follow }))
 }
 
 fn delivery_named(name: &str) -> Result<&'static DeliverySpec, Refusal> {

@@ -1,7 +1,7 @@
 //! Which Mosquitto this is, by `$SYS/broker/version`.
 
 use super::client::ClientError;
-use super::ways::{Fault, WayContext};
+use super::ways::WayContext;
 use crate::backends::Refusal;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -31,11 +31,7 @@ pub fn parse(text: &str) -> Option<Version> {
 /// # Errors
 /// It is away, or does not say.
 pub fn of_broker(context: &WayContext) -> Result<Version, Refusal> {
-    let refusal = |fault| {
-        let (Fault::Certain(why) | Fault::Unsure(why)) = fault;
-        Refusal::new(why, "the broker must run, and let the administrator in")
-    };
-    let mut client = context.client("version").map_err(refusal)?;
+    let mut client = context.client("version")?;
     let version = ask(&mut client);
     client.close();
     version?.ok_or_else(|| {

@@ -130,7 +130,12 @@ impl From<ClientError> for Fault {
 
 impl From<ClientError> for Refusal {
     fn from(error: ClientError) -> Self {
-        let text = error.to_string();
+        Fault::from(error).into()
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from((Fault::Certain(text) | Fault::Unsure(text)): Fault) -> Self {
         match text.split_once("; ") {
             Some((cause, remedy)) => Self::new(cause, remedy),
             None => Self::new(text, "look into the broker's log"),

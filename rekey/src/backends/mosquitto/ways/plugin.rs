@@ -8,7 +8,7 @@
 use super::{Fault, Way, WayContext, keep_one, mark, random, succeeded};
 use crate::backends::Refusal;
 use crate::backends::mosquitto::accepts::{Accepts, Entry, SALT_BYTES};
-use crate::backends::mosquitto::client::Client;
+use crate::backends::mosquitto::client::{Client, ClientError};
 use crate::backends::mosquitto::dynsec::{ClientInfo, Command, Control};
 use crate::backends::mosquitto::files;
 use crate::backends::mosquitto::settings::need;
@@ -30,11 +30,8 @@ impl Way for Plugin {
         files::check_writable(file(context)?)?;
         need(context.settings.uses_socket.as_ref(), "uses_socket")?;
         let _alone = context.alone();
-        let tried = context.control().and_then(|mut control| write(context, &mut control, read(context)?));
-        tried.map_err(|fault| {
-            let (Fault::Certain(why) | Fault::Unsure(why)) = fault;
-            Refusal::new(why, "see chapter \"the broker plugin\" of the manual")
-        })
+        let mut control = context.control()?;
+        Ok(write(context, &mut control, read(context)?)?)
     }
 
     fn accept(&self, context: &WayContext, slot: &Slot, generation: Generation, secret: &Secret) -> Result<(), Fault> {
@@ -136,6 +133,40 @@ pub fn held(context: &WayContext, slot: &Slot) -> Result<AcceptSet, Refusal> {
     }
 }
 
+/// The users in the accept-set file, the canary excepted.
+///
+/// # Errors
+/// It cannot be read.
+pub fn staged_users(context: &WayContext) -> Result<Vec<String>, Refusal> {
+    let accepts = read(context)?;
+    let mut users: Vec<String> = accepts.entries().map(|entry| entry.user.clone()).filter(|user| user != CANARY).collect();
+    users.dedup();
+    Ok(users)
+}
+
+/// Takes users out of the accept-set file, and stages for slots all that is meant to be accepted.
+///
+/// # Errors
+/// It certainly or possibly did not take place.
+pub fn withdraw_and_restore(context: &WayContext, gone: &[&String], back: &[Slot]) -> Result<(), Fault> {
+    let mut control = context.control()?;
+    let mut accepts = read(context)?;
+    for user in gone {
+        let generations: Vec<u32> = accepts.of(user).iter().map(|entry| entry.generation).collect();
+        for generation in generations {
+            accepts.remove(user, generation);
+        }
+    }
+    for slot in back {
+        let Some(client) = control.client(slot.name())? else { continue };
+        let accepted = context.ledger.accepted(slot).map_err(journal)?.generations;
+        for (generation, secret) in context.known(slot, &accepted)? {
+            stage(&mut accepts, slot, &client, generation, &secret)?;
+        }
+    }
+    write(context, &mut control, accepts)
+}
+
 /// Dynamic security gets the newest of `candidates` whose password is known.
 fn hand_over(
     context: &WayContext,
@@ -198,10 +229,12 @@ fn write(context: &WayContext, control: &mut Control, mut accepts: Accepts) -> R
     let id = format!("citytap-rekey-canary-{}", mark()?);
     let tried = Client::connect(&context.settings.endpoint(), &id, Some((CANARY, &password)));
     tried.map(Client::close).map_err(|error| {
+        let answer = if let ClientError::Refused { code, .. } = &error { format!("code {code}") } else { error.to_string().replace(';', ",") };
         let why = format!(
-            "the broker plugin does not accept what {} stages ({error}): load it with plugin_opt_accepts of that file, before dynamic security, and let the \
-             broker's user read the file",
-            path.display()
+            "the broker plugin does not accept what {} stages (the broker's answer to the canary: {}); load it with plugin_opt_accepts of that file, before \
+             dynamic security, and let the broker's user read the file",
+            path.display(),
+            answer
         );
         Fault::Unsure(why)
     })

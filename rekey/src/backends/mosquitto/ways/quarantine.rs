@@ -63,13 +63,17 @@ pub fn end(context: &WayContext, way: &dyn Way, slot: &Slot) -> Result<(), Fault
 
 /// A role that is already there or already gone is as wanted.
 fn run(control: &mut Control, slot: &Slot, commands: &[Command<'_>]) -> Result<(), Fault> {
-    let as_wanted = |why: &String| ["already", "not found", "Internal error"].iter().any(|part| why.contains(part));
+    let as_wanted = |command: &Command<'_>, why: &str| match command {
+        Command::AddClientRole(..) => why.contains("already"),
+        Command::RemoveClientRole(..) => why.contains("not found"),
+        _ => false,
+    };
     let answers = control.run(commands).map_err(Fault::unsure)?;
-    answers
+    let failed = commands
         .iter()
-        .filter(|it| !it.error.as_ref().is_some_and(as_wanted))
-        .try_for_each(|answer| succeeded(slot, answer))
-        .map_err(Fault::unsure)
+        .zip(&answers)
+        .find(|(command, answer)| answer.error.as_deref().is_some_and(|why| !as_wanted(command, why)));
+    failed.map_or(Ok(()), |(_, answer)| succeeded(slot, answer)).map_err(Fault::unsure)
 }
 
 fn users(context: &WayContext, way: &dyn Way, slot: &Slot) -> Result<Vec<String>, Fault> {
