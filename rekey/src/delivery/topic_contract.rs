@@ -16,6 +16,8 @@
 //! 6. says `started` after each start, with `boot` counting its starts (0 where it does not count) and `uptime` in whole seconds, rounded up: so the start is
 //!    known to be before the login by which it is told.
 //!
+//! Give each device rights to its own two topics alone, and nobody else a subscription that covers them: whoever listens to `#` sees what is set.
+//!
 //! The same message twice changes nothing: a device that uses that generation already says `using`. `user` is the user name, or the identity of TLS-PSK, and
 //! `password` the password, or the key in hex. The device ignores a retained message and a contract that it does not know.
 

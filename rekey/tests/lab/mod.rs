@@ -23,7 +23,8 @@ use std::time::{Duration, Instant};
 
 pub const ADMIN: &str = "rekey";
 pub const ADMIN_PASSWORD: &str = "AdminPasswordOfTheTests";
-pub const DYNSEC: &str = "/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so";
+/// Below this folder is another mosquitto than the one that is installed: `dpkg -x` of its package.
+const ELSEWHERE: &str = "CITYTAP_MOSQUITTO";
 
 /// A journal in memory that answers as the real one must.
 #[derive(Default)]
@@ -96,6 +97,17 @@ impl Drop for Running {
     }
 }
 
+fn installed(path: &str) -> PathBuf {
+    let top = std::env::var_os(ELSEWHERE).unwrap_or_else(|| "/".into());
+    Path::new(&top).join(path)
+}
+
+const DYNSEC: &str = "usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so";
+
+fn program() -> PathBuf {
+    installed("usr/sbin/mosquitto")
+}
+
 /// What the broker is configured with besides its log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum With {
@@ -103,6 +115,8 @@ pub enum With {
     Plugin,
     /// The wrong order.
     PluginAfter,
+    /// As `Plugin`, and the broker gives up root for the user mosquitto, as Debian has it.
+    PluginUnprivileged,
     /// Dynamic security alone.
     DynamicSecurity,
     /// A password_file.
@@ -185,10 +199,7 @@ pub fn dynamic_security(devices: &[(&str, &str)]) -> String {
 
 impl Lab {
     pub fn start(with: With, devices: &[(&str, &str)]) -> Self {
-        assert!(
-            Path::new("/usr/sbin/mosquitto").exists(),
-            "mosquitto is not installed: apt-get install mosquitto (make lab does)"
-        );
+        assert!(program().exists(), "mosquitto is not installed: apt-get install mosquitto (make lab does)");
         let folder = tempfile::tempdir().expect("a folder");
         let lab =
             Self { folder, port: free_port(), psk_port: free_port(), with, ledger: Arc::default(), broker: Mutex::default() };
@@ -206,6 +217,11 @@ impl Lab {
         write("psk", &devices.iter().map(|(user, key)| format!("{user}:{key}\n")).collect::<String>());
         devices.iter().for_each(|(user, _)| lab.ledger.set_accepted(&slot(user), &[1]));
         lab.configure();
+        if with == With::PluginUnprivileged {
+            let files = [lab.folder.path().to_owned(), lab.path("dynamic-security.json")];
+            let done = Command::new("chown").arg("mosquitto:mosquitto").args(files).status().expect("chown");
+            assert!(done.success(), "this test needs root and the user mosquitto");
+        }
         lab
     }
 
@@ -225,7 +241,7 @@ impl Lab {
         let at = |name: &str| self.path(name).display().to_string();
         let mut lines = vec![
             "per_listener_settings false".to_owned(),
-            "user root".to_owned(),
+            format!("user {}", if self.with == With::PluginUnprivileged { "mosquitto" } else { "root" }),
             "allow_anonymous false".to_owned(),
             "log_type all".to_owned(),
             format!("log_dest file {}", at("log")),
@@ -237,9 +253,12 @@ impl Lab {
             format!("plugin_opt_accepts {}", at("accepts")),
             format!("plugin_opt_uses {}", at("uses")),
         ];
-        let theirs = [format!("plugin {DYNSEC}"), format!("plugin_opt_config_file {}", at("dynamic-security.json"))];
+        let theirs = [
+            format!("plugin {}", installed(DYNSEC).display()),
+            format!("plugin_opt_config_file {}", at("dynamic-security.json")),
+        ];
         match self.with {
-            With::Plugin => lines.extend(ours.into_iter().chain(theirs)),
+            With::Plugin | With::PluginUnprivileged => lines.extend(ours.into_iter().chain(theirs)),
             With::PluginAfter => lines.extend(theirs.into_iter().chain(ours)),
             With::DynamicSecurity => lines.extend(theirs),
             With::Tls => {
@@ -263,7 +282,7 @@ impl Lab {
     /// Starts the broker; one that runs is killed first.
     pub fn run(&self) {
         self.stop();
-        let child = Command::new("/usr/sbin/mosquitto")
+        let child = Command::new(program())
             .args(["-c".as_ref(), self.path("mosquitto.conf").as_os_str()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -308,7 +327,7 @@ impl Lab {
         if !matches!(self.with, With::PasswordFile | With::PskFile) {
             text += &format!("dynamic_security_file = \"{}\"\n", at("dynamic-security.json"));
         }
-        if matches!(self.with, With::Plugin | With::PluginAfter) {
+        if matches!(self.with, With::Plugin | With::PluginAfter | With::PluginUnprivileged) {
             text += &format!("accepts_file = \"{}\"\nuses_socket = \"{}\"\n", at("accepts"), at("uses"));
         }
         (text + more).parse().expect("TOML")

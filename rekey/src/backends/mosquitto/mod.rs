@@ -208,6 +208,7 @@ impl Backend for Mosquitto {
     fn evidence(&self, slot: &Slot, since: Timestamp) -> Result<Vec<Evidence>, Refusal> {
         if let Some(listener) = &self.listener {
             listener.drain(&self.context)?;
+            listener.complete(since)?;
         }
         self.device(slot).1.evidence(&self.context, slot, since)
     }

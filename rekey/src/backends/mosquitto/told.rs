@@ -15,6 +15,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ const LOST: &[u8] = b"told/lost";
 pub struct Listener {
     socket: Mutex<UnixDatagram>,
     path: PathBuf,
+    /// The time of the latest use that the journal did not keep.
+    unkept: AtomicI64,
 }
 
 impl Listener {
@@ -41,7 +44,7 @@ impl Listener {
             let remedy = "let the user of citytap-rekey write that folder; only one citytap-rekey may run";
             Refusal::new(format!("the socket {} cannot be made: {error}", path.display()), remedy)
         })?;
-        let listener = Arc::new(Self { socket: Mutex::new(socket), path: path.to_owned() });
+        let listener = Arc::new(Self { socket: Mutex::new(socket), path: path.to_owned(), unkept: AtomicI64::new(i64::MIN) });
         let weak = Arc::downgrade(&listener);
         std::thread::spawn(move || listen(&weak, &context));
         Ok(listener)
@@ -50,7 +53,7 @@ impl Listener {
     /// Takes all that waits on the socket.
     ///
     /// # Errors
-    /// The journal does not keep it; what was taken by then is lost and counts as such.
+    /// The journal does not keep it. That use is lost, and [`Listener::complete`] says so from then on.
     pub fn drain(&self, context: &WayContext) -> Result<(), Refusal> {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         let mut room = [0; MAX_DATAGRAM];
@@ -60,13 +63,27 @@ impl Listener {
                 Ok(length) => {
                     // What is no message of the plugin is somebody else's.
                     if let Some(told) = Told::parse(room.get(..length).unwrap_or_default()) {
-                        keep(context, &told)?;
+                        keep(context, &told).inspect_err(|_| {
+                            self.unkept.fetch_max(told.at, Ordering::Relaxed);
+                        })?;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(self.refuse(&error)),
             }
         }
+    }
+
+    /// Whether all uses since then were kept.
+    ///
+    /// # Errors
+    /// They were not: silence since then proves nothing.
+    pub fn complete(&self, since: Timestamp) -> Result<(), Refusal> {
+        if self.unkept.load(Ordering::Relaxed) < since.0 {
+            return Ok(());
+        }
+        let remedy = "see to the journal's disk, then let the grace begin again";
+        Err(Refusal::new("the journal could not keep a login that was seen in that time", remedy))
     }
 
     fn refuse(&self, error: &std::io::Error) -> Refusal {
@@ -141,7 +158,8 @@ fn evidence(context: &WayContext, slot: &Slot, told: &Told) -> Result<Option<Evi
     let at = Timestamp(told.at);
     let generation = match told.generation {
         OTHER => {
-            let Some(own) = context.held_by_broker(slot)? else { return Ok(Some(Evidence::Refused { at })) };
+            // A password that a person set: the read-back says so.
+            let Some(own) = context.held_by_broker(slot)? else { return Ok((!told.data).then_some(Evidence::Refused { at })) };
             let is_known = context.ledger.secret(slot, own).map_err(journal)?.is_some();
             if is_known && !told.data {
                 return Ok(Some(Evidence::Refused { at }));
