@@ -12,8 +12,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The longest accept-set file that is read, in bytes: 100,000 entries. Reading it holds up the broker.
 const MAX_FILE: u64 = 32 << 20;
 
-/// Logins whose first message is waited for; beyond, it is not told that their data flows.
-const MAX_WAITING: usize = 100_000;
+/// Sessions whose messages are told of; beyond, it is not told that their data flows.
+const MAX_SESSIONS: usize = 100_000;
+/// Nanoseconds between two words about the same session's data: a device stays logged in for weeks, and that it goes on must be seen all the same.
+const RETELL: i64 = 10_000_000_000;
 /// Uses kept while nobody listens: one for each user, generation and reach, so twice the entries of the longest file would fit.
 const MAX_KEPT: usize = 200_000;
 
@@ -34,8 +36,8 @@ struct Uses {
     started: i64,
     logins: u64,
     dropped: u64,
-    /// By client identifier: who logged in and has not published yet.
-    waiting: HashMap<String, Told>,
+    /// By client identifier: who logged in, and when it was last told that they published.
+    sessions: HashMap<String, (Told, Option<i64>)>,
     /// By user, generation and reach: the latest that could not be sent.
     kept: BTreeMap<(String, u32, bool), Told>,
 }
@@ -55,7 +57,7 @@ impl Guard {
         let uses = uses.and_then(|path| {
             let socket = UnixDatagram::unbound().ok()?;
             socket.set_nonblocking(true).ok()?;
-            Some(Uses { path, socket, started: now(), logins: 0, dropped: 0, waiting: HashMap::new(), kept: BTreeMap::new() })
+            Some(Uses { path, socket, started: now(), logins: 0, dropped: 0, sessions: HashMap::new(), kept: BTreeMap::new() })
         });
         Self { file, read: None, accepts: Accepts::default(), uses }
     }
@@ -114,26 +116,28 @@ impl Guard {
             dropped: uses.dropped,
         };
         if let Some(id) = client_id
-            && (uses.waiting.len() < MAX_WAITING || uses.waiting.contains_key(id))
+            && (uses.sessions.len() < MAX_SESSIONS || uses.sessions.contains_key(id))
         {
-            uses.waiting.insert(id.to_owned(), told.clone());
+            uses.sessions.insert(id.to_owned(), (told.clone(), None));
         }
         uses.tell(told);
     }
 
-    /// The client published: tells so once after each login. Called for every message of the broker, so it is quick where nobody is waited for.
+    /// The client published: tells so, at most once in [`RETELL`]. Called for every message of the broker, so it is quick for clients that are not staged.
     pub fn published(&mut self, client_id: &str) {
         let Some(uses) = &mut self.uses else { return };
-        if !uses.waiting.is_empty()
-            && let Some(login) = uses.waiting.remove(client_id)
-        {
-            uses.tell(Told { at: now(), data: true, dropped: uses.dropped, ..login });
+        let Some((login, last)) = uses.sessions.get_mut(client_id) else { return };
+        let at = now();
+        if last.is_none_or(|last| at.saturating_sub(last) >= RETELL) {
+            *last = Some(at);
+            let told = Told { at, data: true, dropped: uses.dropped, ..login.clone() };
+            uses.tell(told);
         }
     }
 
-    /// The client is gone: its first message is no longer waited for.
+    /// The client is gone: its messages are no longer looked for.
     pub fn gone(&mut self, client_id: &str) {
-        self.uses.iter_mut().for_each(|uses| drop(uses.waiting.remove(client_id)));
+        self.uses.iter_mut().for_each(|uses| drop(uses.sessions.remove(client_id)));
     }
 
     /// Time went on: tells what was kept, if somebody listens again.

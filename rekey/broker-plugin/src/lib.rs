@@ -13,7 +13,7 @@
 //! ```
 //!
 //! `accepts.rs` is the file that says what is staged: digests, never a password. `uses.rs` tells which generation was used. `guard.rs` joins the two and judges
-//! a login and waits for the first message after it; `broker.rs` is the C interface, and the only place of this workspace besides live capture with `unsafe`.
+//! a login and looks for the messages after it; `broker.rs` is the C interface, and the only place of this workspace besides live capture with `unsafe`.
 //!
 //! It never refuses a login itself, never waits for anybody, and when its file is missing or broken it goes on with what it read last: our mistake must
 //! not be a locked-out device.

@@ -11,7 +11,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Users whose session is remembered, so that its first message can be told: more than one endpoint's devices.
+/// Nanoseconds between two words about the same session's data.
+const RETELL: i64 = 10_000_000_000;
+/// Users whose session is remembered, so that its messages can be told: more than one endpoint's devices.
 const MAX_SESSIONS: usize = 100_000;
 
 /// What a broker should do with a login.
@@ -35,8 +37,8 @@ pub struct Judge {
 #[derive(Default)]
 struct State {
     logins: u64,
-    /// By user: generation and mark of the session whose first message is waited for.
-    waiting: HashMap<String, (Generation, u64)>,
+    /// By user: generation and mark of the session, and when its data was last told.
+    sessions: HashMap<String, (Generation, u64, Option<i64>)>,
     /// When evidence was last not kept.
     lost: Option<Timestamp>,
 }
@@ -95,9 +97,18 @@ impl Judge {
 
     /// The user's session published: its data flows.
     pub fn published(&self, user: &str) {
-        let waited = self.state.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(user);
-        if let (Some((generation, session)), Ok(slot)) = (waited, Slot::new(NAME, user)) {
-            self.keep(&slot, Evidence::Used(Use { generation, session, at: now(), by: Witness::Verifier, reach: Reach::Data }));
+        let at = now();
+        let session = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.sessions.get_mut(user).filter(|(.., last)| last.is_none_or(|last| at.0.saturating_sub(last) >= RETELL)).map(
+                |session| {
+                    session.2 = Some(at.0);
+                    (session.0, session.1)
+                },
+            )
+        };
+        if let (Some((generation, session)), Ok(slot)) = (session, Slot::new(NAME, user)) {
+            self.keep(&slot, Evidence::Used(Use { generation, session, at, by: Witness::Verifier, reach: Reach::Data }));
         }
     }
 
@@ -129,8 +140,8 @@ impl Judge {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.logins += 1;
             let mark = session(self.started, state.logins);
-            if is_sure && (state.waiting.len() < MAX_SESSIONS || state.waiting.contains_key(slot.name())) {
-                state.waiting.insert(slot.name().to_owned(), (generation, mark));
+            if is_sure && (state.sessions.len() < MAX_SESSIONS || state.sessions.contains_key(slot.name())) {
+                state.sessions.insert(slot.name().to_owned(), (generation, mark, None));
             }
             mark
         };

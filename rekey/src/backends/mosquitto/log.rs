@@ -19,11 +19,11 @@ pub struct Login {
     pub at: Timestamp,
     /// Its number among those with the same second, so that two reconnects differ.
     pub ordinal: u64,
-    /// When it published the first time, where the log says so.
+    /// When it published last, where the log says so.
     pub data: Option<Timestamp>,
 }
 
-/// The logins in a log at or after `since`, by these users.
+/// The logins in a log by these users that were made, or whose data flowed, at or after `since`.
 ///
 /// # Errors
 /// The log cannot be read.
@@ -40,16 +40,17 @@ pub fn logins(path: &Path, since: Timestamp, is_wanted: impl Fn(&str) -> bool) -
         if let Some((id, user)) = connected(text) {
             live.remove(id);
             same_second = if same_second.0 == at.0 { (at.0, same_second.1 + 1) } else { (at.0, 0) };
-            if at >= since && is_wanted(user) {
+            if is_wanted(user) {
                 live.insert(id.to_owned(), found.len());
                 found.push(Login { user: user.to_owned(), at, ordinal: same_second.1, data: None });
             }
         } else if let Some(id) = published(text)
-            && let Some(login) = live.remove(id).and_then(|at| found.get_mut(at))
+            && let Some(login) = live.get(id).and_then(|at| found.get_mut(*at))
         {
             login.data = Some(at);
         }
     }
+    found.retain(|login| login.at >= since || login.data.is_some_and(|at| at >= since));
     Ok(found)
 }
 

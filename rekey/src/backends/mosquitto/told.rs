@@ -10,7 +10,7 @@ use crate::backends::mosquitto::uses::{MAX_DATAGRAM, OTHER, Told};
 use crate::evidence::{Evidence, Reach, Use, Witness};
 use crate::journal::Ledger;
 use crate::slot::{Generation, Slot};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -125,10 +125,20 @@ fn keep(context: &WayContext, told: &Told) -> Result<(), Refusal> {
         return Ok(());
     }
     note_run(&*context.ledger, told)?;
-    if let Some(evidence) = evidence(context, &slot, told)? {
+    if let Some(evidence) = evidence(context, &slot, told)?
+        && !is_known(context, &slot, &evidence)?
+    {
         context.ledger.saw(&slot, &[evidence]).map_err(journal)?;
     }
     Ok(())
+}
+
+/// Whether the same session's data was seen a moment ago, by the device's own measure of a moment.
+fn is_known(context: &WayContext, slot: &Slot, evidence: &Evidence) -> Result<bool, Refusal> {
+    let Evidence::Used(Use { session, at, reach: Reach::Data, .. }) = *evidence else { return Ok(false) };
+    let moment = Span(context.settings.device(slot).reporting().0 / 4).min(Span::seconds(60));
+    let seen = context.ledger.seen(slot, Timestamp(at.0.saturating_sub(moment.0))).map_err(journal)?;
+    Ok(seen.iter().any(|it| matches!(it, Evidence::Used(it) if it.session == session && it.reach == Reach::Data)))
 }
 
 /// A broker that started while nobody listened may have taken uses with it.

@@ -72,6 +72,7 @@ impl Way for AlternateUser {
                 .filter_map(|login| Some((generation(slot, &login.user)?, login)))
                 .flat_map(|(it, login)| uses(it, login)),
         );
+        seen.retain(|it| it.at() >= since);
         seen.sort();
         seen.dedup();
         Ok(seen)

@@ -69,6 +69,7 @@ impl Way for PasswordFile {
                 switches.iter().rev().find(|(at, _)| *at < login.at).map_or(Generation::FIRST, |(_, generation)| *generation);
             seen.extend(uses(held, &login));
         }
+        seen.retain(|it| it.at() >= since);
         seen.sort();
         seen.dedup();
         Ok(seen)
