@@ -113,6 +113,7 @@ mod tests {
             told,
             [("dev1", 1_679_312_312, 0, false), ("dev1.g2", 1_679_312_312, 1, true), ("dev1", 1_679_312_315, 0, false)]
         );
-        assert_eq!(logins(file.path(), Timestamp(1_679_312_313 * second), |_| true).expect("read").len(), 1);
+        let later = logins(file.path(), Timestamp(1_679_312_313 * second), |_| true).expect("read");
+        assert_eq!(later.len(), 2, "one logged in later, one published later");
     }
 }
