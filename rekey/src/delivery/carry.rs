@@ -3,6 +3,7 @@
 use super::denied::denied;
 use super::{Answer, Outgoing};
 use crate::rotation::Outcome;
+use crate::time::Span;
 use std::time::Instant;
 
 /// A way to the device: a connection to its broker.
@@ -13,11 +14,11 @@ pub trait Channel {
     /// The way is not open, in words.
     fn listen(&mut self, filter: &str) -> Result<(), String>;
 
-    /// Sends with QoS 1, not retained, to expire after [`super::EXPIRY`], and waits for the broker's acknowledgement.
+    /// Sends with QoS 1, not retained, to expire at the broker after that time, and waits for the broker's acknowledgement.
     ///
     /// # Errors
     /// Nobody will get it, or that is not known.
-    fn send(&mut self, topic: &str, payload: &[u8]) -> Result<(), Lost>;
+    fn send(&mut self, topic: &str, payload: &[u8], expiry: Span) -> Result<(), Lost>;
 
     /// The next message that was not retained, until then.
     ///
@@ -39,7 +40,7 @@ pub enum Lost {
 ///
 /// [`Outcome::Done`]: the device said that it has it. [`Outcome::Sent`]: the secret is on its way. [`Outcome::Rejected`]: no secret was sent, or the device
 /// said no.
-pub fn carry(channel: &mut dyn Channel, messages: &[Outgoing]) -> Outcome {
+pub fn carry(channel: &mut dyn Channel, messages: &[Outgoing], expiry: Span) -> Outcome {
     let why = messages.iter().find_map(|it| denied(&it.topic, &it.payload));
     if let Some(why) = why {
         return Outcome::Rejected { why: format!("the deny-list: {why}; nothing was sent") };
@@ -51,7 +52,7 @@ pub fn carry(channel: &mut dyn Channel, messages: &[Outgoing]) -> Outcome {
     }
     let (mut is_out, mut is_answered) = (false, false);
     for message in messages {
-        match channel.send(&message.topic, &message.payload) {
+        match channel.send(&message.topic, &message.payload, expiry) {
             Ok(()) => {}
             Err(Lost::Certain(_)) if is_out => return Outcome::Sent,
             Err(Lost::Unsure(why)) if is_out || message.secret => return Outcome::Unknown { why },
@@ -107,7 +108,7 @@ mod tests {
         fn listen(&mut self, _filter: &str) -> Result<(), String> {
             Ok(())
         }
-        fn send(&mut self, topic: &str, _payload: &[u8]) -> Result<(), Lost> {
+        fn send(&mut self, topic: &str, _payload: &[u8], _expiry: Span) -> Result<(), Lost> {
             if self.fails_at == Some(self.sent.len()) {
                 return Err(Lost::Unsure("the broker closed the connection".to_owned()));
             }
@@ -132,7 +133,8 @@ mod tests {
     fn run(answers: &[&str], fails_at: Option<usize>) -> (Outcome, Vec<String>) {
         let answers = answers.iter().map(|text| ("answer".to_owned(), text.as_bytes().to_vec())).collect();
         let mut channel = Recorded { answers, fails_at, ..Recorded::default() };
-        let outcome = carry(&mut channel, &[message("rule", false), message("password", true), message("restart", false)]);
+        let outcome =
+            carry(&mut channel, &[message("rule", false), message("password", true), message("restart", false)], Span::ZERO);
         (outcome, channel.sent)
     }
 
@@ -159,7 +161,7 @@ mod tests {
         let mut channel = Recorded::default();
         let mut bad = message("cmnd/lamp/Backlog", false);
         bad.payload = Zeroizing::new(b"Reset 1".to_vec());
-        let outcome = carry(&mut channel, &[message("password", true), bad]);
+        let outcome = carry(&mut channel, &[message("password", true), bad], Span::ZERO);
         assert!(matches!(outcome, Outcome::Rejected { .. }) && channel.sent.is_empty());
     }
 }

@@ -27,7 +27,8 @@ pub fn named(name: &str) -> Option<&'static DeliverySpec> {
     DELIVERIES.iter().copied().find(|spec| spec.name == name)
 }
 
-/// How long a message may wait at the broker for a device that is away; later it would surprise a rotation that went on.
+/// The shortest time that a message waits at the broker for a device that is away; one that reports less often gets as long as that. Later it would surprise a
+/// rotation that went on.
 pub const EXPIRY: Span = Span::seconds(60);
 
 /// What a delivery is.
@@ -46,7 +47,7 @@ pub struct DeliverySpec {
     pub way_back: &'static str,
     /// How long the device is away when all goes well.
     pub outage: Span,
-    /// How long after the last message it can still change what the device uses: [`EXPIRY`] and what the device then takes, its own way back included.
+    /// How long after the last message it can still change what the device uses, where it waits for [`EXPIRY`]: that and what the device then takes, its own way back included.
     pub settles: Span,
     /// The delivery itself.
     pub delivery: &'static dyn Delivery,

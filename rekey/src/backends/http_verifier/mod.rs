@@ -93,7 +93,9 @@ impl HttpVerifier {
 
     fn settles(&self, slot: &Slot) -> Span {
         let parts = self.broker.as_ref().zip(self.delivery(slot));
-        parts.map_or(Span::ZERO, |(broker, spec)| super::mosquitto::settles(broker.settings.mqtt, spec))
+        parts.map_or(Span::ZERO, |(broker, spec)| {
+            super::mosquitto::settles(broker.settings.mqtt, spec, &broker.settings.device(slot))
+        })
     }
 }
 

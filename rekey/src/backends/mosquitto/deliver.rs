@@ -5,10 +5,11 @@ use super::packets::Fate;
 use super::settings::Device;
 use super::ways::{Way, WayContext};
 use crate::delivery::carry::{Channel, Lost, carry};
-use crate::delivery::{DeliverySpec, EXPIRY, Handover};
+use crate::delivery::{DeliverySpec, Handover};
 use crate::rotation::Outcome;
 use crate::secrets::Secret;
 use crate::slot::{Effecting, Generation, Slot};
+use crate::time::Span;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::time::Instant;
 
@@ -42,7 +43,7 @@ pub fn deliver(
     };
     match context.client("delivery") {
         Ok(mut client) => {
-            let outcome = carry(&mut client, &messages);
+            let outcome = carry(&mut client, &messages, device.expiry());
             client.close();
             outcome
         }
@@ -73,8 +74,8 @@ impl Channel for Client {
         self.subscribe(filter).map_err(|error| error.to_string())
     }
 
-    fn send(&mut self, topic: &str, payload: &[u8]) -> Result<(), Lost> {
-        let expiry = u32::try_from(EXPIRY.0 / 1_000_000_000).ok();
+    fn send(&mut self, topic: &str, payload: &[u8], expiry: Span) -> Result<(), Lost> {
+        let expiry = u32::try_from(expiry.0 / 1_000_000_000).ok();
         match self.publish(topic, payload, expiry).map_err(|error| Lost::Unsure(error.to_string()))? {
             Fate::Taken => Ok(()),
             Fate::Nobody => Err(Lost::Certain(format!("nobody listens to {topic}: the device is away, or its topic is another"))),

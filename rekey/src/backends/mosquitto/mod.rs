@@ -94,9 +94,11 @@ fn delivery_named(name: &str) -> Result<&'static DeliverySpec, Refusal> {
     })
 }
 
-/// Without expiry (MQTT 3.1.1) a message may wait for a device as long as the broker keeps its session; a day is what it gets.
-pub fn settles(level: Level, spec: &DeliverySpec) -> Span {
-    if level == Level::V5 { spec.settles } else { Span::hours(24) }
+/// How long a delivery can still change what the device uses. Without expiry (MQTT 3.1.1) a message may wait for a device as long as the broker keeps its
+/// session; a day is what it gets.
+pub fn settles(level: Level, spec: &DeliverySpec, device: &Device) -> Span {
+    let waits = if level == Level::V5 { device.expiry() } else { Span::hours(24) };
+    Span(spec.settles.0.saturating_add(waits.0.saturating_sub(delivery::EXPIRY.0)))
 }
 
 impl Mosquitto {
@@ -163,7 +165,7 @@ impl Backend for Mosquitto {
             outage,
             reporting: device.reporting(),
             polls: Span::ZERO,
-            settles: delivery.map_or(Span::ZERO, |spec| settles(self.context.settings.mqtt, spec)),
+            settles: delivery.map_or(Span::ZERO, |spec| settles(self.context.settings.mqtt, spec, &device)),
             holds_both: way != WayName::PasswordFile,
             airtime: Span::ZERO,
             battery: 0,

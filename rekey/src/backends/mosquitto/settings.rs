@@ -3,6 +3,7 @@
 use super::client::{Endpoint, Tls};
 use super::packets::Level;
 use crate::backends::Refusal;
+use crate::delivery::EXPIRY;
 use crate::secrets::Secret;
 use crate::slot::Slot;
 use crate::time::Span;
@@ -169,6 +170,11 @@ impl Device {
     /// How long between two reports.
     pub fn reporting(&self) -> Span {
         Span::seconds(i64::from(self.reports_every.unwrap_or(3600)))
+    }
+
+    /// How long a message to it may wait at the broker: until it comes by, within bounds.
+    pub fn expiry(&self) -> Span {
+        self.reporting().max(EXPIRY).min(Span::hours(24))
     }
 }
 
