@@ -52,7 +52,8 @@ LAB_PYTHON = $(abspath $(TARGET))/lab-python/bin/python
 lab:
 	@if [ "$$(id -u)" = 0 ]; then \
 		$(call need,ip,iproute2); $(call need,ethtool,ethtool); $(call need,sysctl,procps); $(call need,tcpdump,tcpdump); \
-		$(call need,mosquitto,mosquitto); \
+		$(call need,mosquitto,mosquitto); $(call need,openssl,openssl); \
+		[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || tests/without_services.sh rabbitmq-server; \
 		tests/live/python.sh $(abspath $(TARGET))/lab-python; \
 	else echo 'not root: the live test is passed over'; fi
 

@@ -4,7 +4,9 @@
 //! server inside a backend owns its own runtime.
 
 pub mod cups;
+pub mod http_verifier;
 pub mod join_server;
+pub mod mosquitto;
 
 use crate::evidence::Evidence;
 use crate::journal::Ledger;
@@ -15,7 +17,7 @@ use crate::time::{Span, Timestamp};
 use std::sync::Arc;
 
 /// All backends.
-pub const BACKENDS: &[&BackendSpec] = &[&cups::SPEC, &join_server::SPEC];
+pub const BACKENDS: &[&BackendSpec] = &[&cups::SPEC, &http_verifier::SPEC, &join_server::SPEC, &mosquitto::SPEC];
 
 /// The backend of this name.
 pub fn named(name: &str) -> Option<&'static BackendSpec> {

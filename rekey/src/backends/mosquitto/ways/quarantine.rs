@@ -1,0 +1,90 @@
+//! Quarantine at the broker: the device keeps its login, so that it can still be given a new credential, and loses every right but to the topics of its delivery.
+//!
+//! Its roles are noted in the journal before they are taken, and given back at the end. A device with rights by a group is refused, since a group's rights cannot
+//! be taken from one member.
+
+use super::{Fault, Way, WayContext, succeeded};
+use crate::backends::mosquitto::dynsec::{Command, Control, Named};
+use crate::backends::mosquitto::told::journal;
+use crate::slot::Slot;
+
+/// Takes the rights of the slot's users, but for `topics`.
+///
+/// # Errors
+/// It certainly or possibly did not take place.
+pub fn begin(context: &WayContext, way: &dyn Way, slot: &Slot, topics: &[String]) -> Result<(), Fault> {
+    let users = users(context, way, slot)?;
+    let _alone = context.alone();
+    let (mut control, role) = (context.control()?, role(slot));
+    let answer = control.one(Command::CreateRole(&role, topics))?;
+    if answer.error.as_deref().is_some_and(|why| !why.contains("already exists")) {
+        succeeded(slot, &answer)?;
+    }
+    for user in &users {
+        let Some(client) = control.client(user)? else { continue };
+        if !client.groups.is_empty() {
+            let why = format!(
+                "{slot}: {user} has rights by the group {:?}; give it roles instead, or use the backend quarantine",
+                client.groups
+            );
+            return Err(Fault::Certain(why));
+        }
+        let own: Vec<&Named> = client.roles.iter().filter(|it| it.rolename.as_deref() != Some(&role)).collect();
+        if !own.is_empty() {
+            let bytes = serde_json::to_vec(&own).map_err(|error| Fault::Certain(error.to_string()))?;
+            context.ledger.put(&[(key(slot), Some(bytes))]).map_err(journal)?;
+        }
+        let mut commands = vec![Command::AddClientRole(user, &role, None)];
+        commands.extend(own.iter().filter_map(|it| it.rolename.as_deref()).map(|name| Command::RemoveClientRole(user, name)));
+        run(&mut control, slot, &commands)?;
+    }
+    Ok(())
+}
+
+/// Gives the rights back.
+///
+/// # Errors
+/// It certainly or possibly did not take place.
+pub fn end(context: &WayContext, way: &dyn Way, slot: &Slot) -> Result<(), Fault> {
+    let Some((_, bytes)) = context.ledger.get(&key(slot)).map_err(journal)? else { return Ok(()) };
+    let roles: Vec<Named> =
+        serde_json::from_slice(&bytes).map_err(|error| Fault::Certain(format!("{slot}: the noted roles: {error}")))?;
+    let users = users(context, way, slot)?;
+    let _alone = context.alone();
+    let (mut control, role) = (context.control()?, role(slot));
+    for user in &users {
+        let named = roles.iter().filter_map(|it| Some((it.rolename.as_deref()?, it.priority)));
+        let mut commands: Vec<Command<'_>> = named.map(|(name, priority)| Command::AddClientRole(user, name, priority)).collect();
+        commands.push(Command::RemoveClientRole(user, &role));
+        run(&mut control, slot, &commands)?;
+    }
+    context.ledger.put(&[(key(slot), None)]).map_err(|error| Fault::unsure(journal(error)))
+}
+
+/// A role that is already there or already gone is as wanted.
+fn run(control: &mut Control, slot: &Slot, commands: &[Command<'_>]) -> Result<(), Fault> {
+    let as_wanted = |command: &Command<'_>, why: &str| match command {
+        Command::AddClientRole(..) => why.contains("already"),
+        Command::RemoveClientRole(..) => why.contains("not found"),
+        _ => false,
+    };
+    let answers = control.run(commands).map_err(Fault::unsure)?;
+    let failed = commands
+        .iter()
+        .zip(&answers)
+        .find(|(command, answer)| answer.error.as_deref().is_some_and(|why| !as_wanted(command, why)));
+    failed.map_or(Ok(()), |(_, answer)| succeeded(slot, answer)).map_err(Fault::unsure)
+}
+
+fn users(context: &WayContext, way: &dyn Way, slot: &Slot) -> Result<Vec<String>, Fault> {
+    way.users(context, slot)?
+        .ok_or_else(|| Fault::Certain(format!("{slot}: this way has no rights to take; use the backend quarantine")))
+}
+
+fn role(slot: &Slot) -> String {
+    format!("citytap-quarantine-{}", slot.name())
+}
+
+fn key(slot: &Slot) -> Vec<u8> {
+    format!("quarantine/{}", slot.name()).into_bytes()
+}
