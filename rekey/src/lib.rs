@@ -13,10 +13,14 @@
 //! What would ruin it is one locked-out street light. So a verifier accepts every generation that the device may hold, a generation leaves only on evidence
 //! that another one works, and whatever is unknown keeps both and tells a person.
 
+pub mod audit;
 pub mod backends;
 pub mod evidence;
 pub mod journal;
+pub mod policy;
 pub mod rotation;
 pub mod secrets;
+pub mod signing;
 pub mod slot;
 pub mod time;
+pub mod words;
