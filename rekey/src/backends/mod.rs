@@ -71,6 +71,11 @@ pub struct Capability {
     pub reporting: Span,
     /// How often it asks for changes by itself (CUPS: 24 h); zero where it is told.
     pub polls: Span,
+    /// How long after a delivery was sent it can still change what the device uses: a queued message that comes late, a device that goes back by itself. What
+    /// is queued must expire by then.
+    pub settles: Span,
+    /// Whether the verifier accepts several generations together. Goes without saying for overlap; a site visit can have it or not.
+    pub holds_both: bool,
     /// Time on air of what is sent to the device.
     pub airtime: Span,
     /// What it costs the battery, in microampere hours; zero for mains.
