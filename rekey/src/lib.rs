@@ -15,8 +15,11 @@
 
 pub mod audit;
 pub mod backends;
+pub mod config;
 pub mod evidence;
+pub mod findings;
 pub mod journal;
+pub mod planning;
 pub mod policy;
 pub mod rotation;
 pub mod secrets;

@@ -38,6 +38,8 @@ pub enum Word {
     CutOver,
     /// To retire the old keys once the new ones are proven.
     Retire,
+    /// To retire them although somebody still uses them: a leaked key in a stranger's hand.
+    RetireThoughUsed,
 }
 
 impl Word {
@@ -47,6 +49,7 @@ impl Word {
             Word::Plan => Approval::Rotate,
             Word::CutOver => Approval::MayLockOut,
             Word::Retire => Approval::Retire,
+            Word::RetireThoughUsed => Approval::RetireThoughUsed,
         }
     }
 
@@ -56,6 +59,7 @@ impl Word {
             Word::Plan => "plan",
             Word::CutOver => "cut-over",
             Word::Retire => "retire",
+            Word::RetireThoughUsed => "retire-though-used",
         }
     }
 }
@@ -93,6 +97,8 @@ pub struct Counted {
     pub cut_over: BTreeSet<String>,
     /// To retirement.
     pub retire: BTreeSet<String>,
+    /// To retirement although somebody still uses the old key.
+    pub retire_though_used: BTreeSet<String>,
 }
 
 impl Counted {
@@ -102,6 +108,7 @@ impl Counted {
             Word::Plan => &self.plan,
             Word::CutOver => &self.cut_over,
             Word::Retire => &self.retire,
+            Word::RetireThoughUsed => &self.retire_though_used,
         }
     }
 
@@ -110,7 +117,7 @@ impl Counted {
         let needed = match what {
             Word::Plan => policy.approvals.plan,
             Word::CutOver => policy.approvals.cut_over,
-            Word::Retire => policy.approvals.retire,
+            Word::Retire | Word::RetireThoughUsed => policy.approvals.retire,
         };
         (needed as usize).saturating_sub(self.to(what).len())
     }
@@ -149,6 +156,7 @@ pub fn count(signed: &[Signed], plan: &str, policy: &Policy, now: Timestamp) -> 
                         Word::Plan => &mut counted.plan,
                         Word::CutOver => &mut counted.cut_over,
                         Word::Retire => &mut counted.retire,
+                        Word::RetireThoughUsed => &mut counted.retire_though_used,
                     };
                     people.insert(name.clone());
                 }

@@ -308,8 +308,8 @@ fn patterns(value: &DeValue<'_>) -> Result<Vec<Pattern>, Option<String>> {
 
 fn stages(value: &DeValue<'_>) -> Result<Vec<Stage>, Option<String>> {
     let stages: Vec<Stage> = texts(value)?.into_iter().map(|text| stage(text).ok_or(None)).collect::<Result<_, _>>()?;
-    // However large the campaign, a later stage is not smaller than one before it.
-    let grows = [10, 100, 10_000, 1_000_000].iter().all(|all| stages.windows(2).all(|two| two[0].of(*all) <= two[1].of(*all)));
+    // In a campaign that has stages at all, a later one is not smaller than one before it; in a small one it is made as large.
+    let grows = [10_000, 1_000_000].iter().all(|all| stages.windows(2).all(|two| two[0].of(*all) <= two[1].of(*all)));
     let first_is_small = !matches!(stages.first(), Some(Stage::All)) || stages.len() == 1;
     (stages.last() == Some(&Stage::All) && grows && first_is_small).then_some(stages).ok_or(None)
 }

@@ -187,7 +187,8 @@ impl Rotation {
         if self.plan.class == super::Class::SiteVisit {
             return Effect::WorkOrder { generation: to };
         }
-        let used = self.record.latest().map(|(_, generation)| generation).filter(|generation| *generation != to || self.is_session());
+        let used =
+            self.record.latest().map(|(_, generation)| generation).filter(|generation| *generation != to || self.is_session());
         Effect::Deliver { from: used.unwrap_or(if to == self.plan.from { self.target } else { self.plan.from }), to }
     }
 
@@ -213,7 +214,9 @@ impl Rotation {
 
     /// How often evidence is asked for: often enough to see each report, within seconds where the verifier must follow the device.
     pub(super) fn pace(&self) -> Span {
-        let hurry = !self.plan.holds_both && !self.is_session() && matches!(self.phase, State::Delivering | State::Acked | State::Reverting);
+        let hurry = !self.plan.holds_both
+            && !self.is_session()
+            && matches!(self.phase, State::Delivering | State::Acked | State::Reverting);
         if hurry { Span::seconds(1) } else { Span(self.plan.reporting.0 / 4).max(Span::seconds(5)).min(Span::hours(1)) }
     }
 

@@ -111,7 +111,8 @@ impl Record {
 
     /// Whether the verifier accepted `generation` after `from` and application data flowed under it.
     pub fn works(&self, generation: Generation, from: Timestamp) -> bool {
-        self.sessions(generation, from).any(|session| session.verifier) && self.sessions(generation, from).any(|session| session.data)
+        self.sessions(generation, from).any(|session| session.verifier)
+            && self.sessions(generation, from).any(|session| session.data)
     }
 
     /// Whether `generation` was proven after `from` as far as it can be before the grace (I4): it works, it was used in a session that began after a restart
