@@ -14,6 +14,7 @@
 //! that another one works, and whatever is unknown keeps both and tells a person.
 
 pub mod audit;
+pub mod agent;
 pub mod backends;
 pub mod config;
 pub mod evidence;
@@ -24,6 +25,7 @@ pub mod policy;
 pub mod rotation;
 pub mod secrets;
 pub mod signing;
+pub mod simulation;
 pub mod slot;
 pub mod time;
 pub mod words;

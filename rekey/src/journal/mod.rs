@@ -1,4 +1,29 @@
 //! What outlives the process: rotations, an intent before each effect and an outcome after, accept-sets, evidence, sealed secrets, and what backends keep.
+//!
+//! One redb file. The rotation as it is after a step, the outcome that the step took in and the intents of the effects that it asks for are one transaction,
+//! on the disk before any of the effects starts. A second process is refused. A full disk is an error before an effect; outcomes have room set aside
+//! ([`store`](self) keeps a ballast file beside the journal).
+//!
+//! # The host is lost
+//!
+//! [`Journal::copy`] writes a consistent copy beside a running journal; [`Journal::copied`] says that it is off the host. Where copies are kept
+//! ([`Settings::copies`]), two effects wait for them ([`Journal::covers`]): a key is delivered only when its secret is in a copy, and retired only when the
+//! intent is. So the latest copy, however old, knows every key that a device can hold and no key that was retired as accepted. A copy does not open as a
+//! journal: [`Journal::restore`] makes one of it, and
+//!
+//! - counts the [`Epoch`] up; what a backend kept is told with the epoch in which it was written. A counter that must not go back (a JoinNonce) jumps by more
+//!   than it can have moved since the copy for each epoch between; a number that must not come twice (a DevNonce) is taken only when another witness (the
+//!   standby, the tap, which sees join-requests in clear) tells how far the device got, or a person says that no other host ran since;
+//! - accepts every generation whose secret is there and which was neither retired nor about to be;
+//! - leaves a gap in the numbers of generations, since some may have been given out after the copy;
+//! - holds every open rotation until it was read back and a person said continue.
+//!
+//! A disk image or a file that was copied by other means goes round this; restore from copies only.
+
+mod record;
+mod store;
+
+pub use record::{BeginError, EVIDENCE_MAX, Entry, Journal, Settings};
 
 use crate::evidence::Evidence;
 use crate::secrets::Secret;

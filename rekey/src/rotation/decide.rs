@@ -187,8 +187,7 @@ impl Rotation {
         if self.plan.class == super::Class::SiteVisit {
             return Effect::WorkOrder { generation: to };
         }
-        let used =
-            self.record.latest().map(|(_, generation)| generation).filter(|generation| *generation != to || self.is_session());
+        let used = self.record.latest().map(|(_, generation)| generation).filter(|generation| *generation != to || self.is_session());
         Effect::Deliver { from: used.unwrap_or(if to == self.plan.from { self.target } else { self.plan.from }), to }
     }
 
@@ -214,9 +213,7 @@ impl Rotation {
 
     /// How often evidence is asked for: often enough to see each report, within seconds where the verifier must follow the device.
     pub(super) fn pace(&self) -> Span {
-        let hurry = !self.plan.holds_both
-            && !self.is_session()
-            && matches!(self.phase, State::Delivering | State::Acked | State::Reverting);
+        let hurry = !self.plan.holds_both && !self.is_session() && matches!(self.phase, State::Delivering | State::Acked | State::Reverting);
         if hurry { Span::seconds(1) } else { Span(self.plan.reporting.0 / 4).max(Span::seconds(5)).min(Span::hours(1)) }
     }
 
@@ -305,10 +302,11 @@ impl Rotation {
         self.retire()
     }
 
-    /// Whether the device used the target lately, and in the grace.
+    /// Whether the device used the target lately, in the grace, and when no delivery could change its mind any more.
     pub(super) fn is_heard(&self) -> bool {
         let lately = Timestamp(self.now.0.saturating_sub(self.plan.least_grace().0));
-        self.record.last_use(self.target).is_some_and(|at| at >= self.since && at >= lately)
+        let settled = self.delivered.values().max().map_or(self.since, |at| at.plus(self.plan.settles));
+        self.record.last_use(self.target).is_some_and(|at| at >= self.since && at >= lately && at >= settled)
     }
 
     fn retire(&mut self) -> Next {

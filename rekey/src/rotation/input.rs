@@ -43,9 +43,9 @@ pub enum Input {
     },
     /// Evidence that came by itself.
     Seen(Evidence),
-    /// The process ended between this intent and its outcome.
+    /// A new process took over; the one before ended between this intent and its outcome.
     Interrupted {
-        /// Which one.
+        /// Which one; 0 if none was open.
         step: Step,
     },
     /// The journal was restored from a copy: the world may be further on than this rotation knows.

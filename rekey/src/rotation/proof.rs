@@ -78,6 +78,11 @@ impl Record {
         }
     }
 
+    /// Takes each session of `generation` as if it had ended when it began.
+    pub(super) fn forget_ends(&mut self, generation: Generation) {
+        self.sessions.get_mut(&generation).into_iter().flatten().for_each(|session| session.last = session.first);
+    }
+
     /// When `generation` was last used.
     pub fn last_use(&self, generation: Generation) -> Option<Timestamp> {
         self.sessions.get(&generation)?.iter().map(|session| session.last).max()
@@ -111,8 +116,7 @@ impl Record {
 
     /// Whether the verifier accepted `generation` after `from` and application data flowed under it.
     pub fn works(&self, generation: Generation, from: Timestamp) -> bool {
-        self.sessions(generation, from).any(|session| session.verifier)
-            && self.sessions(generation, from).any(|session| session.data)
+        self.sessions(generation, from).any(|session| session.verifier) && self.sessions(generation, from).any(|session| session.data)
     }
 
     /// Whether `generation` was proven after `from` as far as it can be before the grace (I4): it works, it was used in a session that began after a restart

@@ -267,6 +267,21 @@ impl Rotation {
         }
     }
 
+    /// Whether this differs from `before` by more than a crash may forget: questions and the times of answers are asked again, and a session of the target
+    /// that goes on proves nothing new.
+    pub fn needs_writing(&self, before: &Self) -> bool {
+        let lasting = |rotation: &Self| {
+            let mut lasting = rotation.clone();
+            let zero = Timestamp::default();
+            (lasting.now, lasting.due, lasting.not_before, lasting.observed_at) = (zero, zero, zero, zero);
+            (lasting.steps, lasting.attempts, lasting.asked, lasting.observed) = (0, 0, None, None);
+            lasting.open.take_if(|open| matches!(open.effect, Effect::ReadBack | Effect::AskEvidence { .. }));
+            lasting.record.forget_ends(lasting.target);
+            lasting
+        };
+        lasting(self) != lasting(before)
+    }
+
     pub(super) fn approved(&self, what: Approval) -> u32 {
         u32::try_from(self.approvals.iter().filter(|(approval, _)| *approval == what).count()).unwrap_or(u32::MAX)
     }

@@ -1,6 +1,6 @@
 //! One step: an input is taken in, then what is to be done next is decided.
 
-use super::{ATTEMPTS_MAX, Approval, Effect, Input, MINTS_MAX, Open, Outcome, REJECTIONS_MAX, RESTORE_GAP, Rotation, State};
+use super::{Approval, ATTEMPTS_MAX, Effect, Input, MINTS_MAX, Open, Outcome, REJECTIONS_MAX, RESTORE_GAP, Rotation, State};
 use crate::evidence::Evidence;
 use crate::slot::{AcceptSet, Generation, Step};
 use crate::time::{Span, Timestamp};
@@ -43,6 +43,8 @@ impl Rotation {
             }
             Input::Seen(evidence) => self.saw(evidence),
             Input::Interrupted { step } => {
+                // A new process: what was read back or answered before it began may not hold any more.
+                (self.observed, self.asked) = (None, None);
                 if let Some(open) = self.close(*step) {
                     self.ended(open, &Outcome::Unknown { why: "interrupted".to_owned() }, effects);
                     self.not_before = self.now;
@@ -126,9 +128,7 @@ impl Rotation {
                 self.handed = None;
                 self.failed("the work order was not written", outcome, effects);
             }
-            Effect::Quarantine { .. } | Effect::Release => {
-                self.failed("the device could not be cut off or let back", outcome, effects)
-            }
+            Effect::Quarantine { .. } | Effect::Release => self.failed("the device could not be cut off or let back", outcome, effects),
             Effect::Stage { .. } => self.failed("no new secret could be made", outcome, effects),
             Effect::ReadBack | Effect::AskEvidence { .. } => self.pause(),
         }
