@@ -16,6 +16,7 @@
 pub mod audit;
 pub mod agent;
 pub mod backends;
+pub mod cli;
 pub mod config;
 pub mod evidence;
 pub mod findings;

@@ -3,6 +3,8 @@
 //! Blocking on purpose: the agent runs effects on plain threads, at most [`BackendSpec::concurrency`] at a time for one backend, one at a time for one slot. A
 //! server inside a backend owns its own runtime.
 
+pub mod simulated;
+
 use crate::evidence::Evidence;
 use crate::journal::Ledger;
 use crate::rotation::{Class, Outcome, Procedure};
@@ -12,7 +14,7 @@ use crate::time::{Span, Timestamp};
 use std::sync::Arc;
 
 /// All backends.
-pub const BACKENDS: &[&BackendSpec] = &[];
+pub const BACKENDS: &[&BackendSpec] = &[&simulated::SPEC];
 
 /// The backend of this name.
 pub fn named(name: &str) -> Option<&'static BackendSpec> {
