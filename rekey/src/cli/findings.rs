@@ -9,7 +9,7 @@ use crate::evidence::{Evidence, Reach, Use, Witness};
 use crate::findings::attribution::{Known, PairedKey, Sighting, which};
 use crate::findings::import::{self, Finding, Freshness, Presented};
 use crate::findings::results;
-use crate::secrets::{Bound, Sealed};
+use crate::secrets::{Bound, Sealed, Secret};
 use crate::signing::{Signer, Verifier};
 use crate::slot::{Generation, RotationId, Slot};
 use crate::time::Timestamp;
@@ -137,11 +137,7 @@ fn attribute(host: &Host, site: &str, presented: &[(Presented, Slot)]) -> Result
     let mut count = 0;
     for (one, slot) in presented {
         let Some(digest) = bytes(&one.digest) else { continue };
-        let mut known = Vec::new();
-        for generation in host.generations(slot)? {
-            let secret = host.journal.secret(slot, generation).map_err(Stop::file)?;
-            known.push(Known { generation, user: slot.name().to_owned(), secret, serial: None });
-        }
+        let known = known(host, slot)?;
         let Some(generation) = which(&Sighting::Digest { kind: &one.kind, digest: &digest }, &known, Some(&key)) else {
             continue;
         };
@@ -161,8 +157,66 @@ fn attribute(host: &Host, site: &str, presented: &[(Presented, Slot)]) -> Result
     Ok(count)
 }
 
+/// What this module knows of a slot: each generation under the slot's own name, and under that of an alternate user or identity, `NAME.gN`.
+fn known(host: &Host, slot: &Slot) -> Result<Vec<Known>, Stop> {
+    let mut known = Vec::new();
+    for generation in host.generations(slot)? {
+        let secret = host.journal.secret(slot, generation).map_err(Stop::file)?;
+        let alternate = format!("{}.g{}", slot.name(), generation.0);
+        known.push(Known { generation, user: alternate, secret: secret.as_ref().map(Secret::duplicate), serial: None });
+        known.push(Known { generation, user: slot.name().to_owned(), secret, serial: None });
+    }
+    Ok(known)
+}
+
+/// Say which generation of a key it was that somebody saw on the wire. Answers a generation, and nothing else of the key.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  citytap-rekey which join_server/0102030405060708 --join-request 00f1...23\n  \
+    citytap-rekey which lwm2m_bootstrap/meter-7 --psk-identity meter-7.g2")]
+pub struct Which {
+    /// The slot.
+    #[arg(value_name = "SLOT")]
+    slot: Slot,
+    /// The 23 bytes of a LoRaWAN join-request, in hexadecimal digits.
+    #[arg(long, value_name = "HEX", required_unless_present = "psk_identity")]
+    join_request: Option<String>,
+    /// The identity of a pre-shared key.
+    #[arg(long, value_name = "IDENTITY", conflicts_with = "join_request")]
+    psk_identity: Option<String>,
+}
+
+impl Which {
+    /// Runs the command.
+    pub fn run(self, config: &Path) -> Answer {
+        let host = Host::open(config)?;
+        let known = known(&host, &self.slot)?;
+        let frame = self
+            .join_request
+            .as_deref()
+            .map(|hex| bytes(hex).ok_or_else(|| Stop::usage("those are no hexadecimal digits, two for each byte")));
+        let frame = frame.transpose()?.unwrap_or_default();
+        let seen = match &self.psk_identity {
+            Some(identity) => {
+                // The first identity has the slot's own name, later ones their generation in it.
+                let own = |one: &&Known| one.user != self.slot.name() || one.generation == Generation::FIRST;
+                let fitting = known.iter().filter(own).find(|one| one.user == *identity).map(|one| one.generation);
+                return said(fitting);
+            }
+            None => Sighting::JoinRequest(&frame),
+        };
+        said(which(&seen, &known, None))
+    }
+}
+
+fn said(generation: Option<Generation>) -> Answer {
+    match generation {
+        Some(generation) => print(&format!("{generation}\n")).map(|()| DONE),
+        None => print("none that is known here\n").map(|()| FAILED),
+    }
+}
+
 fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let is_hex = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hex = !hex.is_empty() && hex.len() % 2 == 0 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hex.then(|| {
         hex.as_bytes().chunks(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
     })

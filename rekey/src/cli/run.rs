@@ -66,6 +66,12 @@ impl Run {
             )?;
             return Ok(DONE);
         }
+        // A denial that is written and not applied would be worse than none.
+        if !host.policy.deny.is_empty() {
+            return Err(Stop::refused(
+                "the policy denies payloads of its own ([deny]), and the backends of this build apply only the built-in denials: take them out to go on",
+            ));
+        }
         short.0.iter().for_each(|what| eprintln!("citytap-rekey: mind: {what}"));
         if let Some((name, why)) = host.unopened.first() {
             return Err(Stop::refused(format!("[{name}] {why}")));
@@ -118,6 +124,8 @@ struct Work {
     silent: BTreeMap<Slot, bool>,
     listened: Timestamp,
     looked: Timestamp,
+    /// Whether people must still approve the retirement of old keys.
+    retirement_waits: bool,
     /// Slots that are not as they were when the plan was made.
     changed: BTreeMap<Slot, String>,
 }
@@ -149,6 +157,7 @@ impl Work {
             silent: BTreeMap::new(),
             listened: none,
             looked: none,
+            retirement_waits: false,
             changed: BTreeMap::new(),
         };
         let begun = Event::new("run_begun").with("plan", work.plan.as_ref().map_or("none", |plan| plan.hash.as_str()));
@@ -190,8 +199,10 @@ impl Work {
         match next {
             Next::Finished if open().next().is_none() => Some(DONE),
             Next::Finished => {
-                let waits = open().all(|rotation| rotation.state() == State::Held);
-                waits.then_some(FAILED)
+                let waits = |rotation: &Rotation| {
+                    rotation.state() == State::Held || (rotation.state() == State::Grace && self.retirement_waits)
+                };
+                open().all(waits).then_some(FAILED)
             }
             Next::Halt(_) => Some(FAILED),
             _ => None,
@@ -211,6 +222,9 @@ impl Work {
         self.obey(&held, now)?;
         let next = self.campaign(&held, now)?;
         self.progress.waiting = match &next {
+            Next::Finished if self.retirement_waits => {
+                "waits: people must approve the retirement of the old keys (--also retire); until then both are accepted".into()
+            }
             Next::Begin(_) | Next::Finished => String::new(),
             Next::Wait(why) => format!("waits: {why}"),
             Next::Halt(why) => format!("HALTED: {why}"),
@@ -268,6 +282,7 @@ impl Work {
             rotations.iter().find(|one| item.plan == crate::rotation::Plan { id: RotationId(0), ..one.plan.clone() })
         };
         let (counted, _) = approvals(&self.host.config, plan, &self.host.policy)?;
+        self.retirement_waits = counted.missing(Word::Retire, &self.host.policy) > 0;
         for rotation in plan.items.iter().filter_map(of) {
             self.pass_on(rotation, &counted);
         }

@@ -7,6 +7,7 @@ use aes::Aes128;
 use cmac::{Cmac, KeyInit, Mac};
 use hmac::Hmac;
 use sha2::Sha256;
+use std::collections::BTreeSet;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -98,9 +99,8 @@ impl PairedKey {
 
 /// The generation that a sighting shows; `None` where it is none that is known, or where two generations would show the same.
 pub fn which(seen: &Sighting<'_>, known: &[Known], key: Option<&PairedKey>) -> Option<Generation> {
-    let mut fitting = known.iter().filter(|one| shows(seen, one, key)).map(|one| one.generation);
-    let one = fitting.next()?;
-    fitting.next().is_none().then_some(one)
+    let fitting: BTreeSet<Generation> = known.iter().filter(|one| shows(seen, one, key)).map(|one| one.generation).collect();
+    fitting.first().copied().filter(|_| fitting.len() == 1)
 }
 
 fn shows(seen: &Sighting<'_>, one: &Known, key: Option<&PairedKey>) -> bool {

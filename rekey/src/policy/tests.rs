@@ -117,6 +117,16 @@ fn patterns_fit_as_a_person_expects() {
     }
 }
 
+/// What is shipped as an example is read, and permits nobody yet.
+#[test]
+fn the_example_files_are_read() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    let policy = Policy::read(&folder.join("policy.toml")).unwrap();
+    assert!(policy.dry_run && policy.permits(&"mosquitto/lamp-1".parse().unwrap()).is_err());
+    let config = crate::config::Config::read(&folder.join("rekey.toml")).unwrap();
+    assert!(config.policy.ends_with("deploy/policy.toml"));
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_or_told_and_never_panics(text: String) {
