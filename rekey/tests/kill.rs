@@ -189,7 +189,9 @@ impl Sealing for Open {
 
     fn open(&self, sealed: &Sealed, bound: Bound<'_>) -> Result<Secret, Refusal> {
         match sealed.0.split_first_chunk::<4>() {
-            Some((generation, secret)) if u32::from_be_bytes(*generation) == bound.generation.0 => Ok(Secret::new(secret.to_vec())),
+            Some((generation, secret)) if u32::from_be_bytes(*generation) == bound.generation.0 => {
+                Ok(Secret::new(secret.to_vec()))
+            }
             _ => Err(Refusal::new("sealed for another place", "none")),
         }
     }
@@ -230,14 +232,16 @@ fn lives(folder: &Path, copies: bool, end_at: usize) {
     let clock = Arc::new(FileClock::open(folder));
     let journal = Arc::new(Journal::open(&folder.join("journal"), Arc::new(Open), settings).expect("the journal opens"));
     let backend: Arc<dyn Backend> = Arc::new(Files(folder.join("outside"), Mutex::new(()), Arc::clone(&clock)));
-    let mut agent =
-        Agent::new(Arc::clone(&journal), [backend], Arc::clone(&clock) as Arc<dyn Clock>, Box::new(|_, _| {})).expect("the agent starts");
+    let mut agent = Agent::new(Arc::clone(&journal), [backend], Arc::clone(&clock) as Arc<dyn Clock>, Box::new(|_, _| {}))
+        .expect("the agent starts");
     if journal.rotations().expect("rotations").is_empty() {
         agent.adopt(journal.begin(plan(), clock.wall()).expect("it begins"));
     }
     let ask = agent.requests();
     for turn in 0..600 {
-        let Some(rotation) = journal.rotations().expect("rotations").into_iter().next() else { panic!("the rotation is forgotten") };
+        let Some(rotation) = journal.rotations().expect("rotations").into_iter().next() else {
+            panic!("the rotation is forgotten")
+        };
         if rotation.state().is_end() {
             return;
         }
@@ -294,7 +298,11 @@ fn run(folder: &Path, copies: bool, end_at: Option<usize>) -> bool {
 fn finished(folder: &Path) {
     let outside = read(&folder.join("outside"));
     assert_eq!(outside.wrong, None);
-    assert_eq!(outside.accepts.keys().copied().collect::<Vec<_>>(), [outside.generation], "the old one is gone, the new one is in use");
+    assert_eq!(
+        outside.accepts.keys().copied().collect::<Vec<_>>(),
+        [outside.generation],
+        "the old one is gone, the new one is in use"
+    );
     let secret = outside.accepts.get(&outside.generation).expect("accepted");
     assert!(*secret == outside.device && outside.gone.contains(b"default".as_slice()));
 }
@@ -342,7 +350,12 @@ fn lost_at_every_point_it_is_restored_from_its_copy_and_finishes() {
         }
         std::fs::remove_file(&journal).expect("the host is lost");
         Journal::restore(&copy, &journal, FileClock::open(folder.path()).wall()).expect("it is restored");
-        if Journal::open(&journal, Arc::new(Open), Settings::default()).expect("it opens").rotations().expect("rotations").is_empty() {
+        if Journal::open(&journal, Arc::new(Open), Settings::default())
+            .expect("it opens")
+            .rotations()
+            .expect("rotations")
+            .is_empty()
+        {
             continue;
         }
         restored += 1;

@@ -22,5 +22,8 @@ fn ten_thousand_rotations_lock_nobody_out() {
     for class in [Class::Overlap, Class::SelfReverting, Class::CutOver, Class::SiteVisit] {
         assert!(ended(class, State::Retired) > 100, "{class:?} rotations that end well: {ends:?}");
     }
-    assert!(ended(Class::Overlap, State::Kept) > 50 && ended(Class::Overlap, State::Reverted) > 10 && restores > 1000, "{ends:?}, {restores} restores");
+    assert!(
+        ended(Class::Overlap, State::Kept) > 50 && ended(Class::Overlap, State::Reverted) > 10 && restores > 1000,
+        "{ends:?}, {restores} restores"
+    );
 }

@@ -58,7 +58,10 @@ impl Guarded {
             if wall < last {
                 Some(format!("the clock is {} s behind what the journal wrote down last", last.since(wall).0 / 1_000_000_000))
             } else if wall.since(last) > AWAY {
-                Some(format!("the clock is {} days ahead of what the journal wrote down last", wall.since(last).0 / 86_400_000_000_000))
+                Some(format!(
+                    "the clock is {} days ahead of what the journal wrote down last",
+                    wall.since(last).0 / 86_400_000_000_000
+                ))
             } else {
                 None
             }

@@ -9,15 +9,16 @@ mod clock;
 pub use clock::{Clock, Guarded, SystemClock};
 
 use crate::backends::Backend;
-use crate::journal::{Journal, JournalError};
+use crate::evidence::Evidence;
+use crate::journal::{Journal, JournalError, Taken};
 use crate::rotation::{Effect, Input, Outcome, Rotation, State, step};
 use crate::secrets::Secret;
 use crate::slot::{Effecting, Generation, RotationId, Slot, Step};
 use crate::time::{Span, Timestamp};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ struct Task {
     slot: Slot,
     step: Step,
     effect: Effect,
+    /// For a retirement: since when nobody may have used what is retired.
+    unused_since: Option<Timestamp>,
 }
 
 /// The loop.
@@ -58,10 +61,16 @@ pub struct Agent {
     /// What waits for a copy, for room, for the clock.
     gated: Vec<(Timestamp, Task)>,
     /// Inputs that the journal could not keep: taken in again before anything else of their rotation.
-    unkept: VecDeque<(RotationId, Input)>,
-    ended: Receiver<(Option<String>, RotationId, Input)>,
-    end: Sender<(Option<String>, RotationId, Input)>,
+    unkept: Vec<(RotationId, Input)>,
+    /// What the journal said last when it could not keep something.
+    trouble: Option<String>,
+    stopping: bool,
+    ended: Receiver<Ended>,
+    end: Sender<Ended>,
 }
+
+/// The backend whose effect ended, if one did, the rotation, and what it takes in.
+type Ended = (Option<String>, RotationId, Input);
 
 impl Agent {
     /// Takes up what the journal holds: every intent without an outcome was interrupted.
@@ -76,7 +85,8 @@ impl Agent {
     ) -> Result<Self, JournalError> {
         let (end, ended) = channel();
         let clock = Guarded::new(clock, journal.last_time()?);
-        let backends: BTreeMap<String, Arc<dyn Backend>> = backends.into_iter().map(|one| (one.spec().name.to_owned(), one)).collect();
+        let backends: BTreeMap<String, Arc<dyn Backend>> =
+            backends.into_iter().map(|one| (one.spec().name.to_owned(), one)).collect();
         let mut agent = Self {
             journal,
             backends,
@@ -86,24 +96,22 @@ impl Agent {
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
             gated: Vec::new(),
-            unkept: VecDeque::new(),
+            unkept: Vec::new(),
+            trouble: None,
+            stopping: false,
             ended,
             end,
         };
-        for rotation in agent.journal.rotations()? {
-            agent.take_up(rotation)?;
+        let unfinished =
+            |rotation: &Rotation| !rotation.state().is_end() || rotation.open().is_some() || rotation.cut_off().is_some();
+        let mut inputs = Vec::new();
+        for rotation in agent.journal.rotations()?.into_iter().filter(unfinished) {
+            let step = rotation.open().map_or(Step(0), |open| open.step);
+            inputs.push((rotation.plan.id, Input::Interrupted { step }));
+            agent.open.insert(rotation.plan.id, rotation);
         }
+        agent.take(inputs);
         Ok(agent)
-    }
-
-    fn take_up(&mut self, rotation: Rotation) -> Result<(), JournalError> {
-        let id = rotation.plan.id;
-        if rotation.state().is_end() && rotation.open().is_none() && rotation.cut_off().is_none() {
-            return Ok(());
-        }
-        let step = rotation.open().map_or(Step(0), |open| open.step);
-        self.open.insert(id, rotation);
-        self.take_in(id, &Input::Interrupted { step })
     }
 
     /// Where other threads send requests.
@@ -135,81 +143,104 @@ impl Agent {
         while !stop.load(Ordering::SeqCst) {
             self.turn(NAP);
         }
+        // Nothing begins any more; what runs is waited for, so that its outcome is written down.
+        self.stopping = true;
         while self.running.values().any(|running| *running > 0) {
-            let Ok(ended) = self.ended.recv() else { return };
-            self.ends(ended);
+            let Ok((backend, id, input)) = self.ended.recv() else { return };
+            if let Some(running) = backend.and_then(|backend| self.running.get_mut(&backend)) {
+                *running = running.saturating_sub(1);
+            }
+            self.take(vec![(id, input)]);
         }
     }
 
     /// One turn: waits for an outcome at most `nap`, takes it and everything due in, starts what may start.
     pub fn turn(&mut self, nap: Duration) {
         self.clock.look();
-        match self.ended.recv_timeout(nap) {
-            Ok(ended) => self.ends(ended),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-        }
-        while let Ok(ended) = self.ended.try_recv() {
-            self.ends(ended);
-        }
-        for (id, input) in std::mem::take(&mut self.unkept) {
-            self.take(id, input);
+        let mut inputs: Vec<(RotationId, Input)> = self.unkept.drain(..).collect();
+        let first = self.ended.recv_timeout(nap).ok();
+        let ended: Vec<Ended> = first.into_iter().chain(self.ended.try_iter()).collect();
+        for (backend, id, input) in ended {
+            if let Some(running) = backend.and_then(|backend| self.running.get_mut(&backend)) {
+                *running = running.saturating_sub(1);
+            }
+            inputs.push((id, input));
         }
         let now = self.clock.now();
-        let due: Vec<RotationId> = self.open.iter().filter(|(_, one)| one.due() <= now).map(|(id, _)| *id).collect();
-        for id in due {
-            self.take(id, Input::Tick);
-        }
+        let due = self.open.iter().filter(|(_, one)| one.due() <= now).map(|(id, _)| (*id, Input::Tick));
+        inputs.extend(due);
+        self.take(inputs);
+        let backends: Vec<String> = self.waiting.keys().cloned().collect();
+        backends.iter().for_each(|backend| self.starts(backend));
         let (again, later) = std::mem::take(&mut self.gated).into_iter().partition(|(at, _)| *at <= now);
         self.gated = later;
         let again: Vec<(Timestamp, Task)> = again;
-        again.into_iter().for_each(|(_, task)| self.start(task));
-    }
-
-    fn ends(&mut self, (backend, id, input): (Option<String>, RotationId, Input)) {
-        if let Some(backend) = backend {
-            if let Some(running) = self.running.get_mut(&backend) {
-                *running = running.saturating_sub(1);
-            }
-            self.take(id, input);
-            self.starts(&backend);
-        } else {
-            self.take(id, input);
-        }
-    }
-
-    /// Takes an input in; what the journal cannot keep comes again.
-    fn take(&mut self, id: RotationId, input: Input) {
-        if self.unkept.iter().any(|(other, _)| *other == id) && input != Input::Tick {
-            self.unkept.push_back((id, input));
-        } else if let Err(error) = self.take_in(id, &input) {
-            self.tell(id, &error.to_string());
-            if input != Input::Tick {
-                self.unkept.push_back((id, input));
+        for (_, task) in again {
+            if self.open.get(&task.rotation).is_some_and(|rotation| rotation.still_wants(&task.effect)) {
+                self.start(task);
+            } else {
+                self.take(vec![(task.rotation, Input::Withdrawn { step: task.step })]);
             }
         }
     }
 
-    fn take_in(&mut self, id: RotationId, input: &Input) -> Result<(), JournalError> {
-        let Some(rotation) = self.open.get(&id) else { return Ok(()) };
+    /// Takes inputs in, one of each rotation with one flush; what the journal cannot keep comes again.
+    fn take(&mut self, mut inputs: Vec<(RotationId, Input)>) {
+        while !inputs.is_empty() {
+            let mut seen = BTreeSet::new();
+            let (now, later): (Vec<_>, Vec<_>) = inputs.into_iter().partition(|(id, _)| seen.insert(*id));
+            if let Err((error, unkept)) = self.take_in(now) {
+                if self.trouble.as_deref() != Some(&error) {
+                    let ids: Vec<RotationId> = unkept.iter().map(|(id, _)| *id).collect();
+                    ids.into_iter().for_each(|id| self.tell(id, &error));
+                    self.trouble = Some(error);
+                }
+                let lasting = unkept.into_iter().chain(later).filter(|(_, input)| *input != Input::Tick);
+                self.unkept.extend(lasting);
+                return;
+            }
+            self.trouble = None;
+            inputs = later;
+        }
+    }
+
+    fn take_in(&mut self, inputs: Vec<(RotationId, Input)>) -> Result<(), (String, Vec<(RotationId, Input)>)> {
         let now = self.clock.now();
-        let (next, effects) = step(rotation, input, now);
-        let questions = effects.iter().all(|(_, effect)| matches!(effect, Effect::ReadBack | Effect::AskEvidence { .. }));
-        if !questions || next.needs_writing(rotation) {
-            self.journal.record(&next, input, &effects, now)?;
+        let mut taken = Vec::new();
+        for (id, input) in inputs {
+            if let Some(rotation) = self.open.get(&id) {
+                let (next, effects) = step(rotation, &input, now);
+                let questions = effects.iter().all(|(_, effect)| matches!(effect, Effect::ReadBack | Effect::AskEvidence { .. }));
+                let lasting = !questions || next.needs_writing(rotation);
+                taken.push((lasting, next, input, effects));
+            }
         }
+        let lasting = taken.iter().filter(|(lasting, ..)| *lasting);
+        let kept: Vec<Taken<'_>> = lasting.map(|(_, rotation, input, effects)| Taken { rotation, input, effects }).collect();
+        if !kept.is_empty()
+            && let Err(error) = self.journal.record_all(&kept, now)
+        {
+            return Err((error.to_string(), taken.into_iter().map(|(_, next, input, _)| (next.plan.id, input)).collect()));
+        }
+        for (_, next, _, effects) in taken {
+            self.goes_on(next, effects);
+        }
+        Ok(())
+    }
+
+    fn goes_on(&mut self, next: Rotation, effects: Vec<(Step, Effect)>) {
+        let (id, slot, unused_since) = (next.plan.id, next.plan.slot.clone(), next.unused_since());
         let ended = next.state().is_end() && next.open().is_none() && next.cut_off().is_none();
-        let slot = next.plan.slot.clone();
         self.open.insert(id, next);
         for (step, effect) in effects {
             match effect {
                 Effect::Tell { what } => self.tell(id, &what),
-                effect => self.start(Task { rotation: id, slot: slot.clone(), step, effect }),
+                effect => self.start(Task { rotation: id, slot: slot.clone(), step, effect, unused_since }),
             }
         }
         if ended {
             self.open.remove(&id);
         }
-        Ok(())
     }
 
     fn tell(&mut self, id: RotationId, what: &str) {
@@ -220,9 +251,18 @@ impl Agent {
 
     /// Queues a task, or puts it aside while something it needs is not there.
     fn start(&mut self, task: Task) {
+        if self.stopping {
+            return;
+        }
         // A restart of the rotation's question may have overtaken it.
-        let Some(rotation) = self.open.get(&task.rotation).filter(|one| one.open().is_some_and(|open| open.step == task.step)) else { return };
-        let new = matches!(task.effect, Effect::Stage { .. } | Effect::Deliver { .. } | Effect::WorkOrder { .. } | Effect::Retire { .. });
+        let Some(rotation) = self.open.get(&task.rotation).filter(|one| one.open().is_some_and(|open| open.step == task.step))
+        else {
+            return;
+        };
+        let new = matches!(
+            task.effect,
+            Effect::Stage { .. } | Effect::Deliver { .. } | Effect::WorkOrder { .. } | Effect::Retire { .. }
+        );
         let covered = self.journal.covers(rotation, task.step, &task.effect).unwrap_or(false);
         let room = !task.effect.is_external() || self.journal.ready().is_ok();
         if new && !self.clock.is_trusted() || !covered || !room {
@@ -247,7 +287,8 @@ impl Agent {
         while *running < backend.spec().concurrency.max(1)
             && let Some(task) = waiting.pop_front()
         {
-            let (journal, backend, end, now) = (Arc::clone(&self.journal), Arc::clone(&backend), self.end.clone(), self.clock.now());
+            let (journal, backend, end, now) =
+                (Arc::clone(&self.journal), Arc::clone(&backend), self.end.clone(), self.clock.now());
             let (name, copy) = (name.to_owned(), task.clone());
             let work = move || {
                 let done = catch_unwind(AssertUnwindSafe(|| carry_out(&journal, &*backend, &task, now)));
@@ -257,7 +298,9 @@ impl Agent {
             };
             match std::thread::Builder::new().name("effect".to_owned()).spawn(work) {
                 Ok(_) => *running += 1,
-                Err(error) => drop(self.end.send((None, copy.rotation, failed(&copy, format!("no thread could be started ({error})"))))),
+                Err(error) => {
+                    drop(self.end.send((None, copy.rotation, failed(&copy, format!("no thread could be started ({error})")))))
+                }
             }
         }
     }
@@ -309,10 +352,7 @@ fn carry_out(journal: &Journal, backend: &dyn Backend, task: &Task, now: Timesta
         Effect::Deliver { from, to } => {
             with_secret(journal, backend, slot, *to, |secret| backend.deliver(slot, *from, *to, secret, by))
         }
-        Effect::Retire { generation } => match journal.drop_accepted(slot, *generation) {
-            Ok(()) => backend.retire(slot, *generation, by),
-            Err(error) => Outcome::Unknown { why: error.to_string() },
-        },
+        Effect::Retire { generation } => retire(journal, backend, task, *generation),
         Effect::Quarantine { until } => backend.quarantine(slot, Some(*until), by),
         Effect::Release => backend.quarantine(slot, None, by),
         // The order itself is the journal's intent; whoever prints orders reads it there.
@@ -320,6 +360,25 @@ fn carry_out(journal: &Journal, backend: &dyn Backend, task: &Task, now: Timesta
     };
     journal.passes("after an effect");
     Input::Outcome { step, outcome }
+}
+
+/// Retires after a last look: the decision may have waited for a copy.
+fn retire(journal: &Journal, backend: &dyn Backend, task: &Task, generation: Generation) -> Outcome {
+    if let Some(since) = task.unused_since {
+        let used =
+            |evidence: &Evidence| matches!(evidence, Evidence::Used(used) if used.generation == generation && used.at >= since);
+        match backend.evidence(&task.slot, since) {
+            Ok(seen) if seen.iter().any(used) => {
+                return Outcome::Rejected { why: format!("{generation} was used again in the last moment") };
+            }
+            Ok(_) => {}
+            Err(refusal) => return Outcome::Unknown { why: refusal.to_string() },
+        }
+    }
+    match journal.drop_accepted(&task.slot, generation) {
+        Ok(()) => backend.retire(&task.slot, generation, Effecting { rotation: task.rotation, step: task.step }),
+        Err(error) => Outcome::Unknown { why: error.to_string() },
+    }
 }
 
 fn kept(result: Result<(), JournalError>) -> Outcome {
@@ -338,9 +397,9 @@ fn with_secret(
     act: impl FnOnce(Option<&Secret>) -> Outcome,
 ) -> Outcome {
     match journal.secret(slot, generation) {
-        Ok(None) if backend.profile(slot).is_some() => {
-            Outcome::Rejected { why: format!("the secret of {generation} is not known here; enter it with `citytap-rekey enter`") }
-        }
+        Ok(None) if backend.profile(slot).is_some() => Outcome::Rejected {
+            why: format!("the secret of {generation} is not known here; enter it with `citytap-rekey enter`"),
+        },
         Ok(secret) => act(secret.as_ref()),
         Err(error) => Outcome::Unknown { why: error.to_string() },
     }

@@ -36,8 +36,11 @@ pub struct BackendSpec {
     /// How many effects may run at a time; 1 where devices share something that breaks (one gateway at a time).
     pub concurrency: usize,
     /// Opens it with its own part of the configuration.
-    pub open: fn(&toml::Table, Arc<dyn Ledger>) -> Result<Arc<dyn Backend>, Refusal>,
+    pub open: Opens,
 }
+
+/// Opens a backend with its part of the configuration and what it keeps.
+pub type Opens = fn(&toml::Table, Arc<dyn Ledger>) -> Result<Arc<dyn Backend>, Refusal>;
 
 /// Why something is not done, and what to do about it. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,8 +7,8 @@
 //! # The host is lost
 //!
 //! [`Journal::copy`] writes a consistent copy beside a running journal; [`Journal::copied`] says that it is off the host. Where copies are kept
-//! ([`Settings::copies`]), two effects wait for them ([`Journal::covers`]): a key is delivered only when its secret is in a copy, and retired only when the
-//! intent is. So the latest copy, however old, knows every key that a device can hold and no key that was retired as accepted. A copy does not open as a
+//! ([`Settings::copies`]), two effects wait for them ([`Journal::covers`]): a key is delivered, and another retired, only when the intent is in a copy. So
+//! the latest copy, however old, knows every key that a device can hold, and no key that was retired as accepted. A copy does not open as a
 //! journal: [`Journal::restore`] makes one of it, and
 //!
 //! - counts the [`Epoch`] up; what a backend kept is told with the epoch in which it was written. A counter that must not go back (a JoinNonce) jumps by more
@@ -23,7 +23,7 @@
 mod record;
 mod store;
 
-pub use record::{BeginError, EVIDENCE_MAX, Entry, Journal, Settings};
+pub use record::{BeginError, EVIDENCE_MAX, Entry, Journal, Settings, Taken, Watch};
 
 use crate::evidence::Evidence;
 use crate::secrets::Secret;

@@ -21,7 +21,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Evidence kept of one slot: sessions of two generations with their restarts for some days; a proof needs five pieces. The earliest makes way.
 pub const EVIDENCE_MAX: usize = 64;
 
-
 const VERSION: &[u8] = b"mversion";
 const COPIED: &[u8] = b"mcopied";
 const EPOCH: &[u8] = b"mepoch";
@@ -35,8 +34,11 @@ pub struct Settings {
     /// Copies go off the host: deliveries and retirements wait for them.
     pub copies: bool,
     /// Called at each point where the process could end, with its name: before and after each write, before and after each effect. For tests.
-    pub at: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    pub at: Option<Watch>,
 }
+
+/// Called with the name of a point that is passed.
+pub type Watch = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// One line of a rotation's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,16 @@ pub struct Entry {
     pub outcome: Option<(Timestamp, Outcome)>,
     /// The version of the journal that holds the intent.
     version: u64,
+}
+
+/// What a step came to.
+pub struct Taken<'a> {
+    /// The rotation after it.
+    pub rotation: &'a Rotation,
+    /// What it took in.
+    pub input: &'a Input,
+    /// What is to be done.
+    pub effects: &'a [(Step, Effect)],
 }
 
 /// What is kept of one slot.
@@ -93,7 +105,9 @@ impl Journal {
             changing: Mutex::new(()),
         };
         if journal.store.get(IS_COPY)?.is_some() {
-            return Err(journal.error("it is a copy", "make a journal of it with `citytap-rekey restore`, which knows what to distrust"));
+            return Err(
+                journal.error("it is a copy", "make a journal of it with `citytap-rekey restore`, which knows what to distrust")
+            );
         }
         journal.epoch = Epoch(u32::try_from(journal.number(EPOCH)?).unwrap_or(u32::MAX));
         journal.version = AtomicU64::new(journal.number(VERSION)?);
@@ -111,7 +125,8 @@ impl Journal {
     }
 
     fn read<T: DeserializeOwned>(&self, value: &[u8]) -> Result<T, JournalError> {
-        serde_json::from_slice(value).map_err(|error| self.error(&format!("a record is damaged ({error})"), "restore the latest copy"))
+        serde_json::from_slice(value)
+            .map_err(|error| self.error(&format!("a record is damaged ({error})"), "restore the latest copy"))
     }
 
     fn point(&self, name: &str) {
@@ -211,16 +226,39 @@ impl Journal {
         self.store.under(&prefix)?.iter().map(|(key, value)| Ok((Step(step(key)), self.read(value)?))).collect()
     }
 
-    /// Keeps what a step came to: the rotation, the outcome it took in, the intents of what is to be done. On the disk when it returns.
+    /// Keeps what one step came to; see [`Journal::record_all`].
     ///
     /// # Errors
     /// The disk refuses: nothing of `effects` may start.
-    pub fn record(&self, rotation: &Rotation, input: &Input, effects: &[(Step, Effect)], now: Timestamp) -> Result<(), JournalError> {
+    pub fn record(
+        &self,
+        rotation: &Rotation,
+        input: &Input,
+        effects: &[(Step, Effect)],
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.record_all(&[Taken { rotation, input, effects }], now)
+    }
+
+    /// Keeps what steps of different rotations came to, in one flush: each rotation, the outcome it took in, the intents of what is to be done. All of it is
+    /// on the disk when this returns.
+    ///
+    /// # Errors
+    /// The disk refuses: none of the effects may start.
+    pub fn record_all(&self, taken: &[Taken<'_>], now: Timestamp) -> Result<(), JournalError> {
         let _changing = self.changing();
-        let id = rotation.plan.id;
         let (version, change) = self.next_version();
-        let mut changes = vec![(rotation_key(id), Some(json(rotation))), change, (CLOCK.to_vec(), Some(now.0.to_be_bytes().to_vec()))];
-        if let Input::Outcome { step, outcome } = input {
+        let mut changes = vec![change, (CLOCK.to_vec(), Some(now.0.to_be_bytes().to_vec()))];
+        for one in taken {
+            self.changes_of(one, version, now, &mut changes)?;
+        }
+        self.write(changes)
+    }
+
+    fn changes_of(&self, taken: &Taken<'_>, version: u64, now: Timestamp, changes: &mut Vec<Change>) -> Result<(), JournalError> {
+        let (rotation, id) = (taken.rotation, taken.rotation.plan.id);
+        changes.push((rotation_key(id), Some(json(rotation))));
+        if let Input::Outcome { step, outcome } = taken.input {
             let key = step_key(id, Some(*step));
             if let Some(value) = self.store.get(&key)? {
                 let mut entry: Entry = self.read(&value)?;
@@ -232,7 +270,7 @@ impl Journal {
         }
         let mut slot = self.slot(&rotation.plan.slot)?;
         let before = (slot.accepted.len(), slot.highest);
-        for (step, effect) in effects.iter().filter(|(_, effect)| effect.is_external()) {
+        for (step, effect) in taken.effects.iter().filter(|(_, effect)| effect.is_external()) {
             let entry = Entry { effect: effect.clone(), at: now, outcome: None, version };
             changes.push((step_key(id, Some(*step)), Some(json(&entry))));
             if let Effect::Accept { generation } | Effect::Switch { to: generation } = effect
@@ -245,7 +283,7 @@ impl Journal {
         if before != (slot.accepted.len(), slot.highest) {
             changes.push((slot_key(&rotation.plan.slot), Some(json(&slot))));
         }
-        self.write(changes)
+        Ok(())
     }
 
     fn slot(&self, slot: &Slot) -> Result<SlotRecord, JournalError> {
@@ -292,21 +330,32 @@ impl Journal {
         record.accepted.insert(generation);
         record.highest = record.highest.max(generation.0);
         let (version, change) = self.next_version();
-        self.write(vec![(secret_key(slot, generation), Some(sealed_value(rotation, version, &sealed))), change, (slot_key(slot), Some(json(&record)))])
+        self.write(vec![
+            (secret_key(slot, generation), Some(sealed_value(rotation, version, &sealed))),
+            change,
+            (slot_key(slot), Some(json(&record))),
+        ])
     }
 
     /// Makes the secret of a generation, once; with no `profile` there is none to make (the device makes its key).
     ///
     /// # Errors
     /// It cannot be made or kept.
-    pub fn stage(&self, slot: &Slot, generation: Generation, rotation: RotationId, profile: Option<&Profile>) -> Result<(), JournalError> {
+    pub fn stage(
+        &self,
+        slot: &Slot,
+        generation: Generation,
+        rotation: RotationId,
+        profile: Option<&Profile>,
+    ) -> Result<(), JournalError> {
         let _changing = self.changing();
         let key = secret_key(slot, generation);
         let Some(profile) = profile else { return Ok(()) };
         if self.store.get(&key)?.is_some() {
             return Ok(());
         }
-        let sealed = self.sealing.make(profile, Bound { slot, generation, rotation }).map_err(|refusal| self.refused(&refusal))?;
+        let sealed =
+            self.sealing.make(profile, Bound { slot, generation, rotation }).map_err(|refusal| self.refused(&refusal))?;
         let (version, change) = self.next_version();
         self.write(vec![(key, Some(sealed_value(rotation, version, &sealed))), change])
     }
@@ -329,8 +378,8 @@ impl Journal {
         opened.map(Some).map_err(|refusal| self.refused(&refusal))
     }
 
-    /// Whether this effect may start as far as copies go: a key is delivered only when its secret is in a copy off the host, and retired only when the intent
-    /// is. Always, where no copies are kept.
+    /// Whether this effect may start as far as copies go: a key is delivered, and another retired, only when the intent, and with it the secret, is in a copy
+    /// off the host. Always, where no copies are kept.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -338,20 +387,12 @@ impl Journal {
         if !self.settings.copies {
             return Ok(true);
         }
-        let copied = self.copied.load(Ordering::SeqCst);
-        match effect {
-            Effect::Deliver { to, .. } | Effect::WorkOrder { generation: to } => {
-                let value = self.store.get(&secret_key(&rotation.plan.slot, *to))?;
-                let version = value.as_deref().and_then(|value| value.get(8..16)).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-                Ok(version.is_none_or(|version| version <= copied))
-            }
-            Effect::Retire { .. } => {
-                let value = self.store.get(&step_key(rotation.plan.id, Some(step)))?;
-                let version = value.map(|value| self.read::<Entry>(&value)).transpose()?.map(|entry| entry.version);
-                Ok(version.is_some_and(|version| version <= copied))
-            }
-            _ => Ok(true),
+        if !matches!(effect, Effect::Deliver { .. } | Effect::WorkOrder { .. } | Effect::Retire { .. }) {
+            return Ok(true);
         }
+        let value = self.store.get(&step_key(rotation.plan.id, Some(step)))?;
+        let version = value.map(|value| self.read::<Entry>(&value)).transpose()?.map(|entry| entry.version);
+        Ok(version.is_some_and(|version| version <= self.copied.load(Ordering::SeqCst)))
     }
 
     /// Writes a consistent copy to `to` and tells up to which version it goes. Says nothing yet of being off the host.

@@ -17,6 +17,9 @@ const BALLAST: usize = 4 << 20;
 /// Changes in one transaction: a bound on the memory of a flush, far above what comes together in one.
 const BATCH_MAX: usize = 16_384;
 
+/// A key and its value.
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
+
 /// Opens the file anew.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, redb::DatabaseError> + Send + Sync>;
 
@@ -113,7 +116,7 @@ impl Store {
     }
 
     /// All keys that begin with `prefix`, in order.
-    pub(super) fn under(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, JournalError> {
+    pub(super) fn under(&self, prefix: &[u8]) -> Result<Vec<Pair>, JournalError> {
         self.read(|table| {
             let mut found = Vec::new();
             for entry in table.range(prefix..)? {

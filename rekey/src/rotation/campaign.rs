@@ -64,7 +64,11 @@ pub fn allowance(pace: &Pace, tally: &Tally, begun_at: &[Timestamp], now: Timest
     let size = stages.iter().copied().find(|size| tally.working < *size).unwrap_or(tally.devices);
     let room = size.saturating_sub(tally.begun);
     if room == 0 {
-        return if tally.begun >= tally.devices { Allowance::Begin(0) } else { Allowance::Proof(size.saturating_sub(tally.working)) };
+        return if tally.begun >= tally.devices {
+            Allowance::Begin(0)
+        } else {
+            Allowance::Proof(size.saturating_sub(tally.working))
+        };
     }
     let recent = begun_at.iter().filter(|at| now.since(**at) < pace.window || **at > now);
     let count = u32::try_from(recent.clone().count()).unwrap_or(u32::MAX);
@@ -80,7 +84,10 @@ fn halted(pace: &Pace, tally: &Tally) -> Option<String> {
     let allowed = u64::from(tally.begun) * u64::from(pace.silent_permille) / 1000;
     let canary = tally.begun <= stages(tally.devices).first().copied().unwrap_or(1);
     if u64::from(silent) > allowed || canary && silent > 0 {
-        return Some(format!("{} of {} devices that were begun are silent, {} on an ordinary day", tally.silent, tally.begun, tally.silent_before));
+        return Some(format!(
+            "{} of {} devices that were begun are silent, {} on an ordinary day",
+            tally.silent, tally.begun, tally.silent_before
+        ));
     }
     if canary && tally.troubled > 0 {
         return Some("the first device is in trouble: look at it before others follow".to_owned());

@@ -1,5 +1,6 @@
 //! What is to be done next, state by state.
 
+use super::step::retire_mark;
 use super::{Approval, DELIVERIES_MAX, Effect, Open, RELAPSES_MAX, Rotation, State, guard};
 use crate::slot::{Generation, Step};
 use crate::time::{Span, Timestamp};
@@ -85,7 +86,7 @@ impl Rotation {
                 self.flips = self.flips.saturating_add(1);
                 self.observed = None;
             }
-            Effect::Retire { generation } => drop(self.told.insert(format!("retire {}", generation.0))),
+            Effect::Retire { generation } => drop(self.told.insert(retire_mark(generation))),
             _ => {}
         }
         let step = self.number();
@@ -187,7 +188,8 @@ impl Rotation {
         if self.plan.class == super::Class::SiteVisit {
             return Effect::WorkOrder { generation: to };
         }
-        let used = self.record.latest().map(|(_, generation)| generation).filter(|generation| *generation != to || self.is_session());
+        let used =
+            self.record.latest().map(|(_, generation)| generation).filter(|generation| *generation != to || self.is_session());
         Effect::Deliver { from: used.unwrap_or(if to == self.plan.from { self.target } else { self.plan.from }), to }
     }
 
@@ -213,7 +215,9 @@ impl Rotation {
 
     /// How often evidence is asked for: often enough to see each report, within seconds where the verifier must follow the device.
     pub(super) fn pace(&self) -> Span {
-        let hurry = !self.plan.holds_both && !self.is_session() && matches!(self.phase, State::Delivering | State::Acked | State::Reverting);
+        let hurry = !self.plan.holds_both
+            && !self.is_session()
+            && matches!(self.phase, State::Delivering | State::Acked | State::Reverting);
         if hurry { Span::seconds(1) } else { Span(self.plan.reporting.0 / 4).max(Span::seconds(5)).min(Span::hours(1)) }
     }
 
@@ -305,8 +309,12 @@ impl Rotation {
     /// Whether the device used the target lately, in the grace, and when no delivery could change its mind any more.
     pub(super) fn is_heard(&self) -> bool {
         let lately = Timestamp(self.now.0.saturating_sub(self.plan.least_grace().0));
-        let settled = self.delivered.values().max().map_or(self.since, |at| at.plus(self.plan.settles));
-        self.record.last_use(self.target).is_some_and(|at| at >= self.since && at >= lately && at >= settled)
+        let settled = self.settled().unwrap_or(self.now);
+        // A verifier that holds one refuses an old generation instead of telling of its use.
+        let refused = self.record.refused().filter(|_| !self.plan.holds_both && !self.is_session());
+        let heard =
+            |at: Timestamp| at >= self.since && at >= lately && at >= settled && refused.is_none_or(|refused| at > refused);
+        self.record.last_use(self.target).is_some_and(heard)
     }
 
     fn retire(&mut self) -> Next {
@@ -360,9 +368,15 @@ impl Rotation {
         } else if let Some(effect) = self.follow() {
             return Next::Do(effect);
         }
-        let settled = self.delivered.values().max().is_none_or(|at| self.now >= at.plus(self.plan.settles));
-        let in_use = self.record.latest().is_some_and(|(at, generation)| generation == from && at >= self.since);
-        if in_use && (self.plan.holds_both || settled && self.observed.as_ref().is_some_and(|observed| observed.accepts(from))) {
+        let in_use = |since: Timestamp| {
+            let refused = self.record.refused();
+            self.record
+                .latest()
+                .is_some_and(|(at, generation)| generation == from && at >= since && refused.is_none_or(|refused| at > refused))
+        };
+        let used = self.record.latest().is_some_and(|(at, generation)| generation == from && at >= self.since);
+        let held = self.observed.as_ref().is_some_and(|observed| observed.accepts(from));
+        if self.plan.holds_both && used || held && self.settled().is_some_and(|settled| in_use(settled.max(self.since))) {
             return self.moved(State::Reverted);
         }
         let on_the_old_one = self.record.latest().is_none_or(|(_, generation)| generation == from);

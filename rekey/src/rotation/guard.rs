@@ -12,9 +12,10 @@ pub fn allows(rotation: &Rotation, effect: &Effect) -> Result<(), String> {
     let alive = |generation: &Generation| !rotation.retired.contains(generation);
     let known = |generation: &Generation| rotation.staged.contains(generation) || rotation.plan.accepted.accepts(*generation);
     match effect {
-        Effect::Stage { generation } => {
-            says(!rotation.plan.accepted.accepts(*generation), "make a secret anew for a generation that is accepted already (I3)")
-        }
+        Effect::Stage { generation } => says(
+            !rotation.plan.accepted.accepts(*generation),
+            "make a secret anew for a generation that is accepted already (I3)",
+        ),
         Effect::Accept { generation } => {
             says(alive(generation), "accept a retired generation")?;
             says(rotation.plan.holds_both, "let a verifier that holds one accept another beside it (I1)")?;
@@ -24,7 +25,8 @@ pub fn allows(rotation: &Rotation, effect: &Effect) -> Result<(), String> {
             says(alive(to), "send a retired generation")?;
             says(known(to), "send a generation that was never staged (I2)")?;
             let accepted = rotation.observed.as_ref().is_some_and(|observed| {
-                observed.accepts(*to) && rotation.must_accept.iter().all(|held| observed.accepts(*held) || rotation.retiring(*held))
+                observed.accepts(*to)
+                    && rotation.must_accept.iter().all(|held| observed.accepts(*held) || rotation.retiring(*held))
             });
             says(!rotation.plan.holds_both || accepted, "send what the verifier is not known to accept (I1)")
         }
@@ -34,7 +36,9 @@ pub fn allows(rotation: &Rotation, effect: &Effect) -> Result<(), String> {
             says(rotation.must_accept.contains(to), "switch to a generation that the device cannot hold (I1)")
         }
         Effect::Retire { generation } => retire(rotation, *generation),
-        Effect::ReadBack | Effect::AskEvidence { .. } | Effect::Quarantine { .. } | Effect::Release | Effect::Tell { .. } => Ok(()),
+        Effect::ReadBack | Effect::AskEvidence { .. } | Effect::Quarantine { .. } | Effect::Release | Effect::Tell { .. } => {
+            Ok(())
+        }
     }
 }
 
@@ -52,7 +56,10 @@ fn retire(rotation: &Rotation, generation: Generation) -> Result<(), String> {
     refuse(rotation.record.lasts(target, rotation.floor(handed_over)), "without proof of the new one (I4)")?;
     refuse(rotation.plan.grace >= rotation.plan.least_grace() && rotation.now >= end, "before the grace is over (I4)")?;
     let unused = rotation.record.last_other(target).is_none_or(|at| at < rotation.since);
-    refuse((unused || rotation.overlooks_use()) && rotation.asked.is_some_and(|asked| asked >= end), "while it may be in use (I4)")?;
+    refuse(
+        (unused || rotation.overlooks_use()) && rotation.asked.is_some_and(|asked| asked >= end),
+        "while it may be in use (I4)",
+    )?;
     refuse(rotation.is_heard(), "while the device is silent (I4)")?;
     let approved = rotation.approved(Approval::Retire) >= rotation.plan.retire_approvals || rotation.overlooks_use();
     refuse(approved, "without approval")

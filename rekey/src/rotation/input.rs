@@ -25,6 +25,11 @@ pub enum Input {
         /// How.
         outcome: Outcome,
     },
+    /// The agent never began an effect that had to wait, and will not.
+    Withdrawn {
+        /// Which one.
+        step: Step,
+    },
     /// The answer to a read-back.
     ReadBack {
         /// Which one.

@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Sessions kept of each generation: a proof needs two and a few that came between; the earliest makes way, which only makes a proof later.
+/// Sessions kept of each generation: a proof needs the first, one after a restart and some between; the second makes way.
 const SESSIONS_MAX: usize = 8;
 /// Restarts kept; one is needed.
 const RESTARTS_MAX: usize = 4;
@@ -58,10 +58,10 @@ impl Record {
         let known = match sessions.iter().position(|session| session.mark == used.session) {
             Some(place) => &mut sessions[place],
             None => {
-                if sessions.len() == SESSIONS_MAX
-                    && let Some(oldest) = (0..sessions.len()).min_by_key(|place| sessions[*place].last)
-                {
-                    sessions.remove(oldest);
+                if sessions.len() == SESSIONS_MAX {
+                    // The first says since when the device had it, the latest that it has it still.
+                    sessions.sort_by_key(|session| session.first);
+                    sessions.remove(1);
                 }
                 let (first, last) = (used.at, used.at);
                 sessions.push(Session { mark: used.session, first, last, data: false, verifier: false, sensor: false });
@@ -116,13 +116,14 @@ impl Record {
 
     /// Whether the verifier accepted `generation` after `from` and application data flowed under it.
     pub fn works(&self, generation: Generation, from: Timestamp) -> bool {
-        self.sessions(generation, from).any(|session| session.verifier) && self.sessions(generation, from).any(|session| session.data)
+        self.sessions(generation, from).any(|session| session.verifier)
+            && self.sessions(generation, from).any(|session| session.data)
     }
 
     /// Whether `generation` was proven after `from` as far as it can be before the grace (I4): it works, it was used in a session that began after a restart
     /// of the device that already had it, and the tap agrees or the verifier saw two sessions.
     pub fn lasts(&self, generation: Generation, from: Timestamp) -> bool {
-        let acknowledged = self.acknowledged.get(&generation).copied().filter(|at| *at > from);
+        let acknowledged = self.acknowledged.get(&generation).copied().filter(|at| *at >= from);
         let first = self.sessions(generation, from).map(|session| session.first).min();
         let Some(had) = acknowledged.into_iter().chain(first).min() else { return false };
         let restarted = |session: &Session| self.restarts.iter().any(|at| *at > had && session.first > *at);

@@ -116,6 +116,8 @@ pub struct Rotation {
     pub(super) retired: BTreeSet<Generation>,
     /// The last intent to deliver each generation.
     pub(super) delivered: BTreeMap<Generation, Timestamp>,
+    /// When a delivery last may have been sent: a delivery waits between its intent and its sending, so that its outcome tells, not its intent.
+    pub(super) sent: Option<Timestamp>,
     /// The last read-back; `None` since anything at the verifier may have changed.
     pub(super) observed: Option<AcceptSet>,
     pub(super) observed_at: Timestamp,
@@ -163,6 +165,7 @@ impl Rotation {
             staged: BTreeSet::new(),
             retired: BTreeSet::new(),
             delivered: BTreeMap::new(),
+            sent: None,
             observed: None,
             observed_at: now,
             switched: None,
@@ -230,6 +233,24 @@ impl Rotation {
         self.open.as_ref()
     }
 
+    /// Whether an open effect that had to wait is still wanted: not while held, nor when it goes the other way now, nor when the old generation came back.
+    pub fn still_wants(&self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Stage { .. } => self.held.is_none(),
+            Effect::Deliver { to, .. } | Effect::WorkOrder { generation: to } => self.held.is_none() && *to == self.goal(),
+            Effect::Retire { .. } => {
+                let back = self.record.last_other(self.target).is_some_and(|at| at >= self.since);
+                self.held.is_none() && self.phase == State::Grace && (!back || self.overlooks_use())
+            }
+            _ => true,
+        }
+    }
+
+    /// Since when a last look before a retirement must show no use of what is retired; `None` where two people said that somebody else uses it.
+    pub fn unused_since(&self) -> Option<Timestamp> {
+        (!self.overlooks_use()).then_some(self.since)
+    }
+
     /// When it wants a tick.
     pub fn due(&self) -> Timestamp {
         self.due
@@ -294,6 +315,13 @@ impl Rotation {
     /// When the goal was last handed to the device, at the latest the beginning of the rotation.
     pub(super) fn handed_over(&self) -> Timestamp {
         self.delivered.get(&self.goal()).copied().unwrap_or(self.since)
+    }
+
+    /// Since when no delivery can change any more what the device uses; `None` while one is open.
+    pub(super) fn settled(&self) -> Option<Timestamp> {
+        let open =
+            self.open.as_ref().is_some_and(|open| matches!(open.effect, Effect::Deliver { .. } | Effect::WorkOrder { .. }));
+        if open { None } else { Some(self.sent.map_or(self.since, |sent| sent.plus(self.plan.settles))) }
     }
 
     pub(super) fn is_session(&self) -> bool {

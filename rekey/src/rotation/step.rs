@@ -1,6 +1,6 @@
 //! One step: an input is taken in, then what is to be done next is decided.
 
-use super::{Approval, ATTEMPTS_MAX, Effect, Input, MINTS_MAX, Open, Outcome, REJECTIONS_MAX, RESTORE_GAP, Rotation, State};
+use super::{ATTEMPTS_MAX, Approval, Effect, Input, MINTS_MAX, Open, Outcome, REJECTIONS_MAX, RESTORE_GAP, Rotation, State};
 use crate::evidence::Evidence;
 use crate::slot::{AcceptSet, Generation, Step};
 use crate::time::{Span, Timestamp};
@@ -29,6 +29,11 @@ impl Rotation {
             Input::Outcome { step, outcome } => {
                 if let Some(open) = self.close(*step) {
                     self.ended(open, outcome, effects);
+                }
+            }
+            Input::Withdrawn { step } => {
+                if let Some(open) = self.close(*step) {
+                    self.withdrawn(&open.effect);
                 }
             }
             Input::ReadBack { step, accepted } => {
@@ -103,8 +108,8 @@ impl Rotation {
                     self.failed("the verifier does not switch", outcome, effects);
                 }
             }
-            Effect::Deliver { to, .. } => self.delivery_ended(to, outcome, effects),
-            Effect::WorkOrder { .. } if *outcome == Outcome::Done => {}
+            Effect::Deliver { to, .. } => self.delivery_ended(to, outcome),
+            Effect::WorkOrder { .. } if *outcome == Outcome::Done => self.sent = Some(self.now),
             Effect::Retire { generation } => {
                 self.observed = None;
                 self.asked = None;
@@ -128,13 +133,16 @@ impl Rotation {
                 self.handed = None;
                 self.failed("the work order was not written", outcome, effects);
             }
-            Effect::Quarantine { .. } | Effect::Release => self.failed("the device could not be cut off or let back", outcome, effects),
+            Effect::Quarantine { .. } | Effect::Release => {
+                self.failed("the device could not be cut off or let back", outcome, effects)
+            }
             Effect::Stage { .. } => self.failed("no new secret could be made", outcome, effects),
             Effect::ReadBack | Effect::AskEvidence { .. } => self.pause(),
         }
     }
 
-    fn delivery_ended(&mut self, to: Generation, outcome: &Outcome, effects: &mut Vec<(Step, Effect)>) {
+    fn delivery_ended(&mut self, to: Generation, outcome: &Outcome) {
+        self.sent = Some(self.now);
         match outcome {
             Outcome::Done => {
                 let at = self.now;
@@ -157,7 +165,18 @@ impl Rotation {
                 }
             }
         }
-        let _ = effects;
+    }
+
+    fn withdrawn(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Deliver { .. } | Effect::WorkOrder { .. } => {
+                self.handed = None;
+                self.deliveries = self.deliveries.saturating_sub(1);
+            }
+            Effect::Retire { generation } => drop(self.told.remove(&retire_mark(*generation))),
+            _ => {}
+        }
+        self.asked = None;
     }
 
     /// A new generation instead of one that the device refused; the refused one stays accepted (I3).
@@ -196,7 +215,7 @@ impl Rotation {
 
     /// Whether the retirement of `generation` was asked for.
     pub(super) fn retiring(&self, generation: Generation) -> bool {
-        self.told.contains(&format!("retire {}", generation.0))
+        self.told.contains(&retire_mark(generation))
     }
 
     fn answered(&mut self, seen: Option<&[Evidence]>, until: Timestamp, effects: &mut Vec<(Step, Effect)>) {
@@ -239,13 +258,21 @@ impl Rotation {
 
     /// The journal came from a copy. What was open may have taken place; numbers made since may be known to a verifier.
     fn restored(&mut self, effects: &mut Vec<(Step, Effect)>) {
-        if let Some(open) = self.open.take() {
-            if let Effect::Retire { generation } = open.effect {
+        match self.open.take().map(|open| open.effect) {
+            Some(Effect::Retire { generation }) => {
                 self.must_accept.remove(&generation);
                 self.retired.insert(generation);
             }
+            Some(Effect::Deliver { .. } | Effect::WorkOrder { .. }) => self.sent = Some(self.now),
+            _ => {}
         }
+        // What was sent after the copy was sent before now.
+        self.sent = self.sent.map(|_| self.now);
         self.highest = Generation(self.highest.0.saturating_add(RESTORE_GAP));
+        if self.phase == State::Approved && !self.is_session() && !self.staged.contains(&self.target) {
+            // Its secret may have been made, and a verifier told, after the copy: under this number there must be no other.
+            self.target = self.highest;
+        }
         self.observed = None;
         self.asked = None;
         self.must_accept.extend(self.staged.difference(&self.retired));
@@ -318,4 +345,9 @@ impl Rotation {
     pub(super) fn overlooks_use(&self) -> bool {
         self.approved(Approval::RetireThoughUsed) >= self.plan.retire_approvals.max(2)
     }
+}
+
+/// What is noted when a retirement is asked for.
+pub(super) fn retire_mark(generation: Generation) -> String {
+    format!("retire {}", generation.0)
 }

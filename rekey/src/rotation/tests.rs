@@ -1,1 +1,435 @@
-//! Tests of single edges; the model and the simulator go through the rest.
+//! Single edges; the exhaustive model and the simulated world go through the rest.
+
+use super::campaign::{Allowance, Pace, Tally, allowance, stages};
+use super::*;
+use crate::evidence::{Evidence, Reach, Use, Witness};
+use crate::slot::{AcceptSet, Generation, RotationId, Slot, Step};
+use crate::time::{Span, Timestamp};
+use std::collections::BTreeSet;
+
+const START: Timestamp = Timestamp(1_800_000_000_000_000_000);
+const OLD: Generation = Generation(1);
+const NEW: Generation = Generation(2);
+
+fn plan(class: Class) -> Plan {
+    Plan {
+        id: RotationId(1),
+        slot: Slot::new("mosquitto", "dev1").unwrap(),
+        device: "dev1".to_owned(),
+        behind: None,
+        class,
+        procedure: Procedure::SharedSecretReplacement,
+        holds_both: matches!(class, Class::Overlap | Class::SiteVisit),
+        from: OLD,
+        to: NEW,
+        accepted: AcceptSet::of([OLD]),
+        keep: BTreeSet::new(),
+        reporting: Span::seconds(60),
+        polls: Span::ZERO,
+        settles: Span::seconds(60),
+        outage: Span::seconds(30),
+        grace: Span::seconds(600),
+        approvals: 2,
+        retire_approvals: 2,
+    }
+}
+
+/// A rotation and a verifier that does what it is told.
+struct Bench {
+    rotation: Rotation,
+    now: Timestamp,
+    accepts: BTreeSet<Generation>,
+    seen: Vec<Evidence>,
+    delivery: Outcome,
+    /// All that was asked for.
+    done: Vec<Effect>,
+    session: u64,
+    /// The process ends in the retirement.
+    ends_in_retirement: bool,
+}
+
+impl Bench {
+    fn new(plan: Plan) -> Self {
+        let rotation = Rotation::new(plan, START).unwrap();
+        let (accepts, seen, done) = (BTreeSet::from([OLD]), Vec::new(), Vec::new());
+        Self { rotation, now: START, accepts, seen, delivery: Outcome::Done, done, session: 0, ends_in_retirement: false }
+    }
+
+    fn approved(plan: Plan) -> Self {
+        let mut bench = Self::new(plan);
+        bench.approve(&[Approval::Rotate, Approval::MayLockOut]);
+        bench
+    }
+
+    fn approve(&mut self, what: &[Approval]) {
+        for what in what {
+            for by in ["ada", "ben"] {
+                self.takes(Input::Approved { by: by.to_owned(), what: *what });
+            }
+        }
+    }
+
+    /// Takes an input and lets everything happen that follows at once.
+    fn takes(&mut self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let (rotation, effects) = step(&self.rotation, &input, self.now);
+            self.rotation = rotation;
+            for (step, effect) in effects {
+                self.done.push(effect.clone());
+                inputs.extend(self.answers(step, effect));
+            }
+            assert!(self.done.len() < 3000, "no end: {:?}", self.rotation);
+        }
+    }
+
+    fn answers(&mut self, step: Step, effect: Effect) -> Option<Input> {
+        let mut outcome = Outcome::Done;
+        match effect {
+            Effect::Tell { .. } => return None,
+            Effect::Retire { .. } if self.ends_in_retirement => return None,
+            Effect::ReadBack => return Some(Input::ReadBack { step, accepted: Some(AcceptSet::of(self.accepts.clone())) }),
+            Effect::AskEvidence { .. } => return Some(Input::Asked { step, seen: Some(self.seen.clone()), until: self.now }),
+            Effect::Accept { generation } => drop(self.accepts.insert(generation)),
+            Effect::Retire { generation } => drop(self.accepts.remove(&generation)),
+            Effect::Switch { to } => self.accepts = BTreeSet::from([to]),
+            Effect::Deliver { .. } => outcome = self.delivery.clone(),
+            _ => {}
+        }
+        Some(Input::Outcome { step, outcome })
+    }
+
+    fn passes(&mut self, seconds: i64) {
+        for _ in 0..seconds {
+            self.now = self.now.plus(Span::seconds(1));
+            if self.rotation.due() <= self.now {
+                self.takes(Input::Tick);
+            }
+        }
+    }
+
+    fn uses(&mut self, generation: Generation, again: bool) {
+        self.session += u64::from(again);
+        let (session, at) = (self.session, self.now);
+        let used = Use { generation, session, at, by: Witness::Verifier, reach: Reach::Data };
+        self.seen.push(Evidence::Used(used));
+        self.takes(Input::Seen(Evidence::Used(used)));
+    }
+
+    fn restarts(&mut self) {
+        let restarted = Evidence::Restarted { at: self.now };
+        self.seen.push(restarted);
+        self.takes(Input::Seen(restarted));
+    }
+
+    fn refused(&mut self) {
+        let refused = Evidence::Refused { at: self.now };
+        self.seen.push(refused);
+        self.takes(Input::Seen(refused));
+    }
+
+    /// The device uses the new one, restarts, and uses it again.
+    fn proves(&mut self) {
+        for _ in 0..2 {
+            self.passes(5);
+            self.uses(self.rotation.target(), true);
+            self.passes(5);
+            self.restarts();
+        }
+        self.passes(5);
+        self.uses(self.rotation.target(), true);
+    }
+
+    fn count(&self, what: impl Fn(&Effect) -> bool) -> usize {
+        self.done.iter().filter(|effect| what(effect)).count()
+    }
+}
+
+#[test]
+fn a_shared_secret_is_replaced_step_by_step() {
+    let mut bench = Bench::approved(plan(Class::Overlap));
+    assert_eq!(bench.rotation.state(), State::Acked);
+    bench.passes(5);
+    bench.uses(NEW, true);
+    bench.passes(5);
+    assert_eq!(bench.rotation.state(), State::Committed, "one session before any restart is not enough");
+    bench.restarts();
+    bench.passes(5);
+    bench.uses(NEW, true);
+    assert_eq!(bench.rotation.state(), State::Grace);
+    bench.passes(590);
+    bench.uses(NEW, false);
+    bench.passes(60);
+    assert_eq!(bench.rotation.state(), State::Grace, "nobody approved the retirement");
+    bench.approve(&[Approval::Retire]);
+    bench.passes(20);
+    assert_eq!(bench.rotation.state(), State::Retired);
+    assert_eq!(bench.accepts, BTreeSet::from([NEW]));
+    let order: Vec<&Effect> = bench.done.iter().filter(|effect| effect.is_external()).collect();
+    let deliver = Effect::Deliver { from: OLD, to: NEW };
+    assert_eq!(order, [&Effect::Accept { generation: NEW }, &deliver, &Effect::Retire { generation: OLD }]);
+    assert_eq!(bench.rotation.key_state(OLD), Some(KeyState::Deactivated));
+    assert_eq!(bench.rotation.key_state(NEW), Some(KeyState::Active));
+}
+
+#[test]
+fn a_plan_that_would_break_an_invariant_is_refused() {
+    let sound = plan(Class::Overlap);
+    let wrong = [
+        Plan { grace: Span::seconds(100), ..sound.clone() },
+        Plan { to: OLD, ..sound.clone() },
+        Plan { accepted: AcceptSet { foreign: true, ..sound.accepted.clone() }, ..sound.clone() },
+        Plan { from: Generation(7), ..sound.clone() },
+        Plan { keep: BTreeSet::from([OLD]), ..plan(Class::CutOver) },
+        Plan { holds_both: false, ..sound.clone() },
+        Plan { approvals: 0, ..sound.clone() },
+        Plan { procedure: Procedure::SessionRekey, ..sound.clone() },
+    ];
+    assert_eq!(sound.check(), Ok(()));
+    wrong.iter().for_each(|plan| assert!(plan.check().is_err(), "{plan:?}"));
+}
+
+#[test]
+fn a_plan_that_no_longer_fits_is_cancelled_before_anything_is_done() {
+    let mut bench = Bench::new(plan(Class::Overlap));
+    bench.accepts.insert(Generation(9));
+    bench.approve(&[Approval::Rotate]);
+    assert_eq!(bench.rotation.state(), State::Cancelled);
+    assert_eq!(bench.count(|effect| effect.is_external() || matches!(effect, Effect::Stage { .. })), 0);
+}
+
+#[test]
+fn after_three_definite_rejections_a_new_generation_is_made_and_the_refused_one_stays_accepted() {
+    let mut bench = Bench::new(plan(Class::Overlap));
+    bench.delivery = Outcome::Rejected { why: "too long".to_owned() };
+    bench.approve(&[Approval::Rotate]);
+    bench.passes(100);
+    assert_eq!(bench.count(|effect| matches!(effect, Effect::Deliver { to: NEW, .. })), 3, "the same secret again");
+    assert_eq!(bench.rotation.target(), Generation(3));
+    assert!(bench.accepts.is_superset(&BTreeSet::from([OLD, NEW, Generation(3)])));
+    bench.passes(2000);
+    assert_eq!(bench.rotation.state(), State::Held, "in the end a person is asked");
+    assert!(bench.accepts.contains(&OLD));
+}
+
+#[test]
+fn an_outcome_that_nobody_knows_leads_to_a_question_and_the_same_secret_again() {
+    let mut bench = Bench::new(plan(Class::Overlap));
+    bench.delivery = Outcome::Unknown { why: "no answer".to_owned() };
+    bench.approve(&[Approval::Rotate]);
+    bench.passes(3000);
+    assert_eq!(bench.count(|effect| matches!(effect, Effect::Deliver { .. })), DELIVERIES_MAX as usize);
+    assert_eq!(bench.count(|effect| matches!(effect, Effect::Stage { .. })), 1);
+    assert_eq!((bench.rotation.state(), bench.accepts), (State::Held, BTreeSet::from([OLD, NEW])));
+}
+
+#[test]
+fn a_cut_over_begins_only_when_two_said_that_it_may_lock_out() {
+    let mut bench = Bench::new(plan(Class::CutOver));
+    bench.approve(&[Approval::Rotate]);
+    assert_eq!(bench.rotation.state(), State::Planned);
+    bench.takes(Input::Approved { by: "ada".to_owned(), what: Approval::MayLockOut });
+    bench.takes(Input::Approved { by: "ada".to_owned(), what: Approval::MayLockOut });
+    assert_eq!(bench.rotation.state(), State::Planned, "one person twice is one person");
+    bench.approve(&[Approval::MayLockOut]);
+    assert_eq!(bench.rotation.state(), State::Acked);
+    assert_eq!(bench.accepts, BTreeSet::from([OLD]), "the verifier waits for the device");
+}
+
+#[test]
+fn a_refusal_after_the_delivery_switches_at_once_and_silence_switches_back() {
+    let mut bench = Bench::approved(plan(Class::CutOver));
+    bench.passes(10);
+    bench.refused();
+    assert_eq!(bench.accepts, BTreeSet::from([NEW]));
+    bench.passes(130);
+    assert_eq!(bench.accepts, BTreeSet::from([OLD]), "nobody succeeded with the new one");
+}
+
+#[test]
+fn a_refusal_that_somebody_provokes_does_not_switch_away_from_a_device_that_is_well() {
+    let mut bench = Bench::approved(plan(Class::CutOver));
+    bench.passes(10);
+    bench.refused();
+    for _ in 0..100 {
+        bench.passes(20);
+        bench.refused();
+        bench.passes(20);
+        bench.uses(NEW, true);
+    }
+    assert_eq!(bench.accepts, BTreeSet::from([NEW]));
+    assert_eq!(bench.count(|effect| matches!(effect, Effect::Switch { .. })), 1);
+}
+
+#[test]
+fn a_use_of_the_old_generation_in_grace_begins_it_again() {
+    let mut bench = Bench::approved(plan(Class::Overlap));
+    bench.approve(&[Approval::Retire]);
+    bench.proves();
+    assert_eq!(bench.rotation.state(), State::Grace);
+    bench.passes(550);
+    bench.uses(OLD, true);
+    assert_eq!(bench.rotation.state(), State::Committed);
+    bench.proves();
+    for _ in 0..10 {
+        bench.passes(55);
+        bench.uses(NEW, false);
+    }
+    assert_eq!(bench.rotation.state(), State::Grace, "the whole grace again");
+    assert!(bench.accepts.contains(&OLD));
+}
+
+#[test]
+fn a_silent_device_proves_nothing() {
+    let mut bench = Bench::approved(plan(Class::Overlap));
+    bench.approve(&[Approval::Retire]);
+    bench.proves();
+    bench.passes(5000);
+    assert_eq!(bench.rotation.state(), State::Grace);
+    assert_eq!(bench.accepts, BTreeSet::from([OLD, NEW]));
+}
+
+#[test]
+fn a_leaked_key_that_somebody_else_uses_is_retired_by_two_people() {
+    let mut bench = Bench::approved(plan(Class::Overlap));
+    bench.proves();
+    let both = |bench: &mut Bench| {
+        for _ in 0..8 {
+            bench.passes(30);
+            bench.uses(OLD, true);
+            bench.passes(30);
+            bench.uses(NEW, true);
+            bench.restarts();
+        }
+    };
+    both(&mut bench);
+    assert!(bench.accepts.contains(&OLD), "{:?}", bench.rotation.state());
+    bench.takes(Input::Approved { by: "ada".to_owned(), what: Approval::RetireThoughUsed });
+    both(&mut bench);
+    assert!(bench.accepts.contains(&OLD), "one person is not enough");
+    bench.approve(&[Approval::RetireThoughUsed]);
+    for _ in 0..5 {
+        bench.takes(Input::Continue);
+        both(&mut bench);
+    }
+    assert_eq!((bench.rotation.state(), bench.accepts), (State::Retired, BTreeSet::from([NEW])));
+}
+
+#[test]
+fn what_the_device_falls_back_to_is_kept() {
+    let mut bench = Bench::approved(Plan { keep: BTreeSet::from([OLD]), ..plan(Class::Overlap) });
+    bench.approve(&[Approval::Retire]);
+    bench.proves();
+    for _ in 0..12 {
+        bench.passes(55);
+        bench.uses(NEW, false);
+    }
+    assert_eq!((bench.rotation.state(), bench.accepts), (State::Kept, BTreeSet::from([OLD, NEW])));
+}
+
+#[test]
+fn an_outcome_that_nobody_waits_for_changes_nothing() {
+    let mut bench = Bench::approved(plan(Class::Overlap));
+    let before = bench.rotation.clone();
+    bench.takes(Input::Outcome { step: Step(1), outcome: Outcome::Done });
+    bench.takes(Input::Outcome { step: Step(77), outcome: Outcome::Rejected { why: String::new() } });
+    assert_eq!(bench.rotation, before);
+}
+
+#[test]
+fn an_interrupted_retirement_is_read_back_and_asked_anew() {
+    let mut bench = Bench::approved(plan(Class::Overlap));
+    bench.approve(&[Approval::Retire]);
+    bench.proves();
+    bench.ends_in_retirement = true;
+    for _ in 0..12 {
+        bench.passes(54);
+        bench.uses(NEW, false);
+    }
+    let Some(Open { step: interrupted, effect: Effect::Retire { generation: OLD }, .. }) = bench.rotation.open().cloned() else {
+        panic!("it does not retire: {:?}", bench.rotation)
+    };
+    let (rotation, effects) = step(&bench.rotation, &Input::Interrupted { step: interrupted }, bench.now);
+    let next: Vec<&Effect> = effects.iter().map(|(_, effect)| effect).collect();
+    assert!(matches!(next.as_slice(), [Effect::AskEvidence { .. } | Effect::ReadBack]), "{next:?}");
+    assert!(rotation.must_accept().contains(&OLD));
+}
+
+#[test]
+fn quarantine_goes_beside_the_state_and_ends_by_itself() {
+    let mut bench = Bench::approved(plan(Class::Overlap));
+    bench.takes(Input::Quarantine { until: bench.now.plus(Span::seconds(100)) });
+    assert_eq!((bench.rotation.state(), bench.rotation.cut_off().is_some()), (State::Acked, true));
+    bench.passes(110);
+    assert_eq!(bench.rotation.cut_off(), None);
+    assert_eq!(bench.count(|effect| matches!(effect, Effect::Release)), 1);
+}
+
+#[test]
+fn a_way_back_ends_with_the_old_one_in_use_and_both_accepted() {
+    let mut bench = Bench::approved(plan(Class::Overlap));
+    bench.takes(Input::Revert);
+    assert_eq!(bench.rotation.state(), State::Reverting);
+    bench.passes(10);
+    bench.uses(OLD, true);
+    bench.passes(10);
+    assert_eq!((bench.rotation.state(), bench.accepts), (State::Reverted, BTreeSet::from([OLD, NEW])));
+}
+
+#[test]
+fn what_is_restored_is_held_and_numbers_leave_a_gap() {
+    let mut bench = Bench::approved(plan(Class::Overlap));
+    let before = bench.rotation.highest();
+    bench.takes(Input::Restored);
+    assert_eq!(bench.rotation.state(), State::Held);
+    assert_eq!(bench.rotation.highest().0, before.0 + RESTORE_GAP);
+    bench.takes(Input::Continue);
+    assert_eq!(bench.rotation.state(), State::Acked);
+}
+
+#[test]
+fn a_site_visit_has_the_new_key_accepted_before_anybody_goes_there() {
+    let bench = Bench::approved(plan(Class::SiteVisit));
+    assert_eq!(bench.accepts, BTreeSet::from([OLD, NEW]));
+    assert_eq!(bench.count(|effect| *effect == Effect::WorkOrder { generation: NEW }), 1);
+    assert_eq!(bench.rotation.state(), State::Delivering);
+}
+
+#[test]
+fn a_campaign_goes_by_one_then_a_hundredth_then_a_tenth_then_all() {
+    assert_eq!(stages(1000), [1, 10, 100, 1000]);
+    assert_eq!(stages(5), [1, 5]);
+    let pace = Pace { window: Span::hours(1), rate: 50, silent_permille: 20 };
+    let at = |begun, working| {
+        let tally = Tally { devices: 1000, begun, working, ..Tally::default() };
+        allowance(&pace, &tally, &[], START)
+    };
+    assert_eq!(at(0, 0), Allowance::Begin(1));
+    assert_eq!(at(1, 0), Allowance::Proof(1));
+    assert_eq!(at(1, 1), Allowance::Begin(9));
+    assert_eq!(at(10, 9), Allowance::Proof(1));
+    assert_eq!(at(10, 10), Allowance::Begin(50), "no more than the rate");
+    assert_eq!(at(1000, 1000), Allowance::Begin(0));
+}
+
+#[test]
+fn a_campaign_keeps_to_its_rate() {
+    let pace = Pace { window: Span::hours(1), rate: 2, silent_permille: 20 };
+    let tally = Tally { devices: 1000, begun: 10, working: 10, ..Tally::default() };
+    let begun = [START, START.plus(Span::seconds(60))];
+    let now = START.plus(Span::seconds(120));
+    assert_eq!(allowance(&pace, &tally, &begun, now), Allowance::Later(START.plus(Span::hours(1))));
+    assert_eq!(allowance(&pace, &tally, &begun, START.plus(Span::hours(1))), Allowance::Begin(1));
+}
+
+#[test]
+fn a_campaign_halts_when_devices_fall_silent() {
+    let pace = Pace { window: Span::hours(1), rate: 50, silent_permille: 20 };
+    let halts = |tally: Tally| matches!(allowance(&pace, &tally, &[], START), Allowance::Halt(_));
+    let tally = Tally { devices: 1000, begun: 100, working: 100, ..Tally::default() };
+    assert!(halts(Tally { begun: 1, working: 0, silent: 1, ..tally }), "the canary");
+    assert!(!halts(Tally { silent: 2, ..tally }));
+    assert!(halts(Tally { silent: 3, ..tally }));
+    assert!(!halts(Tally { silent: 5, silent_before: 3, ..tally }), "as on an ordinary day");
+    assert!(halts(Tally { troubled: 4, ..tally }));
+}

@@ -60,18 +60,16 @@ impl Host {
         self.disk.version += 1;
     }
 
-    /// Whether this effect may start: a secret leaves, and a retirement begins, only when the copy knows of it.
+    /// Whether this effect may start: a delivery and a retirement begin only when the copy knows that they were meant to.
     pub fn covers(&self, effect: &Effect, step: Step) -> bool {
         if !self.copies {
             return true;
         }
-        match effect {
-            Effect::Deliver { to, .. } | Effect::WorkOrder { generation: to } => {
-                self.copy.secrets.contains_key(to) && self.copy.rotation.plan.id == self.disk.rotation.plan.id
-            }
-            Effect::Retire { .. } => self.copy.rotation.open().is_some_and(|open| open.step == step),
-            _ => true,
-        }
+        let waits = matches!(effect, Effect::Deliver { .. } | Effect::WorkOrder { .. } | Effect::Retire { .. });
+        let copied = &self.copy.rotation;
+        !waits
+            || copied.plan.id == self.disk.rotation.plan.id
+                && copied.open().is_some_and(|open| open.step == step && open.effect == *effect)
     }
 
     /// The process begins; from the copy where the disk is lost.

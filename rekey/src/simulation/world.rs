@@ -106,7 +106,8 @@ impl World {
             Ok(rotation) => rotation,
             Err(error) => unreachable!("{error}"),
         };
-        let disk = Disk { rotation, secrets: BTreeMap::from([(FIRST, FIRST_VALUE)]), accepted: BTreeSet::from([FIRST]), version: 1 };
+        let disk =
+            Disk { rotation, secrets: BTreeMap::from([(FIRST, FIRST_VALUE)]), accepted: BTreeSet::from([FIRST]), version: 1 };
         let mut world = Self {
             now,
             order: 0,
@@ -132,7 +133,13 @@ impl World {
             violation: None,
             chance,
         };
-        for (event, within) in [(Event::Report, 60), (Event::Tick, 10), (Event::Person, 60), (Event::Restart { again: true }, 1200), (Event::Copied, 300)] {
+        for (event, within) in [
+            (Event::Report, 60),
+            (Event::Tick, 10),
+            (Event::Person, 60),
+            (Event::Restart { again: true }, 1200),
+            (Event::Copied, 300),
+        ] {
             world.soon(event, Span::seconds(within));
         }
         if world.trouble > 0 {
@@ -206,7 +213,9 @@ impl World {
                 self.at(next, Event::Tick);
             }
             Event::Report => self.reports(),
-            Event::Arrives { generation, value, step, life, sent, told } => self.arrives(generation, value, step, life, sent, told),
+            Event::Arrives { generation, value, step, life, sent, told } => {
+                self.arrives(generation, value, step, life, sent, told)
+            }
             Event::Restart { again } => {
                 self.device.restarts();
                 self.sees(Evidence::Restarted { at: self.now });
@@ -245,7 +254,8 @@ impl World {
             Event::Person => self.person(),
             Event::Visit { generation, rotation } => {
                 let open = &self.host.disk.rotation;
-                let valid = open.plan.id == rotation && open.target() == generation && !open.state().is_end() || open.phase() == State::Reverting;
+                let valid = open.plan.id == rotation && open.target() == generation && !open.state().is_end()
+                    || open.phase() == State::Reverting;
                 if let Some(value) = self.host.disk.secrets.get(&generation).copied().filter(|_| valid && self.host.up) {
                     self.device.receives(value);
                     self.device.restarts();
@@ -285,7 +295,8 @@ impl World {
 
     /// Time that counts as nobody's silence.
     fn excuse(&mut self, by: Span) {
-        self.excused = Span(self.excused.0 + by.0);
+        // Up to a report goes by until it is over.
+        self.excused = Span(self.excused.0 + by.0 + REPORTING.0);
     }
 
     fn input(&mut self, input: &Input) {
@@ -316,20 +327,31 @@ impl World {
     fn does(&mut self, step: Step, effect: Effect, life: u32) {
         // What a process that died had begun may still take place, soon after.
         if life != self.host.life || !self.host.up {
-            let began = self.chance.percent(50) && self.host.up && life + 1 == self.host.life && !self.ours;
+            let began = self.chance.percent(50)
+                && life + u32::from(self.host.up) == self.host.life
+                && !self.ours
+                && self.host.covers(&effect, step);
             if !began || matches!(effect, Effect::Stage { .. }) {
                 return;
             }
         }
-        if !self.host.covers(&effect, step) {
+        if life == self.host.life && !self.host.covers(&effect, step) {
+            if !self.host.disk.rotation.still_wants(&effect) {
+                return self.soon(Event::Ended { input: Input::Withdrawn { step }, life }, Span::seconds(1));
+            }
             self.at(self.now.plus(Span::seconds(10)), Event::Does { step, effect, life });
             return;
         }
         if self.trouble() && !matches!(effect, Effect::Stage { .. }) {
-            let outcome =
-                if self.chance.percent(50) { Outcome::Unknown { why: "not done".into() } } else { Outcome::Rejected { why: "no".into() } };
+            let outcome = if self.chance.percent(50) {
+                Outcome::Unknown { why: "not done".into() }
+            } else {
+                Outcome::Rejected { why: "no".into() }
+            };
             match effect {
-                Effect::ReadBack => self.soon(Event::Ended { input: Input::ReadBack { step, accepted: None }, life }, Span::seconds(3)),
+                Effect::ReadBack => {
+                    self.soon(Event::Ended { input: Input::ReadBack { step, accepted: None }, life }, Span::seconds(3))
+                }
                 Effect::AskEvidence { .. } => {
                     let input = Input::Asked { step, seen: None, until: self.now };
                     self.soon(Event::Ended { input, life }, Span::seconds(3));
@@ -372,6 +394,11 @@ impl World {
                 self.soon(Event::Ended { input: Input::Asked { step, seen, until }, life }, Span::seconds(2));
             }
             Effect::Retire { generation } => {
+                let since = self.host.disk.rotation.unused_since();
+                let used = |seen: &Evidence| matches!(seen, Evidence::Used(used) if used.generation == generation && Some(used.at) >= since);
+                if since.is_some() && self.log.iter().any(used) {
+                    return self.ends(step, Outcome::Rejected { why: "used again".into() }, life);
+                }
                 self.retires(generation);
                 self.ends(step, Outcome::Done, life);
             }
@@ -432,7 +459,9 @@ impl World {
         }
         let copies = if self.trouble() { 2 } else { 1 };
         if self.trouble() {
-            return if told { self.ends(step, Outcome::Unknown { why: "no answer".into() }, life) };
+            return if told {
+                self.ends(step, Outcome::Unknown { why: "no answer".into() }, life)
+            };
         }
         for _ in 0..copies {
             let event = Event::Arrives { generation: to, value, step, life, sent: self.now, told };
@@ -493,7 +522,8 @@ impl World {
 
     fn reports(&mut self) {
         let period = Span(REPORTING.0 * 8 / 10 + self.chance.span(Span(REPORTING.0 * 2 / 10)).0);
-        if !self.events.iter().any(|Reverse((at, number))| *at > self.now && matches!(self.what.get(number), Some(Event::Report))) {
+        if !self.events.iter().any(|Reverse((at, number))| *at > self.now && matches!(self.what.get(number), Some(Event::Report)))
+        {
             self.at(self.now.plus(period), Event::Report);
         }
         if self.now < self.device.offline_until || self.now < self.cut_off_until {
@@ -554,7 +584,8 @@ impl World {
     /// How long a silence may be that nobody excuses.
     fn bound(&self) -> Span {
         let plan = &self.host.disk.rotation.plan;
-        let least = Span(REPORTING.0 * 4 + OUTAGE.0);
+        // A device that cannot use what it took tries it three times, and reports before and after.
+        let least = Span(REPORTING.0 * 6 + OUTAGE.0);
         if plan.holds_both || plan.procedure == Procedure::SessionRekey { least } else { Span(least.0 + SEARCH.0) }
     }
 

@@ -136,6 +136,7 @@ fn a_key_waits_for_the_copy_and_a_retirement_too() {
     let rotation = journal.begin(plan("dev1"), NOW).unwrap();
     journal.stage(&slot("dev1"), Generation(2), rotation.plan.id, Some(&PROFILE)).unwrap();
     let deliver = Effect::Deliver { from: Generation(1), to: Generation(2) };
+    journal.record(&rotation, &Input::Tick, &[(Step(3), deliver.clone())], NOW).unwrap();
     assert!(!journal.covers(&rotation, Step(3), &deliver).unwrap());
     let version = journal.copy(&folder.path().join("copy")).unwrap();
     assert!(!journal.covers(&rotation, Step(3), &deliver).unwrap(), "a copy beside the journal is lost with it");
