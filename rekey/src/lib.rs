@@ -13,8 +13,8 @@
 //! What would ruin it is one locked-out street light. So a verifier accepts every generation that the device may hold, a generation leaves only on evidence
 //! that another one works, and whatever is unknown keeps both and tells a person.
 
-pub mod audit;
 pub mod agent;
+pub mod audit;
 pub mod backends;
 pub mod cli;
 pub mod config;

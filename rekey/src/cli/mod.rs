@@ -118,7 +118,8 @@ pub fn main() -> ExitCode {
     // Before anything is read that is secret.
     let short = crate::secrets::process::shut_in();
     let arguments = Arguments::parse();
-    let config = arguments.config.or_else(|| std::env::var_os("CITYTAP_REKEY_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
+    let config =
+        arguments.config.or_else(|| std::env::var_os("CITYTAP_REKEY_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
     let config = config.unwrap_or_else(|| crate::config::DEFAULT.into());
     let answer = match arguments.command {
         Command::Readiness(command) => command.run(&config),
@@ -161,7 +162,9 @@ pub fn main() -> ExitCode {
 fn print(text: &str) -> Result<(), Stop> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Stop::file(format!("cannot write to standard output: {error}"))),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Stop::file(format!("cannot write to standard output: {error}")))
+        }
         _ => Ok(()),
     }
 }

@@ -44,7 +44,9 @@ struct Simulated {
 
 fn open(table: &toml::Table, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Backend>, Refusal> {
     let folder = table.get("folder").and_then(|folder| folder.as_str()).map(PathBuf::from);
-    let folder = folder.ok_or_else(|| Refusal::new("[simulated] names no folder", "write folder = \"DIR\", with the devices.json of `citytap-rekey simulate`"))?;
+    let folder = folder.ok_or_else(|| {
+        Refusal::new("[simulated] names no folder", "write folder = \"DIR\", with the devices.json of `citytap-rekey simulate`")
+    })?;
     let town = Arc::new(Town::open(&folder)?);
     let (weak, kept) = (Arc::downgrade(&town), Arc::clone(&ledger));
     let live = move || {
@@ -64,7 +66,9 @@ fn open(table: &toml::Table, ledger: Arc<dyn Ledger>) -> Result<Arc<dyn Backend>
 
 impl Simulated {
     fn read(&self, slot: &Slot) -> Result<AcceptSet, Refusal> {
-        self.ledger.accepted(slot).map_err(|error| Refusal::new(format!("the journal {}: {}", error.place, error.cause), error.remedy))
+        self.ledger
+            .accepted(slot)
+            .map_err(|error| Refusal::new(format!("the journal {}: {}", error.place, error.cause), error.remedy))
     }
 
     fn known(&self, slot: &Slot) -> Result<(), Refusal> {
@@ -133,7 +137,9 @@ impl Backend for Simulated {
     }
 
     fn evidence(&self, slot: &Slot, since: Timestamp) -> Result<Vec<Evidence>, Refusal> {
-        self.ledger.seen(slot, since).map_err(|error| Refusal::new(format!("the journal {}: {}", error.place, error.cause), error.remedy))
+        self.ledger
+            .seen(slot, since)
+            .map_err(|error| Refusal::new(format!("the journal {}: {}", error.place, error.cause), error.remedy))
     }
 
     fn retire(&self, slot: &Slot, generation: Generation, _: Effecting) -> Outcome {
