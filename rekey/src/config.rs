@@ -3,6 +3,7 @@
 //! ```toml
 //! [state]
 //! folder = "/var/lib/citytap-rekey"
+//! copies = "/var/lib/citytap-rekey/copies"    # optional
 //! [sealing]
 //! key = "systemd:sealing-key"
 //! [signing]
@@ -33,6 +34,7 @@ pub const DEFAULT: &str = "/etc/citytap-rekey/rekey.toml";
 /// Names of ours, with what each takes.
 const OWN: &[(&str, &str, &str)] = &[
     ("state", "folder", "\"/var/lib/citytap-rekey\""),
+    ("state", "copies", "\"/var/lib/citytap-rekey/copies\""),
     ("sealing", "key", "\"file:/etc/citytap-rekey/sealing.key\""),
     ("signing", "key", "\"/etc/citytap-rekey/rekey.pem\""),
     ("policy", "file", "\"policy.toml\""),
@@ -44,6 +46,8 @@ const OWN: &[(&str, &str, &str)] = &[
 pub struct Config {
     /// Journal, audit log, findings.
     pub folder: PathBuf,
+    /// Where copies of the journal go to be carried off this host, if they are: then deliveries and retirements wait until they were.
+    pub copies: Option<PathBuf>,
     /// Where the sealing key comes from.
     pub sealing: KeySource,
     /// The key that signs the audit log and results.
@@ -161,6 +165,7 @@ impl Config {
         let backends = backends.filter_map(|(name, value)| Some((name.clone(), value.as_table()?.clone()))).collect();
         Ok(Self {
             folder: beside(&state),
+            copies: said("state", "copies").map(beside),
             sealing,
             signing: beside(&signing),
             policy: beside(&policy),

@@ -360,6 +360,27 @@ fn the_sealing_key_is_replaced_and_a_copy_restored() {
 }
 
 #[test]
+fn nothing_is_delivered_before_a_copy_of_the_journal_is_elsewhere() {
+    let mut town = Town::new("1");
+    fs::create_dir(town.folder.join("copies")).unwrap();
+    town.edit("rekey.toml", "folder = \"state\"", "folder = \"state\"\ncopies = \"copies\"");
+    let plan = town.at("plan.json");
+    town.run(&["plan", "--slot", "simulated/lamp-1", "--out", &plan], 0);
+    town.approve(&["ada"], &[]);
+    let child = town.begin(&["run", "--plan", &plan]);
+    town.wait_for(&["Delivering"], Duration::from_secs(60));
+    std::thread::sleep(Duration::from_secs(12));
+    assert_eq!(town.passwords()["lamp-1"], "admin");
+    let version = fs::read_to_string(town.folder.join("copies/version")).unwrap();
+    assert!(town.folder.join("copies/journal.copy").is_file());
+    town.run(&["copy", "--carried", &version], 0);
+    town.wait_for(PROVEN, Duration::from_secs(60));
+    assert_ne!(town.passwords()["lamp-1"], "admin");
+    let output = end(child);
+    town.heard(&["run"], &output, 0);
+}
+
+#[test]
 fn what_is_typed_wrong_is_told_with_an_exit_code() {
     let mut town = Town::new("1");
     for (arguments, code, words) in [

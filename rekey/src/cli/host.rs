@@ -113,7 +113,7 @@ pub fn open_journal(config: &Config) -> Result<(Arc<Keyring>, Arc<Journal>), Sto
         return Err(Stop::file(text));
     }
     let keys = Arc::new(config.sealing.open(&config.folder).map_err(Stop::file)?);
-    let settings = Settings::default();
+    let settings = Settings { copies: config.copies.is_some(), ..Settings::default() };
     let journal = Journal::open(&config.folder.join(JOURNAL), keys.clone(), settings).map_err(Stop::file)?;
     Ok((keys, Arc::new(journal)))
 }

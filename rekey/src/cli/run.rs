@@ -1,6 +1,7 @@
 //! `citytap-rekey run`: carries an approved plan out, and goes on with what was begun.
 
 use super::approve::{counted as approvals, plan_of, state as approved};
+use super::copies::Copies;
 use super::host::Host;
 use super::orders::{self, Held};
 use super::plan::{item, shown};
@@ -126,6 +127,7 @@ struct Work {
     looked: Timestamp,
     /// Whether people must still approve the retirement of old keys.
     retirement_waits: bool,
+    copies: Copies,
     /// Slots that are not as they were when the plan was made.
     changed: BTreeMap<Slot, String>,
 }
@@ -144,7 +146,7 @@ impl Work {
         let agent = Agent::new(host.journal.clone(), backends, Arc::new(SystemClock::start()), teller).map_err(Stop::file)?;
         let ask = Box::new(agent.requests());
         let progress = Progress::read(&host.config)?;
-        let none = Timestamp(0);
+        let (none, copies) = (Timestamp(0), Copies::new(&host.config));
         let mut work = Self {
             host,
             plan,
@@ -158,6 +160,7 @@ impl Work {
             listened: none,
             looked: none,
             retirement_waits: false,
+            copies,
             changed: BTreeMap::new(),
         };
         let begun = Event::new("run_begun").with("plan", work.plan.as_ref().map_or("none", |plan| plan.hash.as_str()));
@@ -230,6 +233,8 @@ impl Work {
             Next::Halt(why) => format!("HALTED: {why}"),
         };
         self.report(now)?;
+        let is_open = self.agent.rotations().next().is_some();
+        self.copies.follow(&self.host.journal, is_open, now)?;
         self.log.sync(now).map_err(Stop::refused)?;
         Ok(next)
     }
