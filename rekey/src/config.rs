@@ -43,6 +43,7 @@ const OWN: &[(&str, &str, &str)] = &[
 ];
 
 /// Where things are.
+#[derive(Clone)]
 pub struct Config {
     /// Journal, audit log, findings.
     pub folder: PathBuf,

@@ -1,6 +1,6 @@
 //! `citytap-rekey copy | restore`: the journal's copies.
 
-use super::host::{Host, JOURNAL};
+use super::host::{Host, JOURNAL, open_journal, write};
 use super::{Answer, DONE, Stop, now, print};
 use crate::config::Config;
 use crate::journal::Journal;

@@ -1,5 +1,6 @@
 //! `citytap-rekey findings | results | pair`: the exchange with citytap.
 
+use super::asked::{Said, ask};
 use super::host::{Host, keep, kept as kept_file, read, text_of, write};
 use super::progress::Progress;
 use super::{Answer, DONE, FAILED, Stop, now, print, table};
@@ -64,7 +65,7 @@ impl Findings {
     /// Runs the command.
     pub fn run(self, config: &Path) -> Answer {
         match self.what {
-            What::Import { file } => import(config, &file),
+            What::Import { file } => ask(config, |host| import(host, &file)),
             What::List => {
                 let (config, policy) = read(config)?;
                 let row = |(finding, slot): (Finding, Slot)| {
@@ -83,8 +84,17 @@ impl Findings {
     }
 }
 
-fn import(config: &Path, path: &Path) -> Answer {
-    let host = Host::open(config)?;
+impl Findings {
+    /// What it says, in the `run` that has the journal.
+    pub fn answer(&self, host: &Host, folder: &Path) -> Result<Said, Stop> {
+        match &self.what {
+            What::Import { file } => import(host, &folder.join(file)),
+            What::List => Err(Stop::refused("the list needs no journal")),
+        }
+    }
+}
+
+fn import(host: &Host, path: &Path) -> Result<Said, Stop> {
     let now = now();
     let key = host.config.findings_key.as_ref().ok_or_else(|| {
         Stop::refused(
@@ -101,7 +111,7 @@ fn import(config: &Path, path: &Path) -> Answer {
         stands.found.insert(finding.id.clone(), (finding.clone(), slot.clone()));
     }
     stands.used.insert(imported.site.clone(), imported.made);
-    let seen = attribute(&host, &imported.site, &imported.presented)?;
+    let seen = attribute(host, &imported.site, &imported.presented)?;
     let event = Event::new("findings_taken")
         .with("site", imported.site.clone())
         .with("findings", imported.found.len())
@@ -127,8 +137,7 @@ fn import(config: &Path, path: &Path) -> Answer {
             finding.check
         ));
     }
-    print(&text)?;
-    Ok(DONE)
+    Ok(Said::done(text))
 }
 
 /// Takes in what the tap saw, as evidence of generations. The tap's word never counts as the verifier's.

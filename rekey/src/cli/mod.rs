@@ -1,6 +1,7 @@
 //! What a person types: one file a subcommand. Exit codes are stable: 0 done, 1 refused or failed, 2 wrong usage, 3 a file could not be read or written.
 
 mod approve;
+mod asked;
 mod audit;
 mod break_glass;
 mod copies;

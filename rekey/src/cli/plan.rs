@@ -1,8 +1,9 @@
 //! `citytap-rekey plan`: what would be done. Changes nothing.
 
+use super::asked::{Said, ask};
 use super::host::{Host, write};
 use super::readiness::class;
-use super::{Answer, DONE, FAILED, Stop, now, print, table};
+use super::{Answer, DONE, FAILED, Stop, now, table};
 use crate::planning::{Answered, Item, PlanFile, observe, refused};
 use crate::policy::{Policy, Trigger};
 use crate::rotation::Procedure;
@@ -38,8 +39,17 @@ pub struct Made {
 impl Plan {
     /// Runs the command.
     pub fn run(self, config: &Path) -> Answer {
-        let host = Host::open(config)?;
-        let made = make(&host, &self.slot, now())?;
+        ask(config, |host| self.answer(host))
+    }
+
+    /// Takes names of files as of a folder.
+    pub fn within(&mut self, folder: &Path) {
+        self.out = self.out.take().map(|out| folder.join(out));
+    }
+
+    /// What it says; writes the plan where that was asked.
+    pub fn answer(&self, host: &Host) -> Result<Said, Stop> {
+        let made = make(host, &self.slot, now())?;
         let left = made.left;
         let plan = PlanFile::new(made.items, &host.policy, now());
         let mut text = shown(&plan, &host.policy);
@@ -47,15 +57,14 @@ impl Plan {
             text.push_str("\nNot planned:\n");
             left.iter().for_each(|(slot, why)| text.push_str(&format!("  {slot}: {why}\n")));
         }
-        print(&text)?;
         if plan.items.is_empty() {
-            return Ok(if left.is_empty() { DONE } else { FAILED });
+            return Ok(Said { text, code: if left.is_empty() { DONE } else { FAILED } });
         }
         if let Some(out) = &self.out {
             write(out, plan.to_text().as_bytes())?;
-            print(&format!("\nThe plan is in {}. Next: citytap-rekey approve {} --key KEY\n", out.display(), out.display()))?;
+            text.push_str(&format!("\nThe plan is in {}. Next: citytap-rekey approve {0} --key KEY\n", out.display()));
         }
-        Ok(DONE)
+        Ok(Said::done(text))
     }
 }
 

@@ -1,7 +1,8 @@
 //! `citytap-rekey readiness`: what can be changed, by which way, how safely. Changes nothing.
 
+use super::asked::{Said, ask};
 use super::host::Host;
-use super::{Answer, DONE, print, table};
+use super::{Answer, Stop, table};
 use crate::backends::BACKENDS;
 use crate::planning::described;
 use crate::rotation::Class;
@@ -20,7 +21,11 @@ pub struct Readiness {
 impl Readiness {
     /// Runs the command.
     pub fn run(self, config: &Path) -> Answer {
-        let host = Host::open(config)?;
+        ask(config, |host| self.answer(host))
+    }
+
+    /// What it says.
+    pub fn answer(&self, host: &Host) -> Result<Said, Stop> {
         let mut rows = Vec::new();
         let (mut remote, mut site, mut none) = (0, 0, 0);
         for slot in host.slots()? {
@@ -39,8 +44,7 @@ impl Readiness {
         }
         let head = ["SLOT", "HOW SAFELY", "POLICY", "HOW"];
         if self.csv {
-            print(&super::work_orders::csv(&head, &rows)?)?;
-            return Ok(DONE);
+            return Ok(Said::done(super::work_orders::csv(&head, &rows)?));
         }
         let mut text = table(&head, &rows);
         text.push_str(&format!(
@@ -62,8 +66,7 @@ impl Readiness {
         if BACKENDS.is_empty() {
             text.push_str("  none: this build can verify nothing yet\n");
         }
-        print(&text)?;
-        Ok(DONE)
+        Ok(Said::done(text))
     }
 }
 

@@ -1,20 +1,21 @@
 //! `citytap-rekey run`: carries an approved plan out, and goes on with what was begun.
 
 use super::approve::{counted as approvals, plan_of, state as approved};
+use super::asked::{Said, answer, ask_running};
 use super::copies::Copies;
 use super::host::Host;
 use super::orders::{self, Held};
 use super::plan::{item, shown};
 use super::progress::Progress;
-use super::{Answer, DONE, FAILED, Stop, now as wall, print};
+use super::{Answer, Command, DONE, FAILED, Stop, now as wall, print};
 use crate::agent::{Agent, Request, SystemClock};
 use crate::audit::{Event, Log};
 use crate::backends::Backend;
 use crate::evidence::{Evidence, Use, Witness};
 use crate::planning::{Item, PlanFile};
-use crate::policy::Pattern;
 use crate::policy::approvals::{Counted, Word};
 use crate::policy::campaign::{Next, Standing, Where, next};
+use crate::policy::{Pattern, Policy};
 use crate::rotation::{Input, Outcome, Rotation, State};
 use crate::secrets::process::Shortcomings;
 use crate::slot::{RotationId, Slot, Step};
@@ -24,8 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// How often the campaign, the orders and the report are looked at.
 const LOOK: Span = Span::seconds(1);
@@ -51,7 +52,13 @@ pub struct Run {
 impl Run {
     /// Runs the command.
     pub fn run(self, config: &Path, short: &Shortcomings) -> Answer {
-        let host = Host::open(config)?;
+        let host = match Host::open(config) {
+            Err(stop) if self.plan.is_some() && !self.until_done && stop.text.contains("another process has it open") => {
+                let said = ask_running(config)?;
+                return print(&said.text).map(|()| said.code);
+            }
+            opened => opened?,
+        };
         let plan = self.plan.as_deref().map(plan_of).transpose()?;
         if let Some(plan) = &plan {
             let (counted, not) = approvals(&host.config, plan, &host.policy)?;
@@ -118,7 +125,8 @@ struct Work {
     agent: Agent,
     ask: Box<dyn Fn(Request)>,
     told: Receiver<(RotationId, String)>,
-    log: Log,
+    log: Arc<Mutex<Log>>,
+    policy_of: Option<SystemTime>,
     progress: Progress,
     /// Of each rotation, the steps that the log has: those begun, and those ended.
     logged: BTreeMap<RotationId, (Step, BTreeSet<Step>)>,
@@ -133,12 +141,14 @@ struct Work {
 }
 
 impl Work {
-    fn begin(host: Host, plan: Option<PlanFile>) -> Result<Self, Stop> {
-        let log = host.audit(wall())?;
+    fn begin(mut host: Host, plan: Option<PlanFile>) -> Result<Self, Stop> {
+        let log = Arc::new(Mutex::new(host.audit(wall())?));
+        host.log = Some(log.clone());
+        let policy_of = modified(&host.config.policy);
         let (tell, told) = channel();
         let tell = Mutex::new(tell);
         let teller = Box::new(move |rotation: &Rotation, what: &str| {
-            let tell = tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let tell = tell.lock().unwrap_or_else(PoisonError::into_inner);
             // The loop that listens ends together with the agent.
             let _ = tell.send((rotation.plan.id, what.to_owned()));
         });
@@ -154,6 +164,7 @@ impl Work {
             ask,
             told,
             log,
+            policy_of,
             progress,
             logged: BTreeMap::new(),
             silent: BTreeMap::new(),
@@ -221,6 +232,7 @@ impl Work {
             }
             self.tell_log(&Event::new("told").with("rotation", id.0).with("slot", slot).with("what", what), now)?;
         }
+        self.read_policy();
         let held = Held::read(&self.host.config)?;
         self.obey(&held, now)?;
         let next = self.campaign(&held, now)?;
@@ -235,8 +247,64 @@ impl Work {
         self.report(now)?;
         let is_open = self.agent.rotations().next().is_some();
         self.copies.follow(&self.host.journal, is_open, now)?;
-        self.log.sync(now).map_err(Stop::refused)?;
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).sync(now).map_err(Stop::refused)?;
+        self.answer();
         Ok(next)
+    }
+
+    /// Takes the policy in where its file changed; one that is wrong is told, and the one before holds.
+    fn read_policy(&mut self) {
+        let modified = modified(&self.host.config.policy);
+        if modified == self.policy_of {
+            return;
+        }
+        self.policy_of = modified;
+        match Policy::read(&self.host.config.policy) {
+            Ok(policy) => self.host.policy = policy,
+            Err(wrong) => eprintln!("citytap-rekey: the policy before holds on, since this one is wrong:\n{wrong}"),
+        }
+    }
+
+    /// Answers what other processes ask.
+    fn answer(&mut self) {
+        let host = self.host.clone();
+        answer(&host, |command, folder| match command {
+            Command::Readiness(command) => command.answer(&host),
+            Command::Plan(mut command) => {
+                command.within(folder);
+                command.answer(&host)
+            }
+            Command::WorkOrders(mut command) => {
+                command.within(folder);
+                command.answer(&host)
+            }
+            Command::Findings(command) => command.answer(&host, folder),
+            Command::Run(command) => self.take_up(&command, folder),
+            _ => Err(Stop::refused("`citytap-rekey run` is at work and does not do this; stop it for a moment")),
+        });
+    }
+
+    /// Takes up a plan that somebody else asks to be carried out.
+    fn take_up(&mut self, command: &Run, folder: &Path) -> Result<Said, Stop> {
+        let Some(path) = &command.plan else { return Err(Stop::refused("`citytap-rekey run` is at work already")) };
+        let busy = self.agent.rotations().any(|rotation| !rotation.state().is_end());
+        if let Some(plan) = self.plan.as_ref().filter(|_| busy) {
+            return Err(Stop::refused(format!(
+                "plan {} is being carried out; wait until `citytap-rekey status` shows its end",
+                plan.short()
+            )));
+        }
+        let plan = plan_of(&folder.join(path))?;
+        let (counted, _) = approvals(&self.host.config, &plan, &self.host.policy)?;
+        if self.host.policy.dry_run {
+            return Err(Stop::refused("the policy says dry_run = true"));
+        }
+        may_begin(&self.host, &plan, &counted).map_err(Stop::refused)?;
+        let text = format!("{}Taken up: plan {}\n", shown(&plan, &self.host.policy), plan.short());
+        self.tell_log(&Event::new("plan_taken_up").with("plan", plan.hash.clone()), self.looked)?;
+        self.changed.clear();
+        self.plan = Some(plan);
+        Ok(Said::done(text))
     }
 
     /// Takes up what people ordered.
@@ -470,8 +538,12 @@ impl Work {
     }
 
     fn tell_log(&mut self, event: &Event, now: Timestamp) -> Result<(), Stop> {
-        self.log.append(event, now).map_err(Stop::refused)
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).append(event, now).map_err(Stop::refused)
     }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|meta| meta.modified()).ok()
 }
 
 /// Whether a device said nothing for longer than it ever does; `None` where that cannot be told.

@@ -1,7 +1,8 @@
 //! `citytap-rekey work-orders`: what a person must do at a device.
 
+use super::asked::{Said, ask};
 use super::host::Host;
-use super::{Answer, DONE, Stop, print, table};
+use super::{Answer, Stop, table};
 use crate::rotation::Effect;
 use crate::secrets::break_glass::{Entry, export};
 use crate::words::{counted, moment};
@@ -26,7 +27,16 @@ pub struct WorkOrders {
 impl WorkOrders {
     /// Runs the command.
     pub fn run(self, config: &Path) -> Answer {
-        let host = Host::open(config)?;
+        ask(config, |host| self.answer(host))
+    }
+
+    /// Takes names of files as of a folder.
+    pub fn within(&mut self, folder: &Path) {
+        self.out = self.out.take().map(|out| folder.join(out));
+    }
+
+    /// What it says; writes the encrypted keys where that was asked.
+    pub fn answer(&self, host: &Host) -> Result<Said, Stop> {
         let (mut rows, mut entries) = (Vec::new(), Vec::new());
         for rotation in host.journal.rotations().map_err(Stop::file)?.iter().filter(|one| !one.state().is_end()) {
             let plan = &rotation.plan;
@@ -55,19 +65,15 @@ impl WorkOrders {
         if let Some(out) = &self.out {
             let bytes = export(&self.recipient, &entries).map_err(Stop::refused)?;
             super::host::write(out, &bytes)?;
-            print(&format!(
-                "The keys of {} are in {}, for each of the recipients\n",
-                counted(entries.len(), "order", "orders"),
-                out.display()
-            ))?;
-        } else if self.csv {
-            print(&csv(&head, &rows)?)?;
-        } else {
-            let mut text = if rows.is_empty() { String::new() } else { table(&head, &rows) };
-            text.push_str(&format!("{}\n", counted(rows.len(), "work order", "work orders")));
-            print(&text)?;
+            let count = counted(entries.len(), "order", "orders");
+            return Ok(Said::done(format!("The keys of {count} are in {}, for each of the recipients\n", out.display())));
         }
-        Ok(DONE)
+        if self.csv {
+            return Ok(Said::done(csv(&head, &rows)?));
+        }
+        let mut text = if rows.is_empty() { String::new() } else { table(&head, &rows) };
+        text.push_str(&format!("{}\n", counted(rows.len(), "work order", "work orders")));
+        Ok(Said::done(text))
     }
 }
 
