@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint deny bench fuzz rust lab
+.PHONY: help demo rekey-demo test lint deny bench fuzz rust lab
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export CARGO_TERM_COLOR ?= auto
@@ -22,6 +22,7 @@ need = command -v $(1) >/dev/null || tests/install.sh $(2)
 
 help:
 	@echo 'make demo   build, replay the bundled city capture, show what it found'
+	@echo 'make rekey-demo   a made-up town with default passwords: found, replaced, proven, in one go'
 	@echo 'make test   formatting, lints, licences where cargo-deny is present, all tests, documentation'
 	@echo 'make bench  cost of a packet against tcpdump and, where installed, Suricata'
 	@echo 'make fuzz   every fuzz target for $(FUZZ_SECONDS) seconds (FUZZ_SECONDS=N for another time)'
@@ -39,6 +40,12 @@ demo: rust
 	@echo '  $(TARGET)/quick/citytap export inventory --format csv --store demo'
 	@echo '  $(TARGET)/quick/citytap decode $(CITY) --protocol modbus  one JSON line a message'
 	@echo '  $(TARGET)/quick/citytap replay YOUR.pcap                  your own capture'
+
+# Nothing leaves the machine: the devices are made up.
+rekey-demo: rust
+	@cargo build --quiet --profile quick -p citytap-rekey
+	@rm -rf rekey-demo
+	@$(TARGET)/quick/citytap-rekey simulate --folder rekey-demo
 
 test: rust lint lab
 	@$(call need,tshark,tshark)

@@ -14,13 +14,21 @@
 //! that another one works, and whatever is unknown keeps both and tells a person.
 
 pub mod agent;
+pub mod audit;
 pub mod backends;
 pub mod delivery;
+pub mod cli;
+pub mod config;
 pub mod evidence;
+pub mod findings;
 pub mod journal;
+pub mod planning;
+pub mod policy;
 pub mod rotation;
 pub mod secrets;
 pub mod serving;
+pub mod signing;
 pub mod simulation;
 pub mod slot;
 pub mod time;
+pub mod words;

@@ -1,22 +1,26 @@
 //! `citytap findings`: what was found, and where it stands.
 
 use super::out::{Asked, nearest, print, print_json};
-use super::{DONE, Failure, USAGE, severity};
+use super::{DONE, FAILED, Failure, USAGE, severity};
 use crate::checks;
-use crate::export::findings::Told;
+use crate::export::findings::{Told, state};
 use crate::findings::Severity;
 use crate::findings::actions::name_device;
 use crate::findings::kept::KeptFinding;
+use crate::findings::results;
 use crate::screen::text::{Columns, plain, wrapped};
 use crate::screen::{counted, moment};
 use crate::signatures::clauses;
-use crate::store::Contents;
+use crate::signing::Verifier;
+use crate::store::{City, Contents};
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// List the findings of a store, the gravest first.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  citytap findings --store demo\n  citytap findings --store demo --severity high\n  \
-    citytap findings --store demo --check default-password-accepted --format json\n  citytap findings show 24e1f0 --store demo")]
+    citytap findings --store demo --check default-password-accepted --format json\n  citytap findings show 24e1f0 --store demo\n  \
+    citytap findings close --proof results.jsonl --key rekey.pem.pub --store demo")]
 pub struct Findings {
     #[command(subcommand)]
     one: Option<One>,
@@ -28,7 +32,7 @@ pub struct Findings {
     /// Only findings of this check; `citytap schema` lists the checks.
     #[arg(long, value_name = "CHECK")]
     check: Option<String>,
-    /// List also findings that a later run tested and found clear.
+    /// List also findings that a later run tested and found clear, and those closed with proof.
     #[arg(long)]
     cleared: bool,
 }
@@ -41,12 +45,25 @@ enum One {
         #[arg(value_name = "ID")]
         id: String,
     },
+    /// Close findings with the proof of citytap-rekey that the key is replaced: signed, and checked against what was seen since.
+    #[command(after_help = "Example:\n  citytap findings close --proof results.jsonl --key rekey.pem.pub --store demo")]
+    Close {
+        /// The signed results of citytap-rekey.
+        #[arg(long, value_name = "FILE")]
+        proof: PathBuf,
+        /// The public key that they must be signed with.
+        #[arg(long, value_name = "KEY")]
+        key: PathBuf,
+    },
 }
 
 impl Findings {
     /// Runs the command.
     pub fn run(self) -> Result<u8, Failure> {
-        let city = self.asked.open()?;
+        let mut city = self.asked.open()?;
+        if let Some(One::Close { proof, key }) = &self.one {
+            return close(&mut city, proof, key);
+        }
         let contents = city.contents();
         if let Some(One::Show { id }) = &self.one {
             return self.show(id, contents);
@@ -80,7 +97,10 @@ impl Findings {
         for finding in &findings {
             let device = contents.devices.get(&finding.device).map_or(finding.subject.clone(), name_device);
             let last = finding.last_seen.map(moment).unwrap_or_default();
-            let state = if contents.is_open(finding) { String::new() } else { " (cleared)".into() };
+            let state = match state(finding, contents) {
+                "open" => String::new(),
+                other => format!(" ({other})"),
+            };
             let check = format!("{}{state}", finding.check);
             columns.row([
                 finding.severity.name().to_owned(),
@@ -124,20 +144,81 @@ impl Findings {
         Ok(DONE)
     }
 
-    fn beside(&self, cleared: Vec<&KeptFinding>) -> String {
-        match cleared.len() {
-            count if count > 0 && !self.cleared => format!(", and {count} that a later run found clear (--cleared lists them)"),
-            _ => String::new(),
+    fn beside(&self, over: Vec<&KeptFinding>) -> String {
+        let closed = over.iter().filter(|finding| finding.is_closed()).count();
+        let parts = [(over.len() - closed, "that a later run found clear"), (closed, "closed with proof")];
+        let parts: Vec<String> =
+            parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        if parts.is_empty() || self.cleared {
+            String::new()
+        } else {
+            format!(", and {} (--cleared lists them)", parts.join(", "))
         }
     }
+}
+
+/// Closes what a file of results proves.
+fn close(city: &mut City, file: &Path, key: &Path) -> Result<u8, Failure> {
+    let key = Verifier::read(key)?;
+    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let results = match results::read(&file.display().to_string(), &text, &key) {
+        Ok(results) => results,
+        Err(error) => {
+            eprintln!("citytap: {error}");
+            return Ok(FAILED);
+        }
+    };
+    let mut open = 0;
+    let mut proofs = Vec::new();
+    for (finding, proof) in results {
+        match proof {
+            Ok(proof) => proofs.push(proof),
+            Err(why) => {
+                open += 1;
+                eprintln!("citytap: finding {finding} stays open: {why}");
+            }
+        }
+    }
+    let named: Vec<String> = proofs.iter().map(|proof| proof.finding.clone()).collect();
+    let mut closed = 0;
+    for (finding, outcome) in named.iter().zip(city.close(proofs)?) {
+        match outcome {
+            Ok(_) => closed += 1,
+            Err(why) => {
+                open += 1;
+                eprintln!("citytap: finding {} stays open: {why}", plain(finding));
+            }
+        }
+    }
+    print(&format!("{} closed with proof\n", counted(closed, "finding", "findings")))?;
+    Ok(if open == 0 { DONE } else { FAILED })
 }
 
 fn page(finding: &KeptFinding, contents: &Contents) -> String {
     let mut text = wrapped("", &finding.message);
     let mut line = |first: &str, words: &str| text.push_str(&wrapped(first, words));
     let device = contents.devices.get(&finding.device).map_or(finding.subject.clone(), name_device);
-    let state = if contents.is_open(finding) { "open" } else { "cleared by a later run" };
+    let state = match state(finding, contents) {
+        "cleared" => "cleared by a later run",
+        other => other,
+    };
     line("  id        ", &format!("{}, {state}", finding.id));
+    if let Some(closed) = &finding.closed {
+        let since = if finding.is_closed() { "" } else { "; it was seen again since, so it is open" };
+        let proof = format!(
+            "the key was replaced in rotation {} of {} (generation {} to {}): in use since {}, seen by {}; the old one refused since {}; \
+            signed by key {}{since}",
+            closed.rotation,
+            closed.slot,
+            closed.from,
+            closed.to,
+            moment(closed.proven),
+            closed.witnesses.join(" and "),
+            moment(closed.at),
+            closed.key
+        );
+        line("  proof     ", &plain(&proof));
+    }
     line("  device    ", &format!("{device} ({}), seen as {}", finding.device, finding.subject));
     line("  check     ", &finding.check);
     line("  severity  ", &format!("{}, {}", finding.severity.name(), finding.confidence));

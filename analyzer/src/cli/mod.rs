@@ -13,6 +13,7 @@ mod devices;
 mod diff;
 mod export;
 mod findings;
+mod keys;
 mod out;
 mod progress;
 mod register;
@@ -63,6 +64,7 @@ enum Command {
     Diff(diff::Diff),
     Rules(rules::Rules),
     Advisories(advisories::Advisories),
+    Keys(keys::Keys),
     Schema(schema::Schema),
     Config(config::Config),
     Completions(completions::Completions),
@@ -87,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Diff(command) => command.run(),
         Command::Rules(command) => command.run(),
         Command::Advisories(command) => command.run(),
+        Command::Keys(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Completions(command) => command.run(),

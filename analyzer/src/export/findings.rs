@@ -33,8 +33,13 @@ const COLUMNS: &[Column] = &[
     ("delivery", |finding, _| finding.delivery.name().to_owned()),
 ];
 
-fn state(finding: &KeptFinding, contents: &Contents) -> &'static str {
-    if contents.is_open(finding) { "open" } else { "cleared" }
+/// How a finding stands: `open`, `closed` with proof, or `cleared` by a later run.
+pub fn state(finding: &KeptFinding, contents: &Contents) -> &'static str {
+    match (contents.is_open(finding), finding.is_closed()) {
+        (true, _) => "open",
+        (false, true) => "closed",
+        (false, false) => "cleared",
+    }
 }
 
 fn join(clauses: &BTreeSet<String>) -> String {
@@ -68,7 +73,7 @@ pub fn json(contents: &Contents, mut out: impl std::io::Write) -> std::io::Resul
 /// A finding of a store as it is told: with whether it stands, and what it says about clauses.
 #[derive(Serialize)]
 pub struct Told<'a> {
-    /// `open` or `cleared`.
+    /// `open`, `closed` or `cleared`.
     pub state: &'static str,
     /// The finding.
     #[serde(flatten)]

@@ -3,5 +3,6 @@
 pub mod diff;
 pub mod findings;
 pub mod inventory;
+pub mod rekey;
 pub mod run_folder;
 pub mod schema;

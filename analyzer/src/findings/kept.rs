@@ -6,7 +6,8 @@
 //! - A *check* keeps one answer for each device: an answer that rests on a test (found, or tested and clear) stands before one that does not;
 //!   of two tested answers that of the later run counts; of the same time, found. So a run that could not test leaves things as they were,
 //!   found stays found until a later run tests and finds it clear, and the order in which runs are added does not matter.
-//! - A finding is *open* as long as its check's answer is found; else it is *cleared*, and asks for no action.
+//! - A finding is *open* as long as its check's answer is found; else it is *cleared*, and asks for no action. It is *closed* where the module that
+//!   replaces keys proved that the key is replaced and was not seen since; seen later, it is open again, and the proof stays to be read.
 
 use super::Severity;
 use super::actions::Part;
@@ -68,6 +69,32 @@ pub struct KeptFinding {
     /// Where: the first three and the last three places.
     #[serde(default)]
     pub evidence: Vec<KeptPlace>,
+    /// The proof that what it found is over, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Closed>,
+}
+
+/// The proof that a key was replaced: from a signed file of the module that did it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Since when the old key is refused.
+    #[serde(with = "when")]
+    pub at: Timestamp,
+    /// When data was first seen to flow under the new key.
+    #[serde(with = "when")]
+    pub proven: Timestamp,
+    /// Whose credential, at which verifier.
+    pub slot: String,
+    /// The rotation.
+    pub rotation: u64,
+    /// The generation that was replaced.
+    pub from: u32,
+    /// The generation that replaced it.
+    pub to: u32,
+    /// Who saw the new key in use: `verifier`, `sensor`.
+    pub witnesses: Vec<String>,
+    /// Id of the key that signed the proof.
+    pub key: String,
 }
 
 /// A place in the captures of a run.
@@ -107,6 +134,7 @@ impl KeptFinding {
             last_seen: finding.last_seen(),
             count: finding.evidence.count,
             evidence: finding.places().map(place).collect(),
+            closed: None,
         };
         kept.belongs_to(device);
         kept
@@ -124,6 +152,10 @@ impl KeptFinding {
     /// Adds the same finding of another run.
     pub fn merge(&mut self, other: KeptFinding, counting: Counting) {
         let count = counting.add(self.count, other.count);
+        let closed = match (self.closed.take(), other.closed.clone()) {
+            (Some(one), Some(another)) => Some(if another.at > one.at { another } else { one }),
+            (one, another) => one.or(another),
+        };
         let first_seen = self.first_seen.into_iter().chain(other.first_seen).min();
         let last_seen = self.last_seen.max(other.last_seen);
         let mut evidence = std::mem::take(&mut self.evidence);
@@ -136,7 +168,12 @@ impl KeptFinding {
         if other.precedence() > self.precedence() {
             *self = other;
         }
-        *self = Self { count, first_seen, last_seen, evidence, ..std::mem::take(self) };
+        *self = Self { count, first_seen, last_seen, evidence, closed, ..std::mem::take(self) };
+    }
+
+    /// Whether it was proven to be over, and was not seen since.
+    pub fn is_closed(&self) -> bool {
+        self.closed.as_ref().is_some_and(|closed| self.last_seen.is_none_or(|seen| seen <= closed.at))
     }
 
     /// Of two runs' findings the greater says what is found: all in which they can differ takes part.
@@ -191,6 +228,7 @@ impl Default for KeptFinding {
             last_seen: None,
             count: 0,
             evidence: Vec::new(),
+            closed: None,
         }
     }
 }

@@ -4,12 +4,14 @@
 //!
 //! - [`judge`] makes answers about names answers about devices: findings and checks. [`kept`] brings those of several runs together.
 //! - [`risk`] says how urgent a device or an action is. [`actions`] makes one line of findings that share a cause.
+//! - [`results`] is what the module that replaces keys proved, read and checked.
 //! - [`alerts`] makes of findings what a person is told, once, and keeps what the person decided.
 
 pub mod actions;
 pub mod alerts;
 pub mod judge;
 pub mod kept;
+pub mod results;
 pub mod risk;
 
 use crate::hot::owned::{IdentityKey, Seen};

@@ -1,6 +1,6 @@
 //! A store in use: opened, checked, read into memory, added to.
 
-use super::contents::{Added, Changed, Contents, Run};
+use super::contents::{Added, Changed, Contents, NotClosed, Run};
 use super::credentials::{self, Kept};
 use super::journal::{self, Recovered, Write};
 use super::on_disk::OnDisk;
@@ -9,7 +9,9 @@ use super::{STORE_VERSION, Store, StoreError, Tree, baseline};
 use crate::detectors::baseline::learned::Baseline;
 use crate::engine::Report;
 use crate::findings::alerts::{Alert, AlertId, AlertPolicy, Alerts, Decision, DecisionError};
+use crate::findings::kept::Closed;
 use crate::hot::digest::{DigestKey, KEY_BYTES};
+use crate::inventory::DeviceId;
 use crate::register::Entry;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,19 @@ pub struct DamagedRecord {
     pub key: String,
     /// What is wrong.
     pub what: String,
+}
+
+/// A proof, and the finding that it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Id of the finding.
+    pub finding: String,
+    /// Its check.
+    pub check: String,
+    /// Its device.
+    pub device: DeviceId,
+    /// The proof.
+    pub closed: Closed,
 }
 
 /// A store that is open.
@@ -222,6 +237,21 @@ impl City {
         let writes = writes(&self.contents, None, &changed);
         self.write(&writes)?;
         Ok(Ok(()))
+    }
+
+    /// Closes findings with their proofs, each named by id, check and device. Answers for each under which id it was closed, or why not.
+    ///
+    /// # Errors
+    /// Why it could not be kept.
+    pub fn close(&mut self, proofs: Vec<Proof>) -> Result<Vec<Result<String, NotClosed>>, StoreError> {
+        let closed =
+            proofs.into_iter().map(|proof| self.contents.close(&proof.finding, (&proof.check, proof.device), proof.closed));
+        let closed: Vec<Result<String, NotClosed>> = closed.collect();
+        let findings = closed.iter().flatten().cloned().collect();
+        let changed = Changed { findings, alerts: self.contents.alerts.take_changed(), ..Changed::default() };
+        let writes = writes(&self.contents, None, &changed);
+        self.write(&writes)?;
+        Ok(closed)
     }
 
     /// Takes a list into the register, in place of the one of the same name: whole, or not at all. Answers how many entries went.

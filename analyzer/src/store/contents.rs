@@ -6,7 +6,7 @@ use crate::export::run_folder;
 use crate::findings::actions::{Action, actions};
 use crate::findings::alerts::{AlertChange, AlertId, Alerts};
 use crate::findings::judge::{FindingId, Outcome};
-use crate::findings::kept::{KeptCheck, KeptFinding};
+use crate::findings::kept::{Closed, KeptCheck, KeptFinding};
 use crate::findings::risk::{Context, Gravest, Risk};
 use crate::inventory::exposure::Exposure;
 use crate::inventory::merge::{self, Counting};
@@ -146,16 +146,27 @@ pub struct Changed {
     pub baseline: BTreeSet<String>,
 }
 
+/// Why a finding stays open although a proof came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotClosed {
+    /// The store has no such finding.
+    #[error("this store has no such finding")]
+    Unknown,
+    /// The wire says otherwise.
+    #[error("it was seen at {0}, after the old key was said to be refused: look who still uses it")]
+    SeenSince(Timestamp),
+}
+
 impl Contents {
     /// The run that a capture was read in, by the capture's digest.
     pub fn run_of(&self, sha256: &str) -> Option<&Run> {
         self.runs.values().find(|run| run.captures.iter().any(|capture| capture.sha256.as_deref() == Some(sha256)))
     }
 
-    /// Whether a finding still stands: no later run tested it and found it clear.
+    /// Whether a finding still stands: no later run tested it and found it clear, and nobody proved that it is over.
     pub fn is_open(&self, finding: &KeptFinding) -> bool {
         let check = self.checks.get(&(finding.device, finding.check.clone()));
-        check.is_none_or(|check| check.outcome == Outcome::Found)
+        check.is_none_or(|check| check.outcome == Outcome::Found) && !finding.is_closed()
     }
 
     /// The findings that stand, the gravest first.
@@ -201,6 +212,33 @@ impl Contents {
         }
         self.enter();
         changed
+    }
+
+    /// Closes a finding with its proof. Answers the id under which it is known now.
+    ///
+    /// # Errors
+    /// Why it stays open.
+    pub fn close(&mut self, id: &str, (check, device): (&str, DeviceId), proof: Closed) -> Result<String, NotClosed> {
+        let device = self.device(device).map_or(device, |device| device.id);
+        // Its device may have got another id since, and it with it.
+        let renamed = || self.findings.values().find(|one| one.check == check && one.device == device).map(|one| one.id.clone());
+        let id = self.findings.get(id).map(|one| one.id.clone()).or_else(renamed).ok_or(NotClosed::Unknown)?;
+        let finding = self.findings.get_mut(&id).ok_or(NotClosed::Unknown)?;
+        if let Some(seen) = finding.last_seen.filter(|seen| *seen > proof.at) {
+            return Err(NotClosed::SeenSince(seen));
+        }
+        let why = format!(
+            "proven replaced: rotation {} of {}, generation {} to {}, seen by {}",
+            proof.rotation,
+            proof.slot,
+            proof.from,
+            proof.to,
+            proof.witnesses.join(" and ")
+        );
+        let now = proof.at;
+        finding.closed = Some(proof);
+        self.alerts.close(FindingId::parse(&id), &why, now);
+        Ok(id)
     }
 
     /// Finds the devices of the register's entries anew.

@@ -1,4 +1,5 @@
-//! Digests of credentials and their key as the store writes them. The only place where either becomes text.
+//! Digests of credentials and their key as the store writes them, and as a paired module that replaces keys gets them. The only place where
+//! either becomes text.
 
 use super::record::Damage;
 use crate::hot::digest::{CredentialDigest, DIGEST_BYTES, DigestKey, KEY_BYTES, kind_name};
@@ -95,6 +96,16 @@ impl Kept {
         };
         (self.device, self.presented.into_iter().map(presented).collect())
     }
+}
+
+/// A digest as text, for the signed file of a paired module alone: without the key it says nothing.
+pub(crate) fn digest_for_paired(presented: &PresentedCredential) -> (&'static str, String) {
+    (kind_name(presented.kind), to_hex(presented.digest.expose_for_store()))
+}
+
+/// The key as text, for the pairing alone.
+pub(crate) fn key_for_pairing(key: &DigestKey) -> Zeroizing<String> {
+    key_to_hex(key)
 }
 
 /// The key as text.

@@ -17,7 +17,7 @@
 pub mod baseline;
 pub mod city;
 pub mod contents;
-pub mod credentials;
+pub(crate) mod credentials;
 pub mod growing;
 pub mod in_memory;
 pub mod journal;
@@ -26,8 +26,8 @@ pub mod record;
 #[cfg(test)]
 mod tests;
 
-pub use city::City;
-pub use contents::{Added, Contents, Run};
+pub use city::{City, Proof};
+pub use contents::{Added, Contents, NotClosed, Run};
 pub use growing::{Growing, Stand};
 
 use std::path::PathBuf;

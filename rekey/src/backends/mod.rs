@@ -7,6 +7,7 @@ pub mod cups;
 pub mod http_verifier;
 pub mod join_server;
 pub mod mosquitto;
+pub mod simulated;
 
 use crate::evidence::Evidence;
 use crate::journal::Ledger;
@@ -17,7 +18,7 @@ use crate::time::{Span, Timestamp};
 use std::sync::Arc;
 
 /// All backends.
-pub const BACKENDS: &[&BackendSpec] = &[&cups::SPEC, &http_verifier::SPEC, &join_server::SPEC, &mosquitto::SPEC];
+pub const BACKENDS: &[&BackendSpec] = &[&cups::SPEC, &http_verifier::SPEC, &join_server::SPEC, &mosquitto::SPEC, &simulated::SPEC];
 
 /// The backend of this name.
 pub fn named(name: &str) -> Option<&'static BackendSpec> {

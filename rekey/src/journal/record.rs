@@ -1,5 +1,7 @@
 //! What the journal keeps, as records.
 
+mod reseal;
+
 use super::store::Store;
 use super::{Change, Epoch, JournalError, Ledger};
 use crate::backends::Refusal;

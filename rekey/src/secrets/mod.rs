@@ -1,26 +1,23 @@
-//! Secrets: made, sealed, and kept from being printed.
+//! Secrets: made, sealed, kept from being printed, and handed out in an emergency.
+//!
+//! - [`Secret`] holds one; nothing prints, copies or serialises it by accident.
+//! - [`profile`] says what a device can take and makes what it can use.
+//! - [`sealing`] keeps them at rest, under the keys that [`key_source`] reads from a file, from systemd or from a passphrase.
+//! - [`process`] keeps them out of core dumps and swap.
+//! - [`break_glass`] encrypts those in use to two people, for the day on which nothing of ours runs any more.
 
-use zeroize::Zeroizing;
+pub mod break_glass;
+pub(crate) mod derived;
+pub mod key_source;
+pub mod process;
+pub mod profile;
+pub mod sealing;
+mod secret;
 
-/// A credential's value. It is wiped when dropped, and has neither `Debug`, `Display`, `Clone` nor `Serialize`, so that it cannot reach a log by accident.
-pub struct Secret(Zeroizing<Vec<u8>>);
-
-impl Secret {
-    /// Takes `bytes` over. The caller sees to it that no other copy is left.
-    pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
-    }
-
-    /// The value, for the one call that needs it.
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Whether both are the same, in a time that depends on the lengths alone.
-    pub fn same(&self, other: &[u8]) -> bool {
-        self.0.len() == other.len() && self.0.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
-    }
-}
+pub use derived::Master;
+pub use profile::{Alphabet, Misfit, Profile};
+pub use sealing::Keyring;
+pub use secret::Secret;
 
 /// A secret sealed at rest: opaque to everybody but the sealing.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,26 +32,6 @@ pub struct Bound<'a> {
     pub generation: crate::slot::Generation,
     /// The rotation that made it; 0 for one that was imported.
     pub rotation: crate::slot::RotationId,
-}
-
-/// What a device can hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
-    /// How many characters or bytes, both ends included.
-    pub length: std::ops::RangeInclusive<usize>,
-    /// Which.
-    pub alphabet: Alphabet,
-}
-
-/// The characters that a device can hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alphabet {
-    /// Any byte.
-    Bytes,
-    /// Lowercase hexadecimal digits.
-    Hex,
-    /// ASCII letters and digits.
-    Alphanumeric,
 }
 
 /// Makes, seals and opens secrets.

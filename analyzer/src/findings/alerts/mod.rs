@@ -218,6 +218,15 @@ impl Alerts {
 
     /// Takes findings that were tested and found clear by `now`. An alert of which all are is resolved.
     pub fn clear(&mut self, findings: impl IntoIterator<Item = FindingId>, now: Timestamp) -> Vec<AlertChange> {
+        self.stand_no_more(findings, "tested and found clear", now)
+    }
+
+    /// Takes findings that were proven to be over. An alert of which all are over is resolved, for this reason.
+    pub fn close(&mut self, findings: impl IntoIterator<Item = FindingId>, why: &str, now: Timestamp) -> Vec<AlertChange> {
+        self.stand_no_more(findings, why, now)
+    }
+
+    fn stand_no_more(&mut self, findings: impl IntoIterator<Item = FindingId>, why: &str, now: Timestamp) -> Vec<AlertChange> {
         let mut news = BTreeMap::new();
         for finding in findings {
             let Some(&id) = self.of_finding.get(&finding) else { continue };
@@ -226,7 +235,7 @@ impl Alerts {
             member.stands = false;
             self.changed.insert(id);
             if alert.state != State::Resolved && alert.members.values().all(|member| !member.stands) {
-                alert.turn(State::Resolved, now, Some("tested and found clear".into()), None);
+                alert.turn(State::Resolved, now, Some(why.into()), None);
                 note(&mut news, id, What::Resolved);
             }
         }
