@@ -323,7 +323,10 @@ impl Cold {
         self.inventory.classes();
         let classed = Instant::now();
         let mut jury = Jury::new(&self.inventory, &self.policy);
-        self.detectors.iter().for_each(|detector| detector.verdicts(&self.inventory, &mut |verdict| jury.take(verdict)));
+        let mut learned = None;
+        for detector in &self.detectors {
+            learned = detector.conclude(&self.inventory, &mut |verdict| jury.take(verdict)).or(learned);
+        }
         self.keys.verdicts(&mut |verdict| jury.take(verdict));
         let inventory = &self.inventory;
         self.rules.verdicts(&|name| inventory.device_of(name).is_some(), &mut |verdict| jury.take(verdict));
@@ -338,8 +341,9 @@ impl Cold {
         }
         self.rules.clear(self.inventory.spoken(), &mut judgement);
         judgement.deliver(&self.alert_policy);
-        let learned = self.detectors.iter().find_map(|detector| detector.learned(&self.inventory));
         let shed = &mut self.coverage.shed;
+        let not_learned = learned.iter().flat_map(|learned: &Learned| &learned.shed);
+        shed.extend(not_learned.map(|(name, count)| ((*name).to_owned(), *count)));
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
         }

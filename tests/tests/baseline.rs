@@ -364,7 +364,7 @@ fn a_stranger_whom_a_person_forgets_leaves_nothing_behind() {
         .parties
         .iter()
         .filter(|(_, party)| party.known.standing == Standing::Deviation)
-        .map(|(key, _)| (key.clone(), Party::id(key)))
+        .map(|(key, _)| (key.to_string(), Party::id(key)))
         .collect();
     assert_eq!(strangers.len(), 3);
     strangers.iter().for_each(|(_, id)| assert!(after.dismiss(id)));

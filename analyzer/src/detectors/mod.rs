@@ -106,8 +106,10 @@ pub trait Detector: Send {
     /// Hands over its answers so far, in any order. It may be asked again later.
     fn verdicts(&self, inventory: &Inventory, take: &mut dyn FnMut(Verdict));
 
-    /// What is known after this run: what it began with and what it saw. `None` where nothing outlives the run.
-    fn learned(&self, _inventory: &Inventory) -> Option<Learned> {
+    /// Hands over its answers, and answers what is known after this run: what it began with and what it saw. `None` where it learns nothing, or
+    /// nothing outlives the run.
+    fn conclude(&self, inventory: &Inventory, take: &mut dyn FnMut(Verdict)) -> Option<Learned> {
+        self.verdicts(inventory, take);
         None
     }
 

@@ -2,11 +2,12 @@
 
 use super::contents::{Added, Changed, Contents, Run};
 use super::credentials::{self, Kept};
-use super::journal::{self, Recovered, Write};
+use super::journal::{self, Recovered, Write, Writes};
 use super::on_disk::OnDisk;
 use super::record::{seal, unseal};
 use super::{STORE_VERSION, Store, StoreError, Tree, baseline};
 use crate::detectors::baseline::learned::Baseline;
+use crate::detectors::baseline::numbered::Texts;
 use crate::engine::Report;
 use crate::findings::alerts::{Alert, AlertId, AlertPolicy, Alerts, Decision, DecisionError};
 use crate::hot::digest::{DigestKey, KEY_BYTES};
@@ -138,8 +139,8 @@ impl City {
             contents.register.insert((entry.list.clone(), entry.line), entry);
         })?;
         contents.enter();
-        let mut normal = Baseline::default();
-        each(store_ref, Tree::Baseline, &mut damaged, |stored| baseline::gather(&mut normal, stored))?;
+        let (mut normal, mut texts) = (Baseline::default(), Texts::default());
+        each(store_ref, Tree::Baseline, &mut damaged, |stored| baseline::gather(&mut normal, stored, &mut texts))?;
         contents.baseline = Arc::new(normal);
         let (damaged_count, damaged) = (damaged.count, damaged.named);
         Ok(Self { path: path.into(), store, about, contents, damaged, damaged_count, recovered, limit })
@@ -203,10 +204,9 @@ impl City {
     pub fn add(&mut self, report: &Report, run: Run) -> Result<Added, StoreError> {
         let mut contents = std::mem::take(&mut self.contents);
         let added = contents.add(report, run);
-        let writes = writes(&contents, Some(added.run), &added.changed);
+        let written = self.write(&|| Box::new(writes(&contents, Some(added.run), &added.changed)));
         self.contents = contents;
-        self.write(&writes)?;
-        Ok(added)
+        written.map(|()| added)
     }
 
     /// Keeps what a person decided about an alert, at the time of the last packet that the store knows.
@@ -219,8 +219,8 @@ impl City {
             return Ok(Err(error));
         }
         let changed = Changed { alerts: self.contents.alerts.take_changed(), ..Changed::default() };
-        let writes = writes(&self.contents, None, &changed);
-        self.write(&writes)?;
+        let writes: Vec<Write> = writes(&self.contents, None, &changed).collect();
+        self.write(&|| Box::new(writes.iter().cloned()))?;
         Ok(Ok(()))
     }
 
@@ -240,19 +240,19 @@ impl City {
                 Write { tree: Tree::Register, key: name, value }
             })
             .collect();
-        self.write(&writes)?;
+        self.write(&|| Box::new(writes.iter().cloned()))?;
         Ok(gone)
     }
 
     /// Writes all of it or nothing, where there is room.
-    pub(super) fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        // The journal holds each value a second time.
-        let bytes: u64 = writes.iter().filter_map(|write| write.value.as_ref()).map(|value| 2 * value.len() as u64).sum();
-        let size = self.store.size()?.saturating_add(bytes);
+    pub(super) fn write(&mut self, writes: &Writes<'_>) -> Result<(), StoreError> {
+        let size = self.store.size()?;
+        let bytes = journal::write_within(self.store.as_mut(), self.limit.saturating_sub(size), writes)?;
+        let size = size.saturating_add(bytes);
         if size > self.limit {
             return Err(StoreError::Full { path: self.path.clone(), size, limit: self.limit });
         }
-        journal::write(self.store.as_mut(), writes)
+        Ok(())
     }
 }
 
@@ -281,25 +281,27 @@ fn make_key(store: &mut dyn Store) -> Result<DigestKey, StoreError> {
 }
 
 /// What is to be written of what changed, and of a run that is new.
-pub(super) fn writes(contents: &Contents, run: Option<u32>, changed: &Changed) -> Vec<Write> {
+pub(super) fn writes<'c>(contents: &'c Contents, run: Option<u32>, changed: &'c Changed) -> impl Iterator<Item = Write> + 'c {
     fn write<T: Serialize>(tree: Tree, key: Vec<u8>, value: Option<&T>) -> Write {
         let value = value.map(|value| seal(tree, &key, value));
         Write { tree, key, value }
     }
-    let runs = run.map(|run| write(Tree::Runs, run.to_be_bytes().to_vec(), contents.runs.get(&run)));
-    let alerts = changed.alerts.iter().map(|id| write(Tree::Alerts, id.0.to_be_bytes().to_vec(), contents.alerts.get(*id)));
-    let devices = changed.devices.iter().map(|id| write(Tree::Devices, id.0.to_be_bytes().to_vec(), contents.devices.get(id)));
-    let findings = changed.findings.iter().map(|id| write(Tree::Findings, id.as_bytes().to_vec(), contents.findings.get(id)));
-    let checks = changed.checks.iter().map(|key| {
+    let runs = run.map(move |run| write(Tree::Runs, run.to_be_bytes().to_vec(), contents.runs.get(&run)));
+    let alerts = changed.alerts.iter().map(move |id| write(Tree::Alerts, id.0.to_be_bytes().to_vec(), contents.alerts.get(*id)));
+    let devices =
+        changed.devices.iter().map(move |id| write(Tree::Devices, id.0.to_be_bytes().to_vec(), contents.devices.get(id)));
+    let findings =
+        changed.findings.iter().map(move |id| write(Tree::Findings, id.as_bytes().to_vec(), contents.findings.get(id)));
+    let checks = changed.checks.iter().map(move |key| {
         let (device, check) = key;
         write(Tree::Checks, format!("{device}/{check}").into_bytes(), contents.checks.get(key))
     });
-    let credentials = changed.credentials.iter().map(|id| {
+    let credentials = changed.credentials.iter().map(move |id| {
         let kept = contents.credentials.get(id).map(|presented| Kept::new(*id, presented));
         write(Tree::Credentials, id.0.to_be_bytes().to_vec(), kept.as_ref())
     });
     let baseline = baseline::writes(&contents.baseline, &changed.baseline);
-    runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).chain(alerts).chain(baseline).collect()
+    runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).chain(alerts).chain(baseline)
 }
 
 fn alerts(store: &dyn Store, site: &str, damaged: &mut Damaged) -> Result<Alerts, StoreError> {

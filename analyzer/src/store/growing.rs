@@ -101,7 +101,7 @@ impl Growing {
             let place = (write.tree, write.key.clone());
             !is_decided && self.written.get(&place) != Some(&digest(write.value.as_deref()))
         };
-        let new: Vec<Write> = writes(&stand.contents, Some(stand.added.run), &all).into_iter().filter(is_new).collect();
+        let new: Vec<Write> = writes(&stand.contents, Some(stand.added.run), &all).filter(is_new).collect();
         let bytes: u64 = new.iter().filter_map(|write| write.value.as_ref()).map(|value| 2 * value.len() as u64).sum();
         let size = store.size()?.saturating_add(bytes);
         if size > self.limit {
