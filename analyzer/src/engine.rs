@@ -238,11 +238,8 @@ impl Cold {
         let config = &setup.config;
         let (zones, ours) = (Arc::new(config.zones()), Arc::new(config.ours()));
         let making = Making { policy: &setup.policy, zones: &zones, ours: &ours };
-        let mut detectors: Vec<_> = setup.detectors().map(|spec| (spec.make)(&making)).collect();
-        if let Some(baseline) = &setup.baseline {
-            detectors.iter_mut().for_each(|detector| detector.begin(baseline));
-        }
-        Self {
+        let detectors = setup.detectors().map(|spec| (spec.make)(&making)).collect();
+        let mut cold = Self {
             rules: Stage::new(setup.rules.clone(), &setup.policy),
             inventory: Inventory::new(InventoryConfig { hash_seed: setup.seed, ..config.inventory() }),
             keys: Keys::new(config.keys.clone(), config.budget()),
@@ -252,7 +249,16 @@ impl Cold {
             configuration: config.summary(),
             alert_policy: config.alerts(),
             in_audit: Duration::ZERO,
+        };
+        if let Some(baseline) = &setup.baseline {
+            cold.begin(baseline);
         }
+        cold
+    }
+
+    /// Goes by what is known of earlier runs.
+    fn begin(&mut self, baseline: &Arc<Baseline>) {
+        self.detectors.iter_mut().for_each(|detector| detector.begin(baseline));
     }
 
     fn epoch(&mut self, epoch: EpochEnd<Batch>) {

@@ -88,7 +88,8 @@ pub const DETECTORS: &[&DetectorSpec] = &[
 
 /// Watches what leaves the shards, in the order in which it was seen, and answers checks.
 pub trait Detector: Send {
-    /// Takes what is known of earlier runs, before all else; it is not called where nothing outlives the run.
+    /// Takes what is known of earlier runs, before all else, and again where a person decided about it while the run goes on; it is not called where
+    /// nothing outlives the run.
     fn begin(&mut self, _baseline: &Arc<Baseline>) {}
 
     /// Takes a fact.

@@ -235,6 +235,14 @@ impl Check {
         Self { spec, device, outcome, reason: Reason::Words(words) }
     }
 
+    /// The same, to be kept: what many devices share is not copied.
+    pub fn kept_reason(&self) -> Cow<'static, str> {
+        match &self.reason {
+            Reason::Words(words) => words.clone(),
+            Reason::Finding(_) => self.reason().into_owned().into(),
+        }
+    }
+
     /// On what it was tested, or why it could not be; for a finding, the sentence.
     pub fn reason(&self) -> Cow<'_, str> {
         match &self.reason {

@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The key of what is not any party's.
-const SITE: &str = "site";
+pub(super) const SITE: &str = "site";
 
 /// A value of the tree.
 #[derive(Serialize, Deserialize)]
@@ -44,9 +44,14 @@ pub(super) fn gather(baseline: &mut Baseline, stored: Stored, texts: &mut Texts)
 
 /// The keys of the tree at which two baselines differ.
 pub(super) fn changed(before: &Baseline, after: &Baseline) -> BTreeSet<String> {
-    let members = before.differing(after).into_iter().map(|key| format!("member/{key}"));
+    let members = before.differing(after).into_iter().map(|key| member_key(&key));
     let site = (before.without_members() != after.without_members()).then(|| SITE.to_owned());
     members.chain(site).collect()
+}
+
+/// The key of a party with what it does.
+pub(super) fn member_key(party: &str) -> String {
+    format!("member/{party}")
 }
 
 /// What is to be written at these keys.

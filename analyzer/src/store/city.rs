@@ -6,6 +6,7 @@ use super::journal::{self, Recovered, Write, Writes};
 use super::on_disk::OnDisk;
 use super::record::{seal, unseal};
 use super::{STORE_VERSION, Store, StoreError, Tree, baseline};
+use crate::checks;
 use crate::detectors::baseline::learned::Baseline;
 use crate::detectors::baseline::numbered::Texts;
 use crate::engine::Report;
@@ -14,6 +15,7 @@ use crate::hot::digest::{DigestKey, KEY_BYTES};
 use crate::register::Entry;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -127,7 +129,12 @@ impl City {
         each(store_ref, Tree::Findings, &mut damaged, |finding: crate::findings::kept::KeptFinding| {
             contents.findings.insert(finding.id.clone(), finding);
         })?;
-        each(store_ref, Tree::Checks, &mut damaged, |check: crate::findings::kept::KeptCheck| {
+        let mut ids: HashMap<String, &'static str> = HashMap::new();
+        each(store_ref, Tree::Checks, &mut damaged, |mut check: crate::findings::kept::KeptCheck| {
+            if let Some(id) = ids.get(&*check.check).copied().or_else(|| checks::by_id(&check.check).map(|spec| spec.id)) {
+                ids.entry(check.check.into_owned()).or_insert(id);
+                check.check = id.into();
+            }
             contents.checks.insert((check.device, check.check.clone()), check);
         })?;
         each(store_ref, Tree::Credentials, &mut damaged, |kept: Kept| {
@@ -141,6 +148,7 @@ impl City {
         contents.enter();
         let (mut normal, mut texts) = (Baseline::default(), Texts::default());
         each(store_ref, Tree::Baseline, &mut damaged, |stored| baseline::gather(&mut normal, stored, &mut texts))?;
+        normal.pack();
         contents.baseline = Arc::new(normal);
         let (damaged_count, damaged) = (damaged.count, damaged.named);
         Ok(Self { path: path.into(), store, about, contents, damaged, damaged_count, recovered, limit })

@@ -145,7 +145,8 @@ pub fn rhythm_of(present: &Present<'_>, party: Option<&Party>) -> Rhythm {
     let Some(party) = party else { return present.rhythm };
     let mut before = party.rhythm;
     let between = party.unseen_ms.saturating_add(present.before_ms);
-    if between > 0 && present.last.is_some() {
+    // Who was never heard before was taken in while this run went on: its time does not begin before it spoke.
+    if between > 0 && present.last.is_some() && party.known.minutes > 0 {
         before.gap(between);
     }
     before.and(present.rhythm)

@@ -158,6 +158,24 @@ impl Known {
         self.minutes = self.minutes.saturating_add(other.minutes);
     }
 
+    /// Whether a person said that it is normal.
+    fn is_decided(&self) -> bool {
+        self.standing == Standing::Learned && (self.accepted.is_some() || self.frozen.is_some())
+    }
+
+    /// As it would be if nothing had been seen of it, and nobody had decided.
+    fn undone(&self) -> Self {
+        Self { standing: Standing::Deviation, ..Self::new(self.first_seen, self.last_seen, Days::default(), 0) }
+    }
+
+    /// Takes over a decision. Answers whether it says anything new.
+    fn decide(&mut self, decided: &Known) -> bool {
+        let (frozen, accepted) = (self.frozen.or(decided.frozen), decided.accepted.clone().or(self.accepted.take()));
+        let after = Self { standing: decided.standing, frozen, accepted, ..self.clone() };
+        let before = std::mem::replace(self, after);
+        (before.standing, before.frozen) != (self.standing, self.frozen)
+    }
+
     fn accept(&mut self, decision: &Accepted, version: Option<u32>) {
         self.standing = Standing::Learned;
         self.accepted = Some(Box::new(decision.clone()));
@@ -328,6 +346,9 @@ pub struct Baseline {
     /// The frozen versions, the one in force last.
     #[serde(default)]
     pub frozen: Vec<Frozen>,
+    /// How often a person decided: froze, took in, forgot. A run that goes on sees by it that there is a decision to take over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub decisions: u64,
     /// Devices, by key.
     #[serde(default, with = "shared_keys")]
     pub parties: BTreeMap<Arc<str>, Party>,
@@ -371,6 +392,10 @@ fn id(parts: &[&str]) -> String {
         hash.update([0]);
     }
     hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Something that can be taken in.
@@ -423,6 +448,7 @@ impl Baseline {
 
     /// Makes what is learned now the reference: from here on, what is not in it deviates at once. Answers the version's number.
     pub fn freeze(&mut self, at: Timestamp, reason: &str) -> u32 {
+        self.decisions += 1;
         let version = self.version().unwrap_or(0) + 1;
         self.frozen.push(Frozen { version, at, reason: reason.into() });
         let parties = self.parties.values_mut().map(|party| &mut party.known);
@@ -435,6 +461,7 @@ impl Baseline {
 
     /// Takes in the deviation with an id, and of a relation all that the two do with each other; answers whether there is one.
     pub fn accept(&mut self, id: &str, decision: &Accepted) -> bool {
+        self.decisions += 1;
         let version = self.version();
         let waits = |known: &Known| known.standing == Standing::Deviation;
         let party = self.parties.iter_mut().find(|(key, party)| waits(&party.known) && Party::id(key) == id);
@@ -459,6 +486,7 @@ impl Baseline {
     /// anew when it comes again.
     /// Answers whether there is one.
     pub fn dismiss(&mut self, id: &str) -> bool {
+        self.decisions += 1;
         let found = self.deviations().find(|deviation| deviation.id() == id).map(|deviation| match deviation {
             Deviation::Party(key, _) => (Some(key.to_owned()), None, None),
             Deviation::Relation(key, _) => (None, Some(key.clone()), None),
@@ -505,10 +533,55 @@ impl Baseline {
         keys
     }
 
+    /// Takes no more room than it needs: what is entered in its order leaves trees half empty.
+    pub fn pack(&mut self) {
+        self.parties = std::mem::take(&mut self.parties).into_iter().collect();
+        self.relations = std::mem::take(&mut self.relations).into_iter().collect();
+        self.registers = std::mem::take(&mut self.registers).into_iter().collect();
+    }
+
     /// All but the members.
     pub fn without_members(&self) -> Self {
-        let Self { baseline_version, days, frozen, shed, .. } = self;
-        Self { baseline_version: *baseline_version, days: *days, frozen: frozen.clone(), shed: *shed, ..Self::default() }
+        let Self { baseline_version, days, frozen, decisions, shed, .. } = self;
+        let (baseline_version, days, frozen) = (*baseline_version, *days, frozen.clone());
+        Self { baseline_version, days, frozen, decisions: *decisions, shed: *shed, ..Self::default() }
+    }
+
+    /// Takes over what people decided in another version of this baseline, which has what a run added meanwhile: what they took in and what they
+    /// froze. That they forgot something is nothing that could be taken over: the run has seen it. Answers the keys of the parties concerned.
+    pub fn take_decisions(&mut self, decided: &Baseline) -> BTreeSet<Arc<str>> {
+        let mut keys = BTreeSet::new();
+        for (key, party) in decided.parties.iter().filter(|(_, party)| party.known.is_decided()) {
+            let fresh = || Party {
+                names: party.names.clone(),
+                known: party.known.undone(),
+                rhythm: Rhythm::default(),
+                unseen_ms: 0,
+                lasting: party.lasting,
+            };
+            if self.parties.entry(key.clone()).or_insert_with(fresh).known.decide(&party.known) {
+                keys.insert(key.clone());
+            }
+        }
+        // Who was taken in is not told of for what was learned of it before.
+        let of_one: BTreeSet<Arc<str>> = keys.clone();
+        let concerns = |key: &RelationKey, known: &Known| {
+            let learned = known.standing == Standing::Learned;
+            known.is_decided() || (learned && (of_one.contains(&key.actor) || of_one.contains(&key.target)))
+        };
+        for (key, known) in decided.relations.iter().filter(|(key, known)| concerns(key, known)) {
+            if self.relations.entry(key.clone()).or_insert_with(|| known.undone()).decide(known) {
+                keys.insert(key.actor.clone());
+            }
+        }
+        for (key, register) in decided.registers.iter().filter(|(_, register)| register.accepted.is_some()) {
+            let before = self.registers.insert(key.clone(), register.clone());
+            if before.is_none_or(|before| before.accepted != register.accepted) {
+                keys.insert(key.party.as_str().into());
+            }
+        }
+        (self.frozen, self.decisions) = (decided.frozen.clone(), decided.decisions);
+        keys
     }
 
     /// Puts a member back. Texts that several members name are kept once: `texts` has them.

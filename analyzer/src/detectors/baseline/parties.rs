@@ -289,3 +289,43 @@ impl<'b> Index<'b> {
 fn is_kind(name: &str, kind: &IdentityKind) -> bool {
     name.strip_prefix(kind.name).is_some_and(|rest| rest.starts_with(':'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detectors::baseline::learned::Known;
+    use crate::hot::owned::OwnedFact;
+    use crate::inventory::InventoryConfig;
+    use citytap_sensor::observation::{Identity, Place, Presence};
+    use citytap_sensor::time::Timestamp;
+
+    #[test]
+    fn in_a_flood_of_strangers_the_known_are_judged_and_those_beyond_are_counted() {
+        let mut inventory = Inventory::new(InventoryConfig::new("city"));
+        let seen = Seen { place: Place { frame: 1, sequence: 0 }, time: Timestamp(0) };
+        for last in 0..50 {
+            let id = IdentityKey::new(&Identity::mac([0, 0x1b, 0x1b, 0, 0, last]), 0);
+            inventory.apply(&OwnedFact::Identity { id, presence: Presence::Proved }, seen);
+        }
+        let names: Vec<String> = inventory.named().map(|(_, names, _)| names[0].to_string()).collect();
+        assert_eq!(names.len(), 50);
+        let mut base = Baseline::default();
+        let (first, last) = (names[0].as_str(), names[49].as_str());
+        let known = Known::new(seen.time, seen.time, Days::one(0), 1);
+        let party = |name: &str| Party {
+            names: [name.into()].into_iter().collect(),
+            known: known.clone(),
+            rhythm: Rhythm::default(),
+            unseen_ms: 0,
+            lasting: true,
+        };
+        base.parties.insert(last.into(), party(last));
+        let lives = Lives::default();
+        let mut parties = Parties::up_to(3, &inventory, &base, &lives);
+        parties.sort();
+        let present = |name: &str| parties.texts.find(name).and_then(|number| parties.present(number)).is_some();
+        assert_eq!((parties.all().len(), parties.beyond()), (3, 47));
+        assert!(present(last) && present(first) && !present(&names[48]));
+        assert_eq!(Parties::new(&inventory, &base, &lives).beyond(), 0);
+    }
+}

@@ -112,6 +112,7 @@ pub fn after(
         }
     }
     after.shed += shed.parties + shed.names + shed.relations;
+    after.pack();
     (after, shed)
 }
 
