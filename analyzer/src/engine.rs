@@ -240,11 +240,8 @@ impl Cold {
         let config = &setup.config;
         let (zones, ours) = (Arc::new(config.zones()), Arc::new(config.ours()));
         let making = Making { policy: &setup.policy, zones: &zones, ours: &ours };
-        let mut detectors: Vec<_> = setup.detectors().map(|spec| (spec.make)(&making)).collect();
-        if let Some(baseline) = &setup.baseline {
-            detectors.iter_mut().for_each(|detector| detector.begin(baseline));
-        }
-        Self {
+        let detectors = setup.detectors().map(|spec| (spec.make)(&making)).collect();
+        let mut cold = Self {
             rules: Stage::new(setup.rules.clone(), &setup.policy),
             inventory: Inventory::new(InventoryConfig { hash_seed: setup.seed, ..config.inventory() }),
             keys: Keys::new(config.keys.clone(), config.budget()),
@@ -255,7 +252,16 @@ impl Cold {
             configuration: config.summary(),
             alert_policy: config.alerts(),
             in_audit: Duration::ZERO,
+        };
+        if let Some(baseline) = &setup.baseline {
+            cold.begin(baseline);
         }
+        cold
+    }
+
+    /// Goes by what is known of earlier runs.
+    fn begin(&mut self, baseline: &Arc<Baseline>) {
+        self.detectors.iter_mut().for_each(|detector| detector.begin(baseline));
     }
 
     fn epoch(&mut self, epoch: EpochEnd<Batch>) {
@@ -340,9 +346,8 @@ impl Cold {
         let mut jury = Jury::new(&self.inventory, &self.policy);
         let (mut unwatched, mut learned) = (0, None);
         for detector in std::mem::take(&mut self.detectors) {
-            detector.verdicts(&self.inventory, &mut |verdict| jury.take(verdict));
+            learned = detector.conclude(&self.inventory, &mut |verdict| jury.take(verdict)).or(learned);
             unwatched += detector.shed();
-            learned = learned.or_else(|| detector.learned(&self.inventory));
             self.detectors.extend(goes_on.then_some(detector));
         }
         self.keys.verdicts(&mut |verdict| jury.take(verdict));
@@ -363,6 +368,8 @@ impl Cold {
         self.rules.clear(self.inventory.spoken(), &mut judgement);
         judgement.deliver(&self.alert_policy);
         let shed = &mut self.coverage.shed;
+        let not_learned = learned.iter().flat_map(|learned: &Learned| &learned.shed);
+        shed.extend(not_learned.map(|(name, count)| ((*name).to_owned(), *count)));
         for (counter, count) in self.inventory.counters().filter(|(_, count)| *count > 0) {
             shed.insert(counter.name().to_owned(), count);
         }

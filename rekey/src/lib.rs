@@ -16,9 +16,9 @@
 pub mod agent;
 pub mod audit;
 pub mod backends;
-pub mod delivery;
 pub mod cli;
 pub mod config;
+pub mod delivery;
 pub mod evidence;
 pub mod findings;
 pub mod journal;

@@ -3,12 +3,13 @@
 
 use citytap_analyzer::detectors::baseline::checks;
 use citytap_analyzer::detectors::baseline::learned::{Accepted, Baseline, Party, Standing};
+use citytap_analyzer::engine::live::Listener;
 use citytap_analyzer::engine::{self, Report, Setup};
 use citytap_analyzer::findings::Severity;
 use citytap_analyzer::policy::{Change, Policy};
-use citytap_analyzer::store::{Contents, Run};
+use citytap_analyzer::store::{City, Contents, Growing, Run};
 use citytap_sensor::capture::Merge;
-use citytap_sensor::time::Timestamp;
+use citytap_sensor::time::{SECOND, Timestamp};
 use citytap_tests::cases::{Case, cases, root, shared};
 use std::collections::BTreeMap;
 use std::fs;
@@ -364,7 +365,7 @@ fn a_stranger_whom_a_person_forgets_leaves_nothing_behind() {
         .parties
         .iter()
         .filter(|(_, party)| party.known.standing == Standing::Deviation)
-        .map(|(key, _)| (key.clone(), Party::id(key)))
+        .map(|(key, _)| (key.to_string(), Party::id(key)))
         .collect();
     assert_eq!(strangers.len(), 3);
     strangers.iter().for_each(|(_, id)| assert!(after.dismiss(id)));
@@ -373,4 +374,72 @@ fn a_stranger_whom_a_person_forgets_leaves_nothing_behind() {
         assert!(!text.contains(&key), "{key}");
     }
     assert!(text.contains("holding 100-119"), "what the control system did waits on");
+}
+
+/// Writes the store at each judgement; once something waits for a decision there, a person takes all of it in.
+struct Deciding {
+    folder: PathBuf,
+    store: Growing,
+    /// Found in each judgement.
+    found: Vec<Counts>,
+    accepted: usize,
+}
+
+impl Listener for Deciding {
+    fn judged(&mut self, report: &Report, _: Timestamp, _: bool) {
+        self.found.push(found(report));
+        let stand = self.store.stand(report, Run::new(report, &[], &[], "city", false));
+        self.store.write(&stand).expect("the store takes it");
+        let mut city = City::open(&self.folder).expect("the store is closed in between");
+        let mut baseline = (*city.contents().baseline).clone();
+        let waiting: Vec<String> = baseline.deviations().map(|deviation| deviation.id()).collect();
+        if self.accepted == 0 && !waiting.is_empty() {
+            let decision = Accepted { at: Timestamp(1), reason: "planned".into() };
+            self.accepted = waiting.iter().filter(|id| baseline.accept(id, &decision)).count();
+            city.set_baseline(baseline).expect("the store takes it");
+        }
+    }
+
+    fn decided(&mut self) -> Option<Arc<Baseline>> {
+        self.store.take_decided()
+    }
+}
+
+#[test]
+fn what_a_person_takes_in_while_a_run_goes_on_is_normal_at_a_later_judgement_and_stays_so() {
+    for case in baseline_cases() {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("baseline-deciding");
+        let _ = fs::remove_dir_all(&folder);
+        let mut city = Growing::open(&folder, None, "city").expect("a store");
+        let mut normal = (*learned(&replay(&[file(&case, "normal.pcap")], Some(Arc::default()), 1))).clone();
+        normal.freeze(Timestamp(0), "");
+        city.set_baseline(normal.clone()).expect("the store takes it");
+        let capture = file(&case, "capture.pcap");
+        let parts: Vec<_> = (0..4).map(|hour| (capture.clone(), DAY + hour * 3_600)).collect();
+        let whole = laid_out("deciding.pcap", &parts);
+        let setup = Setup { baseline: Some(city.contents().baseline.clone()), ..Setup::default() };
+        let mut deciding = Deciding { folder: folder.clone(), store: Growing::begin(city), found: Vec::new(), accepted: 0 };
+        let mut source = Merge::open(std::slice::from_ref(&whole), Default::default());
+        let last = engine::live::listen(&mut source, &setup, 600 * SECOND, &mut deciding).expect("well").expect("a report");
+        assert!(deciding.accepted > 0 && deciding.found.iter().any(|found| !found.is_empty()), "{}", case.name);
+        assert_eq!(found(&last), Counts::new(), "{}: {:?}", case.name, deciding.found);
+        let after = learned(&last);
+        assert_eq!(after.deviations().count(), 0, "{}", case.name);
+        let kept = City::open(&folder).expect("the store");
+        assert_eq!(*kept.contents().baseline, *after, "{}: the store says what the run says", case.name);
+        assert!(serde_json::to_string(&*after).expect("JSON").contains("planned"), "{}", case.name);
+        // What was seen is counted as if nobody had decided.
+        let undecided = learned(&replay(&[whole], Some(Arc::new(normal)), 1));
+        let seen = |baseline: &Baseline| -> Vec<_> {
+            let relations = baseline.relations.iter().map(|(key, known)| (key.id(), known));
+            let parties = baseline.parties.iter().map(|(key, party)| (key.to_string(), &party.known));
+            relations
+                .chain(parties)
+                .map(|(id, known)| (id, known.first_seen, known.last_seen, known.days, known.minutes))
+                .collect()
+        };
+        assert_eq!(seen(&after), seen(&undecided), "{}", case.name);
+        let rhythms = |baseline: &Baseline| baseline.parties.values().map(|party| party.rhythm).collect::<Vec<_>>();
+        assert_eq!(rhythms(&after), rhythms(&undecided), "{}", case.name);
+    }
 }

@@ -166,7 +166,7 @@ impl Baseline {
                 "days": baseline.days.count(),
                 "frozen": baseline.frozen,
                 "waiting": baseline.deviations().count(),
-                "devices": parties.map(|(key, party)| shown(key, &Party::id(key), party)).collect::<Vec<_>>(),
+                "devices": parties.map(|(key, party)| shown(&**key, &Party::id(key), party)).collect::<Vec<_>>(),
                 "relations": relations.map(|(key, known)| shown(key, &key.id(), known)).collect::<Vec<_>>(),
                 "registers": registers.map(|(key, register)| shown(key, &key.id(), register)).collect::<Vec<_>>(),
             }))?;
@@ -381,7 +381,7 @@ fn summary(baseline: &learned::Baseline) -> String {
 }
 
 /// An entry with its key and id, as JSON.
-fn shown(key: &impl Serialize, id: &str, value: &impl Serialize) -> serde_json::Value {
+fn shown(key: &(impl Serialize + ?Sized), id: &str, value: &impl Serialize) -> serde_json::Value {
     let mut object = json!({ "id": id });
     for part in [serde_json::to_value(key), serde_json::to_value(value)] {
         match part.unwrap_or_default() {
@@ -421,8 +421,8 @@ impl<'c> Names<'c> {
     }
 
     fn of(&self, key: &str) -> String {
-        let names = self.contents.baseline.parties.get(key).into_iter().flat_map(|party| &party.names);
-        let called = names.map(String::as_str).chain([key]).find_map(|name| self.called.get(name));
+        let names = self.contents.baseline.parties.get(key).into_iter().flat_map(|party| party.names.iter());
+        let called = names.chain([key]).find_map(|name| self.called.get(name));
         called.cloned().unwrap_or_else(|| key.split_once(':').map_or(key, |(_, value)| value).to_owned())
     }
 
@@ -432,12 +432,11 @@ impl<'c> Names<'c> {
         let names: Vec<String> = devices.iter().flat_map(|device| device.identities.iter().map(ToString::to_string)).collect();
         let fits = |key: &str, party: &Party| {
             key == typed
-                || party
-                    .names
-                    .iter()
-                    .any(|name| names.contains(name) || name.split_once(':').is_some_and(|(_, value)| value == typed))
+                || party.names.iter().any(|name| {
+                    names.iter().any(|known| known == name) || name.split_once(':').is_some_and(|(_, value)| value == typed)
+                })
         };
-        self.contents.baseline.parties.iter().filter(|(key, party)| fits(key, party)).map(|(key, _)| key.clone()).collect()
+        self.contents.baseline.parties.iter().filter(|(key, party)| fits(key, party)).map(|(key, _)| key.to_string()).collect()
     }
 
     fn relation(&self, key: &RelationKey, known: &Known) -> Vec<String> {

@@ -73,7 +73,7 @@ impl Checks {
 fn sums<'a>(answers: impl Iterator<Item = &'a KeptCheck>) -> Vec<Sum<'a>> {
     let mut sums: BTreeMap<&str, Sum<'a>> = BTreeMap::new();
     for answer in answers {
-        let check = answer.check.as_str();
+        let check = &*answer.check;
         let sum = sums.entry(check).or_insert_with(|| Sum {
             check,
             title: checks::by_id(check).map_or(check, |spec| spec.title),
@@ -87,7 +87,7 @@ fn sums<'a>(answers: impl Iterator<Item = &'a KeptCheck>) -> Vec<Sum<'a>> {
             Outcome::Clear => sum.clear += 1,
             Outcome::Untested => {
                 sum.untested += 1;
-                *sum.reasons.entry(answer.reason.as_str()).or_insert(0) += 1;
+                *sum.reasons.entry(&*answer.reason).or_insert(0) += 1;
             }
         }
     }

@@ -90,7 +90,8 @@ pub const DETECTORS: &[&DetectorSpec] = &[
 
 /// Watches what leaves the shards, in the order in which it was seen, and answers checks.
 pub trait Detector: Send {
-    /// Takes what is known of earlier runs, before all else; it is not called where nothing outlives the run.
+    /// Takes what is known of earlier runs, before all else, and again where a person decided about it while the run goes on; it is not called where
+    /// nothing outlives the run.
     fn begin(&mut self, _baseline: &Arc<Baseline>) {}
 
     /// Takes a fact.
@@ -108,8 +109,10 @@ pub trait Detector: Send {
     /// Hands over its answers so far, in any order. It may be asked again later.
     fn verdicts(&self, inventory: &Inventory, take: &mut dyn FnMut(Verdict));
 
-    /// What is known after this run: what it began with and what it saw. `None` where nothing outlives the run.
-    fn learned(&self, _inventory: &Inventory) -> Option<Learned> {
+    /// Hands over its answers, and answers what is known after this run: what it began with and what it saw. `None` where it learns nothing, or
+    /// nothing outlives the run.
+    fn conclude(&self, inventory: &Inventory, take: &mut dyn FnMut(Verdict)) -> Option<Learned> {
+        self.verdicts(inventory, take);
         None
     }
 

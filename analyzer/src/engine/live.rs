@@ -5,10 +5,12 @@
 //! and what it drops is counted.
 
 use super::{Cold, Report, Setup, wishes};
+use crate::detectors::baseline::learned::Baseline;
 use crate::hot::{Batch, Hot};
 use citytap_sensor::capture::{CaptureError, CaptureSource};
 use citytap_sensor::dispatch::{self, EpochEnd};
 use citytap_sensor::time::{Nanos, Timestamp};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
@@ -22,6 +24,11 @@ const SHARE: Nanos = 10;
 pub trait Listener: Send {
     /// Takes how things stand at `now`; `last` at the end of the run.
     fn judged(&mut self, report: &Report, now: Timestamp, last: bool);
+
+    /// What is normal by a decision that a person took since it was asked last; the next judgement goes by it. Asked after each.
+    fn decided(&mut self) -> Option<Arc<Baseline>> {
+        None
+    }
 
     /// Whether it wants a report at once. Asked once an epoch.
     fn is_waiting(&mut self) -> bool {
@@ -78,6 +85,9 @@ fn judge(incoming: &Receiver<EpochEnd<Batch>>, mut cold: Cold, every: Nanos, lis
             return Some(report);
         }
         cold.resume(report);
+        if let Some(baseline) = listener.decided() {
+            cold.begin(&baseline);
+        }
         let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
         due = Some(now.plus(every.max(took.saturating_mul(SHARE))));
     }

@@ -226,22 +226,57 @@ pub struct Check {
 
 #[derive(Clone, Debug)]
 enum Reason {
-    /// Shared by all devices of which the same is said.
-    Words(Arc<str>),
+    Words(Words),
     /// The arguments of the finding's sentence.
     Finding(Arc<[Argument]>),
 }
 
+/// A sentence, shared by all devices of which the same is said.
+#[derive(Clone, Debug)]
+pub enum Words {
+    /// One of ours, whole.
+    Fixed(&'static str),
+    /// One with numbers or names in it.
+    Made(Arc<str>),
+}
+
+impl Words {
+    fn text(&self) -> &str {
+        match self {
+            Words::Fixed(text) => text,
+            Words::Made(text) => text,
+        }
+    }
+}
+
+impl From<Cow<'static, str>> for Words {
+    fn from(text: Cow<'static, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => Words::Fixed(text),
+            Cow::Owned(text) => Words::Made(text.into()),
+        }
+    }
+}
+
 impl Check {
     /// An answer that is no finding; the words say on what it was tested, or why it could not be.
-    pub fn without_finding(spec: &'static CheckSpec, device: DeviceId, outcome: Outcome, words: Arc<str>) -> Self {
+    pub fn without_finding(spec: &'static CheckSpec, device: DeviceId, outcome: Outcome, words: Words) -> Self {
         Self { spec, device, outcome, reason: Reason::Words(words) }
+    }
+
+    /// The same, to be kept: what many devices share is not copied.
+    pub fn kept_reason(&self) -> Cow<'static, str> {
+        match &self.reason {
+            Reason::Words(Words::Fixed(words)) => Cow::Borrowed(words),
+            Reason::Words(Words::Made(words)) => Cow::Owned(words.to_string()),
+            Reason::Finding(_) => self.reason().into_owned().into(),
+        }
     }
 
     /// On what it was tested, or why it could not be; for a finding, the sentence.
     pub fn reason(&self) -> Cow<'_, str> {
         match &self.reason {
-            Reason::Words(words) => Cow::Borrowed(words),
+            Reason::Words(words) => Cow::Borrowed(words.text()),
             Reason::Finding(arguments) => {
                 render(self.spec.finding, arguments.iter().map(|(name, value)| (*name, &**value))).into()
             }
@@ -325,21 +360,21 @@ type Sentence = u32;
 #[derive(Default)]
 struct Sentences {
     numbers: HashMap<Arc<str>, Sentence, FixedState>,
-    texts: Vec<Arc<str>>,
+    texts: Vec<Words>,
 }
 
 impl Sentences {
-    fn number(&mut self, text: &str) -> Sentence {
-        if let Some(number) = self.numbers.get(text) {
+    fn number(&mut self, text: Cow<'static, str>) -> Sentence {
+        if let Some(number) = self.numbers.get(&*text) {
             return *number;
         }
-        let (text, number) = (Arc::<str>::from(text), self.texts.len() as Sentence);
-        self.texts.push(text.clone());
-        self.numbers.insert(text, number);
+        let number = self.texts.len() as Sentence;
+        self.numbers.insert((&*text).into(), number);
+        self.texts.push(text.into());
         number
     }
 
-    fn text(&self, number: Sentence) -> &Arc<str> {
+    fn text(&self, number: Sentence) -> &Words {
         &self.texts[number as usize]
     }
 }
@@ -350,9 +385,9 @@ impl Said {
         match self {
             Said::Found(found) => (0, Some(&found.0), ""),
             Said::Presumed(found) => (1, Some(&found.0), ""),
-            Said::Untested(words) => (2, None, sentences.text(*words)),
-            Said::Clear(words) => (3, None, sentences.text(*words)),
-            Said::Otherwise(words) => (4, None, sentences.text(*words)),
+            Said::Untested(words) => (2, None, sentences.text(*words).text()),
+            Said::Clear(words) => (3, None, sentences.text(*words).text()),
+            Said::Otherwise(words) => (4, None, sentences.text(*words).text()),
         }
     }
 }
@@ -393,9 +428,9 @@ impl<'i> Jury<'i> {
         let said = match verdict.answer {
             Answer::Found(found) => Said::Found(Box::new((verdict.subject, found))),
             Answer::Presumed(found, proof) => Said::Presumed(Box::new((verdict.subject, found, proof))),
-            Answer::Clear(words) => Said::Clear(self.sentences.number(&words)),
-            Answer::Untested(words) => Said::Untested(self.sentences.number(&words)),
-            Answer::Otherwise(words) => Said::Otherwise(self.sentences.number(words)),
+            Answer::Clear(words) => Said::Clear(self.sentences.number(words)),
+            Answer::Untested(words) => Said::Untested(self.sentences.number(words)),
+            Answer::Otherwise(words) => Said::Otherwise(self.sentences.number(words.into())),
         };
         let check = verdict.check;
         self.answers.entry(check.id).or_insert_with(|| Answers { check, said: Vec::new() }).said.push((device, said));
@@ -467,7 +502,7 @@ impl Judging {
         let words = |number| Reason::Words(sentences.text(number).clone());
         let (weight, outcome, reason) = match said {
             Said::Presumed(presumed) if is_tested(presumed.2) => {
-                (1, Outcome::Clear, Reason::Words(format!("more is known: see {}", presumed.2.title).into()))
+                (1, Outcome::Clear, Reason::Words(Cow::from(format!("more is known: see {}", presumed.2.title)).into()))
             }
             Said::Presumed(presumed) => (3, Outcome::Found, self.found(presumed.0, presumed.1)),
             Said::Found(found) => (3, Outcome::Found, self.found(found.0, found.1)),

@@ -20,6 +20,7 @@ use crate::inventory::{DeviceId, confidence_name, confidence_named, when};
 use citytap_sensor::observation::Confidence;
 use citytap_sensor::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Places kept at the beginning and at the end, as within a run.
@@ -236,14 +237,14 @@ impl Default for KeptFinding {
 /// The answer to one check about one device, over several runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptCheck {
-    /// Which check.
-    pub check: String,
+    /// Which check. A city has ten answers for each device: what many have in common is not copied.
+    pub check: Cow<'static, str>,
     /// Which device.
     pub device: DeviceId,
     /// The answer.
     pub outcome: Outcome,
     /// On what it was tested, or why it could not be; for a finding, the sentence.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// Time of the last packet of the run that answered.
     #[serde(default, with = "when::maybe")]
     pub as_of: Option<Timestamp>,
@@ -252,7 +253,7 @@ pub struct KeptCheck {
 impl KeptCheck {
     /// A run's answer, about a device that the store may know by another id.
     pub fn new(check: &Check, device: DeviceId, as_of: Option<Timestamp>) -> Self {
-        Self { check: check.spec.id.into(), device, outcome: check.outcome, reason: check.reason().into_owned(), as_of }
+        Self { check: check.spec.id.into(), device, outcome: check.outcome, reason: check.kept_reason(), as_of }
     }
 
     /// Adds the answer of another run.
@@ -275,7 +276,7 @@ mod tests {
             check: "a-check".into(),
             device: DeviceId(1),
             outcome,
-            reason: format!("{outcome:?} at {at}"),
+            reason: format!("{outcome:?} at {at}").into(),
             as_of: Some(Timestamp(at)),
         }
     }

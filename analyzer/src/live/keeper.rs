@@ -2,6 +2,7 @@
 
 use super::source::{Notices, Orders};
 use super::{News, tell};
+use crate::detectors::baseline::learned::Baseline;
 use crate::engine::Report;
 use crate::engine::live::Listener;
 use crate::screen::{counted, moment};
@@ -155,6 +156,10 @@ impl Listener for Keeper {
         if self.orders.status.swap(false, Ordering::Relaxed) {
             self.status(report, now);
         }
+    }
+
+    fn decided(&mut self) -> Option<Arc<Baseline>> {
+        self.store.as_mut()?.take_decided()
     }
 
     fn is_waiting(&mut self) -> bool {

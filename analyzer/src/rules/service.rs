@@ -1,7 +1,7 @@
 //! What rules ask of one protocol, together: a device on whose traffic none of them found anything is told so once, not for each rule.
 
 use crate::findings::CheckSpec;
-use std::sync::Arc;
+use crate::findings::judge::Words;
 
 /// How the names of these checks end; no rule's does.
 pub(super) const SUFFIX: &str = "-rules";
@@ -14,7 +14,7 @@ pub(super) struct Service {
     /// Names of those that make findings.
     pub(super) rules: Vec<&'static str>,
     /// What is said where none matched.
-    pub(super) clear: Arc<str>,
+    pub(super) clear: Words,
 }
 
 impl Service {
@@ -34,6 +34,6 @@ impl Service {
             1 => format!("{count} about {name} matched nothing of what was seen"),
             _ => format!("{count} about {name} matched what was seen"),
         };
-        Self { name, spec, rules, clear: clear.into() }
+        Self { name, spec, rules, clear: Words::Made(clear.into()) }
     }
 }

@@ -3,7 +3,7 @@
 use super::correlate::{Arrival, Correlation, Member, Windows};
 use super::meta::{bare, is_called, placeholders};
 use super::{Aside, Matched, Meta, Rule, RuleFile, RuleSet, Values};
-use crate::findings::judge::{Check, Finding, Judgement, Outcome};
+use crate::findings::judge::{Check, Finding, Judgement, Outcome, Words};
 use crate::findings::{Answer, Argument, CheckSpec, Evidence, Found, Verdict};
 use crate::hot::owned::{IdentityKey, Seen};
 use crate::inventory::DeviceId;
@@ -209,7 +209,6 @@ impl Stage {
         };
         let found: HashSet<(DeviceId, usize), FixedState> = judgement.findings.iter().flat_map(of_finding).collect();
         let whole = self.shed().next().is_none();
-        let dropped: Arc<str> = DROPPED.into();
         let mut before = None;
         let mut said: Vec<usize> = Vec::new();
         for (device, protocol) in spoken {
@@ -224,7 +223,7 @@ impl Stage {
             if !found.contains(&(device, at)) {
                 let (outcome, words) = match whole {
                     true => (Outcome::Clear, services[at].clear.clone()),
-                    false => (Outcome::Untested, dropped.clone()),
+                    false => (Outcome::Untested, Words::Fixed(DROPPED)),
                 };
                 judgement.checks.push(Check::without_finding(services[at].spec, device, outcome, words));
             }

@@ -247,7 +247,7 @@ impl Page<'_> {
             );
         }
         for check in answers {
-            let title = checks::by_id(&check.check).map_or(check.check.as_str(), |spec| spec.title);
+            let title = checks::by_id(&check.check).map_or(&*check.check, |spec| spec.title);
             let outcome = match check.outcome {
                 Outcome::Found => "found",
                 Outcome::Clear => "tested and clear",

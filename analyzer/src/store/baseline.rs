@@ -5,8 +5,9 @@ use super::journal::Write;
 use super::record::seal;
 use super::{StoreError, Tree};
 use crate::detectors::baseline::learned::{Baseline, Member};
+use crate::detectors::baseline::numbered::Texts;
 use crate::detectors::baseline::teach::{Learned, Missed};
-use crate::findings::judge::{Check, FindingId, Outcome, render};
+use crate::findings::judge::{Check, FindingId, Outcome, Words, render};
 use crate::findings::kept::{KeptCheck, KeptFinding};
 use crate::inventory::merge::Counting;
 use crate::inventory::{DeviceId, confidence_name};
@@ -17,7 +18,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The key of what is not any party's.
-const SITE: &str = "site";
+pub(super) const SITE: &str = "site";
 
 /// A value of the tree.
 #[derive(Serialize, Deserialize)]
@@ -30,42 +31,42 @@ pub(super) enum Stored {
 }
 
 /// Puts what was stored together.
-pub(super) fn gather(baseline: &mut Baseline, stored: Stored) {
+pub(super) fn gather(baseline: &mut Baseline, stored: Stored, texts: &mut Texts) {
     match stored {
         Stored::Site(site) => {
             let members = std::mem::take(baseline);
             *baseline =
                 Baseline { parties: members.parties, relations: members.relations, registers: members.registers, ..*site };
         }
-        Stored::Member(member) => baseline.put(*member),
+        Stored::Member(member) => baseline.put(*member, texts),
     }
 }
 
 /// The keys of the tree at which two baselines differ.
 pub(super) fn changed(before: &Baseline, after: &Baseline) -> BTreeSet<String> {
-    let mut keys = before.keys();
-    keys.extend(after.keys());
-    let differs = |key: &&str| before.member(key) != after.member(key);
-    let members = keys.into_iter().filter(differs).map(|key| format!("member/{key}"));
+    let members = before.differing(after).into_iter().map(|key| member_key(&key));
     let site = (before.without_members() != after.without_members()).then(|| SITE.to_owned());
     members.chain(site).collect()
 }
 
+/// The key of a party with what it does.
+pub(super) fn member_key(party: &str) -> String {
+    format!("member/{party}")
+}
+
 /// What is to be written at these keys.
-pub(super) fn writes(baseline: &Baseline, keys: &BTreeSet<String>) -> Vec<Write> {
-    let write = |key: &String| {
+pub(super) fn writes<'b>(baseline: &'b Baseline, keys: &'b BTreeSet<String>) -> impl Iterator<Item = Write> + 'b {
+    let members = (!keys.is_empty()).then(|| baseline.members());
+    let member = move |key: &str| members.as_ref().and_then(|members| members.get(key));
+    let write = move |key: &String| {
         let tree = Tree::Baseline;
         let value = match key.strip_prefix("member/") {
-            Some(member) => {
-                let member = baseline.member(member);
-                let empty = member.party.is_none() && member.relations.is_empty() && member.registers.is_empty();
-                (!empty).then(|| Stored::Member(Box::new(member)))
-            }
+            Some(key) => member(key).map(|member| Stored::Member(Box::new(member))),
             None => Some(Stored::Site(Box::new(baseline.without_members()))),
         };
         Write { tree, key: key.clone().into_bytes(), value: value.map(|value| seal(tree, key.as_bytes(), &value)) }
     };
-    keys.iter().map(write).collect()
+    keys.iter().map(write)
 }
 
 impl Contents {
@@ -91,13 +92,13 @@ impl Contents {
     fn miss(&mut self, missed: &Missed, device: DeviceId, counting: Counting, now: Option<Timestamp>, added: &mut Added) {
         let arguments = || missed.arguments.iter().map(|(name, value)| (*name, &**value));
         let message = render(missed.check.finding, arguments());
-        let check = Check::without_finding(missed.check, device, Outcome::Found, message.clone().into());
+        let check = Check::without_finding(missed.check, device, Outcome::Found, Words::Made(message.as_str().into()));
         self.add_check(KeptCheck::new(&check, device, now), added);
         let finding = KeptFinding {
             id: FindingId::of(missed.check.id, device, arguments()).to_string(),
             check: missed.check.id.into(),
             device,
-            subject: missed.names.iter().next().cloned().unwrap_or_default(),
+            subject: missed.names.iter().next().unwrap_or_default().to_owned(),
             severity: missed.severity,
             confidence: confidence_name(Confidence::Seen).into(),
             message,
@@ -122,8 +123,7 @@ impl super::City {
     /// Why not, and what to do.
     pub fn set_baseline(&mut self, baseline: Baseline) -> Result<(), StoreError> {
         let keys = changed(&self.contents().baseline, &baseline);
-        let writes = writes(&baseline, &keys);
-        self.write(&writes)?;
+        self.write(&|| Box::new(writes(&baseline, &keys)))?;
         self.contents_mut().baseline = Arc::new(baseline);
         Ok(())
     }

@@ -2,11 +2,13 @@
 
 use super::contents::{Added, Changed, Contents, NotClosed, Run};
 use super::credentials::{self, Kept};
-use super::journal::{self, Recovered, Write};
+use super::journal::{self, Recovered, Write, Writes};
 use super::on_disk::OnDisk;
 use super::record::{seal, unseal};
 use super::{STORE_VERSION, Store, StoreError, Tree, baseline};
+use crate::checks;
 use crate::detectors::baseline::learned::Baseline;
+use crate::detectors::baseline::numbered::Texts;
 use crate::engine::Report;
 use crate::findings::alerts::{Alert, AlertId, AlertPolicy, Alerts, Decision, DecisionError};
 use crate::findings::kept::Closed;
@@ -15,6 +17,7 @@ use crate::inventory::DeviceId;
 use crate::register::Entry;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -141,7 +144,12 @@ impl City {
         each(store_ref, Tree::Findings, &mut damaged, |finding: crate::findings::kept::KeptFinding| {
             contents.findings.insert(finding.id.clone(), finding);
         })?;
-        each(store_ref, Tree::Checks, &mut damaged, |check: crate::findings::kept::KeptCheck| {
+        let mut ids: HashMap<String, &'static str> = HashMap::new();
+        each(store_ref, Tree::Checks, &mut damaged, |mut check: crate::findings::kept::KeptCheck| {
+            if let Some(id) = ids.get(&*check.check).copied().or_else(|| checks::by_id(&check.check).map(|spec| spec.id)) {
+                ids.entry(check.check.into_owned()).or_insert(id);
+                check.check = id.into();
+            }
             contents.checks.insert((check.device, check.check.clone()), check);
         })?;
         each(store_ref, Tree::Credentials, &mut damaged, |kept: Kept| {
@@ -153,8 +161,9 @@ impl City {
             contents.register.insert((entry.list.clone(), entry.line), entry);
         })?;
         contents.enter();
-        let mut normal = Baseline::default();
-        each(store_ref, Tree::Baseline, &mut damaged, |stored| baseline::gather(&mut normal, stored))?;
+        let (mut normal, mut texts) = (Baseline::default(), Texts::default());
+        each(store_ref, Tree::Baseline, &mut damaged, |stored| baseline::gather(&mut normal, stored, &mut texts))?;
+        normal.pack();
         contents.baseline = Arc::new(normal);
         let (damaged_count, damaged) = (damaged.count, damaged.named);
         Ok(Self { path: path.into(), store, about, contents, damaged, damaged_count, recovered, limit })
@@ -218,10 +227,9 @@ impl City {
     pub fn add(&mut self, report: &Report, run: Run) -> Result<Added, StoreError> {
         let mut contents = std::mem::take(&mut self.contents);
         let added = contents.add(report, run);
-        let writes = writes(&contents, Some(added.run), &added.changed);
+        let written = self.write(&|| Box::new(writes(&contents, Some(added.run), &added.changed)));
         self.contents = contents;
-        self.write(&writes)?;
-        Ok(added)
+        written.map(|()| added)
     }
 
     /// Keeps what a person decided about an alert, at the time of the last packet that the store knows.
@@ -234,8 +242,8 @@ impl City {
             return Ok(Err(error));
         }
         let changed = Changed { alerts: self.contents.alerts.take_changed(), ..Changed::default() };
-        let writes = writes(&self.contents, None, &changed);
-        self.write(&writes)?;
+        let writes: Vec<Write> = writes(&self.contents, None, &changed).collect();
+        self.write(&|| Box::new(writes.iter().cloned()))?;
         Ok(Ok(()))
     }
 
@@ -249,8 +257,8 @@ impl City {
         let closed: Vec<Result<String, NotClosed>> = closed.collect();
         let findings = closed.iter().flatten().cloned().collect();
         let changed = Changed { findings, alerts: self.contents.alerts.take_changed(), ..Changed::default() };
-        let writes = writes(&self.contents, None, &changed);
-        self.write(&writes)?;
+        let writes: Vec<Write> = writes(&self.contents, None, &changed).collect();
+        self.write(&|| Box::new(writes.iter().cloned()))?;
         Ok(closed)
     }
 
@@ -270,19 +278,19 @@ impl City {
                 Write { tree: Tree::Register, key: name, value }
             })
             .collect();
-        self.write(&writes)?;
+        self.write(&|| Box::new(writes.iter().cloned()))?;
         Ok(gone)
     }
 
     /// Writes all of it or nothing, where there is room.
-    pub(super) fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        // The journal holds each value a second time.
-        let bytes: u64 = writes.iter().filter_map(|write| write.value.as_ref()).map(|value| 2 * value.len() as u64).sum();
-        let size = self.store.size()?.saturating_add(bytes);
+    pub(super) fn write(&mut self, writes: &Writes<'_>) -> Result<(), StoreError> {
+        let size = self.store.size()?;
+        let bytes = journal::write_within(self.store.as_mut(), self.limit.saturating_sub(size), writes)?;
+        let size = size.saturating_add(bytes);
         if size > self.limit {
             return Err(StoreError::Full { path: self.path.clone(), size, limit: self.limit });
         }
-        journal::write(self.store.as_mut(), writes)
+        Ok(())
     }
 }
 
@@ -311,25 +319,27 @@ fn make_key(store: &mut dyn Store) -> Result<DigestKey, StoreError> {
 }
 
 /// What is to be written of what changed, and of a run that is new.
-pub(super) fn writes(contents: &Contents, run: Option<u32>, changed: &Changed) -> Vec<Write> {
+pub(super) fn writes<'c>(contents: &'c Contents, run: Option<u32>, changed: &'c Changed) -> impl Iterator<Item = Write> + 'c {
     fn write<T: Serialize>(tree: Tree, key: Vec<u8>, value: Option<&T>) -> Write {
         let value = value.map(|value| seal(tree, &key, value));
         Write { tree, key, value }
     }
-    let runs = run.map(|run| write(Tree::Runs, run.to_be_bytes().to_vec(), contents.runs.get(&run)));
-    let alerts = changed.alerts.iter().map(|id| write(Tree::Alerts, id.0.to_be_bytes().to_vec(), contents.alerts.get(*id)));
-    let devices = changed.devices.iter().map(|id| write(Tree::Devices, id.0.to_be_bytes().to_vec(), contents.devices.get(id)));
-    let findings = changed.findings.iter().map(|id| write(Tree::Findings, id.as_bytes().to_vec(), contents.findings.get(id)));
-    let checks = changed.checks.iter().map(|key| {
+    let runs = run.map(move |run| write(Tree::Runs, run.to_be_bytes().to_vec(), contents.runs.get(&run)));
+    let alerts = changed.alerts.iter().map(move |id| write(Tree::Alerts, id.0.to_be_bytes().to_vec(), contents.alerts.get(*id)));
+    let devices =
+        changed.devices.iter().map(move |id| write(Tree::Devices, id.0.to_be_bytes().to_vec(), contents.devices.get(id)));
+    let findings =
+        changed.findings.iter().map(move |id| write(Tree::Findings, id.as_bytes().to_vec(), contents.findings.get(id)));
+    let checks = changed.checks.iter().map(move |key| {
         let (device, check) = key;
         write(Tree::Checks, format!("{device}/{check}").into_bytes(), contents.checks.get(key))
     });
-    let credentials = changed.credentials.iter().map(|id| {
+    let credentials = changed.credentials.iter().map(move |id| {
         let kept = contents.credentials.get(id).map(|presented| Kept::new(*id, presented));
         write(Tree::Credentials, id.0.to_be_bytes().to_vec(), kept.as_ref())
     });
     let baseline = baseline::writes(&contents.baseline, &changed.baseline);
-    runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).chain(alerts).chain(baseline).collect()
+    runs.into_iter().chain(devices).chain(findings).chain(checks).chain(credentials).chain(alerts).chain(baseline)
 }
 
 fn alerts(store: &dyn Store, site: &str, damaged: &mut Damaged) -> Result<Alerts, StoreError> {

@@ -30,7 +30,7 @@ pub struct Contents {
     /// What was found, by id; see [`Contents::is_open`].
     pub findings: BTreeMap<String, KeptFinding>,
     /// The answer to each check about each device.
-    pub checks: BTreeMap<(DeviceId, String), KeptCheck>,
+    pub checks: BTreeMap<(DeviceId, Cow<'static, str>), KeptCheck>,
     /// What was added, by number.
     pub runs: BTreeMap<u32, Run>,
     /// What devices presented, as keyed digests: for the store and whoever shares its key, never for an export.
@@ -137,7 +137,7 @@ pub struct Changed {
     /// Findings.
     pub findings: BTreeSet<String>,
     /// Answers.
-    pub checks: BTreeSet<(DeviceId, String)>,
+    pub checks: BTreeSet<(DeviceId, Cow<'static, str>)>,
     /// What devices presented.
     pub credentials: BTreeSet<DeviceId>,
     /// Alerts.
@@ -165,7 +165,7 @@ impl Contents {
 
     /// Whether a finding still stands: no later run tested it and found it clear, and nobody proved that it is over.
     pub fn is_open(&self, finding: &KeptFinding) -> bool {
-        let check = self.checks.get(&(finding.device, finding.check.clone()));
+        let check = self.checks.get(&(finding.device, finding.check.clone().into()));
         check.is_none_or(|check| check.outcome == Outcome::Found) && !finding.is_closed()
     }
 
@@ -258,7 +258,7 @@ impl Contents {
 
     /// The answers about one device.
     pub fn checks_of(&self, device: DeviceId) -> impl Iterator<Item = &KeptCheck> {
-        self.checks.range((device, String::new())..).take_while(move |((of, _), _)| *of == device).map(|(_, check)| check)
+        self.checks.range((device, Cow::Borrowed(""))..).take_while(move |((of, _), _)| *of == device).map(|(_, check)| check)
     }
 
     /// A device by its id or by an id that it had.

@@ -3,17 +3,21 @@
 //! So counts are right however often it is written, and what the run thought an hour ago and no longer thinks is gone. Only what changed since
 //! the last time is written. Between two times the engine is closed, so that `citytap devices --store DIR` can ask and `citytap alerts` can decide.
 
+use super::baseline::{self, Stored};
 use super::city::{ABOUT, City, writes};
 use super::contents::{Added, Changed, Contents, Run};
 use super::journal::{self, Write};
 use super::on_disk::OnDisk;
 use super::record::{seal, unseal};
 use super::{Store, StoreError, Tree};
+use crate::detectors::baseline::learned::Baseline;
+use crate::detectors::baseline::numbered::Texts;
 use crate::engine::Report;
 use crate::findings::alerts::{Alert, AlertId, AlertPolicy, Alerts};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Who writes a store that a run goes on in.
 const OWNER: &str = "appliance";
@@ -29,6 +33,8 @@ pub struct Growing {
     written: HashMap<(Tree, Vec<u8>), u64>,
     /// Keys that the run so far changed when it was last written.
     changed: Changed,
+    /// Whether somebody decided what is normal, and nobody asked yet.
+    decided: bool,
 }
 
 /// What the store would say with the run so far.
@@ -63,7 +69,7 @@ impl Growing {
             ((Tree::Alerts, key), digest)
         };
         let written = contents.alerts.iter().map(sealed).collect();
-        Self { path, limit, site: about.site, base: contents, written, changed: Changed::default() }
+        Self { path, limit, site: about.site, base: contents, written, changed: Changed::default(), decided: false }
     }
 
     /// What the store said before the run.
@@ -96,12 +102,17 @@ impl Growing {
         // Where the last time was cut short, what it had begun is ended or forgotten first.
         journal::recover(&mut store)?;
         let decided = self.take_decisions(&store)?;
+        let normal = self.take_normal(&store)?;
         let is_new = |write: &Write| {
-            let is_decided = write.tree == Tree::Alerts && decided.contains(&write.key);
+            let is_decided = match write.tree {
+                Tree::Alerts => decided.contains(&write.key),
+                Tree::Baseline => normal.contains(&write.key),
+                _ => false,
+            };
             let place = (write.tree, write.key.clone());
             !is_decided && self.written.get(&place) != Some(&digest(write.value.as_deref()))
         };
-        let new: Vec<Write> = writes(&stand.contents, Some(stand.added.run), &all).into_iter().filter(is_new).collect();
+        let new: Vec<Write> = writes(&stand.contents, Some(stand.added.run), &all).filter(is_new).collect();
         let bytes: u64 = new.iter().filter_map(|write| write.value.as_ref()).map(|value| 2 * value.len() as u64).sum();
         let size = store.size()?.saturating_add(bytes);
         if size > self.limit {
@@ -139,6 +150,37 @@ impl Growing {
             let all: Vec<Alert> = others.chain(decided.values().cloned()).collect();
             self.base.alerts = Alerts::restored(&self.site, AlertPolicy::default(), all);
         }
+        Ok(keys)
+    }
+}
+
+impl Growing {
+    /// What is normal by decisions that people took since it was asked last.
+    pub fn take_decided(&mut self) -> Option<Arc<Baseline>> {
+        std::mem::take(&mut self.decided).then(|| self.base.baseline.clone())
+    }
+
+    /// Takes over what people decided about what is normal. Answers the keys at which it stands: they are left as they are until the run goes
+    /// by it.
+    fn take_normal(&mut self, store: &OnDisk) -> Result<BTreeSet<Vec<u8>>, StoreError> {
+        let site = store.get(Tree::Baseline, baseline::SITE.as_bytes())?;
+        let site = site.and_then(|sealed| unseal::<Stored>(Tree::Baseline, baseline::SITE.as_bytes(), &sealed).ok());
+        if !matches!(site, Some(Stored::Site(site)) if site.decisions > self.base.baseline.decisions) {
+            return Ok(BTreeSet::new());
+        }
+        let (mut decided, mut texts) = (Baseline::default(), Texts::default());
+        store.each(Tree::Baseline, &mut |key, sealed| {
+            if let Ok(stored) = unseal::<Stored>(Tree::Baseline, key, sealed) {
+                baseline::gather(&mut decided, stored, &mut texts);
+            }
+        })?;
+        let mut normal = (*self.base.baseline).clone();
+        let members = normal.take_decisions(&decided).into_iter().map(|key| baseline::member_key(&key).into_bytes());
+        let keys: BTreeSet<Vec<u8>> = members.chain([baseline::SITE.into()]).collect();
+        // What the run makes of them is new, whatever it wrote there before.
+        self.written.retain(|(tree, key), _| *tree != Tree::Baseline || !keys.contains(key));
+        self.base.baseline = Arc::new(normal);
+        self.decided = true;
         Ok(keys)
     }
 }

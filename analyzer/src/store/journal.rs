@@ -47,18 +47,40 @@ pub enum Recovered {
 /// # Errors
 /// What the store answers; then the next open decides.
 pub fn write(store: &mut dyn Store, writes: &[Write]) -> Result<(), StoreError> {
-    for (number, write) in writes.iter().enumerate() {
-        let key = (number as u64).to_be_bytes();
-        store.put(Tree::Journal, &key, &seal_bytes(Tree::Journal, &key, &encode(write)))?;
+    write_within(store, u64::MAX, &|| Box::new(writes.iter().cloned())).map(drop)
+}
+
+/// Writes that are made whenever they are asked for, the same ones each time: those of a city are never in memory at once.
+pub type Writes<'w> = dyn Fn() -> Box<dyn Iterator<Item = Write> + 'w> + 'w;
+
+/// Does all of the writes or none, where they take no more than so many bytes. Answers how many they take.
+///
+/// # Errors
+/// What the store answers; then the next open decides.
+pub fn write_within(store: &mut dyn Store, room: u64, writes: &Writes<'_>) -> Result<u64, StoreError> {
+    let (mut bytes, mut mark) = (0u64, Mark { writes: 0 });
+    for write in writes() {
+        // The journal holds each value a second time.
+        bytes = bytes.saturating_add(write.value.as_ref().map_or(0, |value| 2 * value.len() as u64));
+        if bytes <= room {
+            let key = mark.writes.to_be_bytes();
+            store.put(Tree::Journal, &key, &seal_bytes(Tree::Journal, &key, &encode(&write)))?;
+            mark.writes += 1;
+        }
+    }
+    if bytes > room {
+        clear(store)?;
+        store.flush()?;
+        return Ok(bytes);
     }
     store.flush()?;
-    let mark = Mark { writes: writes.len() as u64 };
     store.put(Tree::Meta, MARK, &seal(Tree::Meta, MARK, &mark))?;
     store.flush()?;
-    for write in writes {
-        apply(store, write)?;
+    for write in writes() {
+        apply(store, &write)?;
     }
-    finish(store)
+    finish(store)?;
+    Ok(bytes)
 }
 
 /// Ends what was under way when the process ended.

@@ -18,7 +18,8 @@ use crate::time::{Span, Timestamp};
 use std::sync::Arc;
 
 /// All backends.
-pub const BACKENDS: &[&BackendSpec] = &[&cups::SPEC, &http_verifier::SPEC, &join_server::SPEC, &mosquitto::SPEC, &simulated::SPEC];
+pub const BACKENDS: &[&BackendSpec] =
+    &[&cups::SPEC, &http_verifier::SPEC, &join_server::SPEC, &mosquitto::SPEC, &simulated::SPEC];
 
 /// The backend of this name.
 pub fn named(name: &str) -> Option<&'static BackendSpec> {

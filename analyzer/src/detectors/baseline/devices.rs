@@ -6,7 +6,6 @@ use super::judge::{found, shared, still_learning};
 use super::learned::{Baseline, Party, Rhythm, Standing};
 use super::parties::{Parties, Present};
 use crate::findings::{Answer, Evidence, Severity, Verdict};
-use crate::hot::owned::IdentityKey;
 use crate::policy::Policy;
 use citytap_sensor::time::Timestamp;
 use std::collections::BTreeSet;
@@ -72,10 +71,10 @@ pub struct Memory<'b> {
 }
 
 /// Whether a device deviates by being here.
-pub fn is_new(key: &str, present: &Present<'_>, memory: &Memory<'_>, numbers: &Numbers) -> bool {
+pub fn is_new(present: &Present<'_>, before: Option<&Party>, memory: &Memory<'_>, numbers: &Numbers) -> bool {
     let base = memory.base;
     let Some(first) = present.first.filter(|_| !present.provisional && present.lasting) else { return false };
-    match base.parties.get(key) {
+    match before {
         // Who was told of for so many days is no news, unless a person froze what is normal.
         Some(party) => {
             let days = party.known.days.union(present.days).count();
@@ -85,17 +84,17 @@ pub fn is_new(key: &str, present: &Present<'_>, memory: &Memory<'_>, numbers: &N
     }
 }
 
-/// Answers about devices.
+/// Answers about devices; `told`: those of which it is told elsewhere that they are new.
 pub fn verdicts(
     parties: &Parties<'_>,
     memory: &Memory<'_>,
     numbers: &Numbers,
-    told: &BTreeSet<IdentityKey>,
+    told: &BTreeSet<u32>,
     take: &mut dyn FnMut(Verdict),
 ) {
-    for (key, present) in &parties.present {
-        take(newness(key, present, memory, numbers, told.contains(present.subject)));
-        let party = memory.base.parties.get(&**key);
+    for (number, present) in parties.all() {
+        let party = parties.known(*number);
+        take(newness(present, party, memory, numbers, told.contains(number)));
         if let (Some(answer), true) = (silence(present, party, numbers), present.lasting) {
             take(Verdict { check: &checks::SILENT, subject: present.subject.clone(), answer });
         }
@@ -106,9 +105,9 @@ pub fn verdicts(
     }
 }
 
-fn newness(key: &str, present: &Present<'_>, memory: &Memory<'_>, numbers: &Numbers, told: bool) -> Verdict {
+fn newness(present: &Present<'_>, before: Option<&Party>, memory: &Memory<'_>, numbers: &Numbers, told: bool) -> Verdict {
     let subject = present.subject.clone();
-    let answer = match (is_new(key, present, memory, numbers), memory.base.parties.get(key)) {
+    let answer = match (is_new(present, before, memory, numbers), before) {
         (true, _) if told => Answer::Clear("that it is new is told under another check".into()),
         (true, _) => {
             let evidence = present.first.map(|first| Evidence::one(first, "first_seen")).unwrap_or_default();
@@ -146,7 +145,8 @@ pub fn rhythm_of(present: &Present<'_>, party: Option<&Party>) -> Rhythm {
     let Some(party) = party else { return present.rhythm };
     let mut before = party.rhythm;
     let between = party.unseen_ms.saturating_add(present.before_ms);
-    if between > 0 && present.last.is_some() {
+    // Who was never heard before was taken in while this run went on: its time does not begin before it spoke.
+    if between > 0 && present.last.is_some() && party.known.minutes > 0 {
         before.gap(between);
     }
     before.and(present.rhythm)

@@ -10,13 +10,15 @@
 //! them in. A *frozen* version is a number: what was learned before it carries it.
 
 use super::days::Days;
+use super::numbered::Texts;
 use super::values::Register;
 use crate::inventory::when;
 use citytap_sensor::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 /// Version of the exported form; raised when a field changes its meaning.
 pub const BASELINE_VERSION: u32 = 1;
@@ -139,7 +141,7 @@ pub struct Known {
     pub frozen: Option<u32>,
     /// The decision that took it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accepted: Option<Accepted>,
+    pub accepted: Option<Box<Accepted>>,
 }
 
 impl Known {
@@ -156,9 +158,27 @@ impl Known {
         self.minutes = self.minutes.saturating_add(other.minutes);
     }
 
+    /// Whether a person said that it is normal.
+    fn is_decided(&self) -> bool {
+        self.standing == Standing::Learned && (self.accepted.is_some() || self.frozen.is_some())
+    }
+
+    /// As it would be if nothing had been seen of it, and nobody had decided.
+    fn undone(&self) -> Self {
+        Self { standing: Standing::Deviation, ..Self::new(self.first_seen, self.last_seen, Days::default(), 0) }
+    }
+
+    /// Takes over a decision. Answers whether it says anything new.
+    fn decide(&mut self, decided: &Known) -> bool {
+        let (frozen, accepted) = (self.frozen.or(decided.frozen), decided.accepted.clone().or(self.accepted.take()));
+        let after = Self { standing: decided.standing, frozen, accepted, ..self.clone() };
+        let before = std::mem::replace(self, after);
+        (before.standing, before.frozen) != (self.standing, self.frozen)
+    }
+
     fn accept(&mut self, decision: &Accepted, version: Option<u32>) {
         self.standing = Standing::Learned;
-        self.accepted = Some(decision.clone());
+        self.accepted = Some(Box::new(decision.clone()));
         self.frozen = self.frozen.or(version);
     }
 }
@@ -192,6 +212,67 @@ mod shared {
     }
 }
 
+/// Lists of shared texts in JSON.
+mod shared_list {
+    use super::{Arc, Deserialize, Deserializer, Names, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(names: &Names, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(names.0.iter().map(|name| &**name))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
+        Ok(Vec::<String>::deserialize(deserializer)?.into_iter().map(Arc::from).collect())
+    }
+}
+
+/// Objects in JSON whose keys are shared texts.
+mod shared_keys {
+    use super::{Arc, BTreeMap, Deserialize, Deserializer, Party, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<Arc<str>, Party>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(map.iter().map(|(key, party)| (&**key, party)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Arc<str>, Party>, D::Error> {
+        let map = BTreeMap::<String, Party>::deserialize(deserializer)?;
+        Ok(map.into_iter().map(|(key, party)| (key.into(), party)).collect())
+    }
+}
+
+/// Names, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(Box<[Arc<str>]>);
+
+impl Names {
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| &**name)
+    }
+
+    /// Takes in more, up to [`NAMES`]; what is there already stands for the same text. Answers how many found no room.
+    pub fn add(&mut self, names: impl Iterator<Item = Arc<str>>) -> u64 {
+        let (mut all, mut shed) = (std::mem::take(&mut self.0).into_vec(), 0);
+        for name in names {
+            match all.binary_search(&name) {
+                Ok(_) => {}
+                Err(at) if all.len() < NAMES => all.insert(at, name),
+                Err(_) => shed += 1,
+            }
+        }
+        self.0 = all.into();
+        shed
+    }
+}
+
+impl FromIterator<Arc<str>> for Names {
+    fn from_iter<I: IntoIterator<Item = Arc<str>>>(names: I) -> Self {
+        let mut names: Vec<Arc<str>> = names.into_iter().collect();
+        names.sort_unstable();
+        names.dedup();
+        Self(names.into())
+    }
+}
+
 impl RelationKey {
     fn is_of_pair(&self, other: &RelationKey) -> bool {
         self.actor == other.actor && self.target == other.target
@@ -218,7 +299,8 @@ pub struct Rhythm {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
     /// Its names, as `kind:value@server`.
-    pub names: BTreeSet<String>,
+    #[serde(with = "shared_list")]
+    pub names: Names,
     /// When and whether it is normal that it is here.
     #[serde(flatten)]
     pub known: Known,
@@ -264,9 +346,12 @@ pub struct Baseline {
     /// The frozen versions, the one in force last.
     #[serde(default)]
     pub frozen: Vec<Frozen>,
+    /// How often a person decided: froze, took in, forgot. A run that goes on sees by it that there is a decision to take over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub decisions: u64,
     /// Devices, by key.
-    #[serde(default)]
-    pub parties: BTreeMap<String, Party>,
+    #[serde(default, with = "shared_keys")]
+    pub parties: BTreeMap<Arc<str>, Party>,
     /// Relations.
     #[serde(default, serialize_with = "as_list", deserialize_with = "from_list")]
     pub relations: BTreeMap<RelationKey, Known>,
@@ -307,6 +392,10 @@ fn id(parts: &[&str]) -> String {
         hash.update([0]);
     }
     hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Something that can be taken in.
@@ -359,6 +448,7 @@ impl Baseline {
 
     /// Makes what is learned now the reference: from here on, what is not in it deviates at once. Answers the version's number.
     pub fn freeze(&mut self, at: Timestamp, reason: &str) -> u32 {
+        self.decisions += 1;
         let version = self.version().unwrap_or(0) + 1;
         self.frozen.push(Frozen { version, at, reason: reason.into() });
         let parties = self.parties.values_mut().map(|party| &mut party.known);
@@ -371,6 +461,7 @@ impl Baseline {
 
     /// Takes in the deviation with an id, and of a relation all that the two do with each other; answers whether there is one.
     pub fn accept(&mut self, id: &str, decision: &Accepted) -> bool {
+        self.decisions += 1;
         let version = self.version();
         let waits = |known: &Known| known.standing == Standing::Deviation;
         let party = self.parties.iter_mut().find(|(key, party)| waits(&party.known) && Party::id(key) == id);
@@ -395,6 +486,7 @@ impl Baseline {
     /// anew when it comes again.
     /// Answers whether there is one.
     pub fn dismiss(&mut self, id: &str) -> bool {
+        self.decisions += 1;
         let found = self.deviations().find(|deviation| deviation.id() == id).map(|deviation| match deviation {
             Deviation::Party(key, _) => (Some(key.to_owned()), None, None),
             Deviation::Relation(key, _) => (None, Some(key.clone()), None),
@@ -402,7 +494,7 @@ impl Baseline {
         });
         match found {
             Some((Some(party), ..)) => {
-                self.parties.remove(&party);
+                self.parties.remove(party.as_str());
                 self.relations.retain(|key, _| *key.actor != *party && *key.target != *party);
                 self.registers.retain(|key, _| key.party != party);
             }
@@ -419,77 +511,138 @@ impl Baseline {
         true
     }
 
-    /// What a part of the site is: the party with a key, what it does, its registers. One value of a store.
-    pub fn member(&self, key: &str) -> Member {
-        let relations = Kind::ALL.iter().flat_map(|&kind| self.of_actor(kind, key));
-        let from = RegisterKey { party: key.into(), server: String::new(), unit: 0, table: String::new(), address: 0 };
-        let registers = self.registers.range(from..).take_while(|(register, _)| register.party == key);
-        Member {
-            key: key.into(),
-            party: self.parties.get(key).cloned(),
-            relations: relations.map(|(key, known)| (key.clone(), known.clone())).collect(),
-            registers: registers.map(|(key, register)| (key.clone(), register.clone())).collect(),
-        }
+    /// Its parts, by party.
+    pub fn members(&self) -> Members<'_> {
+        let mut relations: Vec<_> = self.relations.iter().collect();
+        relations.sort_by(|a, b| a.0.actor.cmp(&b.0.actor));
+        Members { baseline: self, relations }
     }
 
-    /// The keys of all parties that are something or do something.
-    pub fn keys(&self) -> BTreeSet<&str> {
-        let actors = self.relations.keys().map(|key| &*key.actor);
-        self.parties.keys().map(String::as_str).chain(actors).chain(self.registers.keys().map(|key| key.party.as_str())).collect()
+    /// The keys of the parties that are or do something else in another baseline.
+    pub fn differing(&self, other: &Baseline) -> BTreeSet<Arc<str>> {
+        let mut keys = BTreeSet::new();
+        differing(&self.parties, &other.parties, |key| {
+            keys.insert(key.clone());
+        });
+        differing(&self.relations, &other.relations, |key| {
+            keys.insert(key.actor.clone());
+        });
+        differing(&self.registers, &other.registers, |key| {
+            keys.insert(key.party.as_str().into());
+        });
+        keys
+    }
+
+    /// Takes no more room than it needs: what is entered in its order leaves trees half empty.
+    pub fn pack(&mut self) {
+        self.parties = std::mem::take(&mut self.parties).into_iter().collect();
+        self.relations = std::mem::take(&mut self.relations).into_iter().collect();
+        self.registers = std::mem::take(&mut self.registers).into_iter().collect();
     }
 
     /// All but the members.
     pub fn without_members(&self) -> Self {
-        let Self { baseline_version, days, frozen, shed, .. } = self;
-        Self { baseline_version: *baseline_version, days: *days, frozen: frozen.clone(), shed: *shed, ..Self::default() }
+        let Self { baseline_version, days, frozen, decisions, shed, .. } = self;
+        let (baseline_version, days, frozen) = (*baseline_version, *days, frozen.clone());
+        Self { baseline_version, days, frozen, decisions: *decisions, shed: *shed, ..Self::default() }
     }
 
-    /// Puts a member back.
-    pub fn put(&mut self, member: Member) {
-        if let Some(party) = member.party {
-            self.parties.insert(member.key, party);
+    /// Takes over what people decided in another version of this baseline, which has what a run added meanwhile: what they took in and what they
+    /// froze. That they forgot something is nothing that could be taken over: the run has seen it. Answers the keys of the parties concerned.
+    pub fn take_decisions(&mut self, decided: &Baseline) -> BTreeSet<Arc<str>> {
+        let mut keys = BTreeSet::new();
+        for (key, party) in decided.parties.iter().filter(|(_, party)| party.known.is_decided()) {
+            let fresh = || Party {
+                names: party.names.clone(),
+                known: party.known.undone(),
+                rhythm: Rhythm::default(),
+                unseen_ms: 0,
+                lasting: party.lasting,
+            };
+            if self.parties.entry(key.clone()).or_insert_with(fresh).known.decide(&party.known) {
+                keys.insert(key.clone());
+            }
         }
-        self.relations.extend(member.relations);
+        // Who was taken in is not told of for what was learned of it before.
+        let of_one: BTreeSet<Arc<str>> = keys.clone();
+        let concerns = |key: &RelationKey, known: &Known| {
+            let learned = known.standing == Standing::Learned;
+            known.is_decided() || (learned && (of_one.contains(&key.actor) || of_one.contains(&key.target)))
+        };
+        for (key, known) in decided.relations.iter().filter(|(key, known)| concerns(key, known)) {
+            if self.relations.entry(key.clone()).or_insert_with(|| known.undone()).decide(known) {
+                keys.insert(key.actor.clone());
+            }
+        }
+        for (key, register) in decided.registers.iter().filter(|(_, register)| register.accepted.is_some()) {
+            let before = self.registers.insert(key.clone(), register.clone());
+            if before.is_none_or(|before| before.accepted != register.accepted) {
+                keys.insert(key.party.as_str().into());
+            }
+        }
+        (self.frozen, self.decisions) = (decided.frozen.clone(), decided.decisions);
+        keys
+    }
+
+    /// Puts a member back. Texts that several members name are kept once: `texts` has them.
+    pub fn put(&mut self, member: Member, texts: &mut Texts) {
+        let mut share = |text: Arc<str>| {
+            let number = texts.enter(text.clone());
+            texts.get(number).cloned().unwrap_or(text)
+        };
+        if let Some(mut party) = member.party {
+            party.names.0.iter_mut().for_each(|name| *name = share(name.clone()));
+            self.parties.insert(share(member.key.into()), party);
+        }
+        for (RelationKey { kind, actor, target, detail }, known) in member.relations {
+            let key = RelationKey { kind, actor: share(actor), target: share(target), detail: share(detail) };
+            self.relations.insert(key, known);
+        }
         self.registers.extend(member.registers);
-    }
-
-    /// What an actor does of one kind.
-    pub fn of_actor<'b>(&'b self, kind: Kind, actor: &str) -> impl Iterator<Item = (&'b RelationKey, &'b Known)> + use<'b> {
-        from(&self.relations, kind, actor, "")
-    }
-
-    /// What an actor does of one kind to one target.
-    pub fn of_pair<'b>(
-        &'b self,
-        kind: Kind,
-        actor: &str,
-        target: &str,
-    ) -> impl Iterator<Item = (&'b RelationKey, &'b Known)> + use<'b> {
-        let target: Arc<str> = if self.relations.is_empty() { EMPTY.clone() } else { target.into() };
-        let pair = target.clone();
-        from(&self.relations, kind, actor, &target).take_while(move |(key, _)| key.target == pair)
     }
 }
 
-/// No text.
-static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+/// Shows the keys at which two maps differ, in their order.
+fn differing<K: Ord, V: PartialEq>(a: &BTreeMap<K, V>, b: &BTreeMap<K, V>, mut show: impl FnMut(&K)) {
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    loop {
+        let order = match (a.peek(), b.peek()) {
+            (Some((one, _)), Some((other, _))) => one.cmp(other),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return,
+        };
+        let one = if order.is_le() { a.next() } else { None };
+        let other = if order.is_ge() { b.next() } else { None };
+        if let (true, Some((key, _))) = (one != other, one.or(other)) {
+            show(key);
+        }
+    }
+}
 
-/// The relations of one kind and actor from a target on.
-pub(super) fn from<'m, V>(
-    relations: &'m BTreeMap<RelationKey, V>,
-    kind: Kind,
-    actor: &str,
-    target: &str,
-) -> impl Iterator<Item = (&'m RelationKey, &'m V)> + use<'m, V> {
-    let key = (!relations.is_empty()).then(|| RelationKey {
-        kind,
-        actor: actor.into(),
-        target: if target.is_empty() { EMPTY.clone() } else { target.into() },
-        detail: EMPTY.clone(),
-    });
-    let same = key.as_ref().map_or_else(|| EMPTY.clone(), |key| key.actor.clone());
-    let range = key.map(|key| relations.range(key..));
-    range.into_iter().flatten().take_while(move |(key, _)| key.kind == kind && key.actor == same)
+/// The parts of a baseline, by party.
+pub struct Members<'b> {
+    baseline: &'b Baseline,
+    /// By actor, then as in the baseline.
+    relations: Vec<(&'b RelationKey, &'b Known)>,
+}
+
+impl Members<'_> {
+    /// What a part of the site is: the party with a key, what it does, its registers. One value of a store. `None`: nothing is known of it.
+    pub fn get(&self, key: &str) -> Option<Member> {
+        let first = self.relations.partition_point(|(relation, _)| *relation.actor < *key);
+        let relations = self.relations.iter().skip(first).take_while(|(relation, _)| *relation.actor == *key);
+        let from = RegisterKey { party: key.into(), server: String::new(), unit: 0, table: String::new(), address: 0 };
+        let registers = self.baseline.registers.range(from..).take_while(|(register, _)| register.party == key);
+        let member = Member {
+            key: key.into(),
+            party: self.baseline.parties.get(key).cloned(),
+            relations: relations.map(|&(key, known)| (key.clone(), known.clone())).collect(),
+            registers: registers.map(|(key, register)| (key.clone(), register.clone())).collect(),
+        };
+        let empty = member.party.is_none() && member.relations.is_empty() && member.registers.is_empty();
+        (!empty).then_some(member)
+    }
 }
 
 /// A party with what it does.

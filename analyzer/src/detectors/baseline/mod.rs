@@ -15,6 +15,7 @@ pub mod days;
 pub mod devices;
 pub mod judge;
 pub mod learned;
+pub mod numbered;
 pub mod parties;
 pub mod relations;
 pub mod silence;
@@ -30,11 +31,11 @@ use crate::policy::Policy;
 use citytap_sensor::time::Timestamp;
 use devices::{Memory, Numbers};
 use judge::{Judge, found};
-use learned::Baseline;
+use learned::{Baseline, Kind};
 use parties::Parties;
 use relations::Rows;
 use silence::Lives;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use teach::Learned;
 use values::Values;
@@ -90,14 +91,29 @@ impl Watch {
         }
     }
 
-    fn with<T>(&self, inventory: &Inventory, then: impl FnOnce(&Baseline, &Parties<'_>) -> T) -> T {
+    /// Judges what this run saw so far by what was known before; answers what is known after it.
+    fn judge(&self, inventory: &Inventory, take: &mut dyn FnMut(Verdict)) -> Learned {
         let nothing = Baseline::default();
         let base = self.base.as_deref().unwrap_or(&nothing);
-        then(base, &Parties::new(inventory, base, &self.lives))
-    }
-
-    fn memory<'b>(&self, base: &'b Baseline) -> Memory<'b> {
-        Memory { base, days: base.days.union(self.lives.days()) }
+        let memory = Memory { base, days: base.days.union(self.lives.days()) };
+        let judge = Judge::new(base, &self.policy, Parties::new(inventory, base, &self.lives), &self.rows);
+        let parties = &judge.parties;
+        let new = judge.judge(take);
+        let gateways = new.iter().filter(|rel| rel.kind == Kind::Reports);
+        let told = gateways.map(|rel| rel.actor).collect();
+        devices::verdicts(parties, &memory, &self.numbers, &told, take);
+        self.values(parties, take);
+        let (after, not_kept) = teach::after(&memory, &judge, &new, &self.values, &self.lives, &self.numbers);
+        let shed = [
+            ("baseline_devices_not_judged", parties.beyond()),
+            ("baseline_devices_not_kept", not_kept.parties),
+            ("baseline_names_not_kept", not_kept.names),
+            ("baseline_relations_not_kept", not_kept.relations),
+            ("baseline_names_not_watched", self.lives.shed()),
+            ("baseline_relations_not_watched", self.rows.shed()),
+            ("baseline_registers_not_watched", self.values.shed()),
+        ];
+        Learned::new(after, parties, &self.numbers, &self.policy, shed.into_iter().filter(|(_, count)| *count > 0).collect())
     }
 
     /// Values out of the usual.
@@ -106,8 +122,9 @@ impl Watch {
         let samples = self.policy.number(&checks::VALUE_SAMPLES);
         let mut judged: BTreeMap<_, OfDevice> = BTreeMap::new();
         for (point, watched) in self.values.sorted() {
-            let (owner, device) = parties.of(&point.device(), watched.last);
-            let Some(subject) = device.filter(|_| watched.party.as_ref().is_none_or(|party| **party == *owner)) else { continue };
+            let Some(owner) = parties.device(&point.device(), watched.last) else { continue };
+            let moved = watched.party.as_ref().is_some_and(|party| party != parties.texts.text(owner));
+            let Some(subject) = parties.present(owner).map(|present| present.subject).filter(|_| !moved) else { continue };
             let entry = judged.entry(subject).or_default();
             if let Some(register) = &watched.register {
                 entry.days = entry.days.union(register.days);
@@ -169,26 +186,15 @@ impl Detector for Watch {
     }
 
     fn verdicts(&self, inventory: &Inventory, take: &mut dyn FnMut(Verdict)) {
-        self.with(inventory, |base, parties| {
-            let (_, judged) = Judge::new(base, &self.policy, parties, &self.rows.sorted()).judge();
-            let told = |verdict: &&Verdict| verdict.check == &checks::GATEWAY && matches!(verdict.answer, Answer::Found(_));
-            let told: BTreeSet<_> = judged.verdicts.iter().filter(told).map(|verdict| verdict.subject.clone()).collect();
-            judged.verdicts.into_iter().for_each(&mut *take);
-            devices::verdicts(parties, &self.memory(base), &self.numbers, &told, take);
-            self.values(parties, take);
-        });
+        self.judge(inventory, take);
     }
 
-    fn learned(&self, inventory: &Inventory) -> Option<Learned> {
-        self.base.as_ref()?;
-        Some(self.with(inventory, |base, parties| {
-            let (seen, judged) = Judge::new(base, &self.policy, parties, &self.rows.sorted()).judge();
-            let after = teach::after(&self.memory(base), parties, seen, &judged, &self.values, &self.lives, &self.numbers);
-            Learned::new(after, parties, &self.numbers, &self.policy)
-        }))
+    fn conclude(&self, inventory: &Inventory, take: &mut dyn FnMut(Verdict)) -> Option<Learned> {
+        Some(self.judge(inventory, take)).filter(|_| self.base.is_some())
     }
 
+    /// What found no room is told by name with what was learned.
     fn shed(&self) -> u64 {
-        self.rows.shed() + self.lives.shed() + self.values.shed()
+        0
     }
 }

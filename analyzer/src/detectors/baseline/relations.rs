@@ -3,15 +3,15 @@
 
 use super::days::{Days, day_of};
 use super::learned::Kind;
+use super::numbered::{Once, Texts};
 use super::topics::shape;
 use crate::hot::owned::{Event, FlowSummary, IdentityKey, Interest, OwnedFact, OwnedValue, Seen, ServerKey, ValueKey};
 use citytap_sensor::flow::{Direction, NetworkId, Transport};
 use citytap_sensor::observation::{Identity, KindId};
 use citytap_sensor::protocols::{modbus, mqtt, sparkplug};
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
-use std::borrow::{Borrow, Cow};
-use std::hash::{BuildHasher, Hash};
+use hashbrown::HashMap;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -102,52 +102,11 @@ pub struct Row {
 #[derive(Default)]
 pub struct Rows {
     ends: Once<End>,
-    details: Once<Arc<str>>,
+    details: Texts,
     rows: HashMap<(Kind, u32, u32, u32), Row, FixedState>,
     /// Details of each pair.
     counts: HashMap<(Kind, u32, u32), u16, FixedState>,
     shed: u64,
-}
-
-/// Values kept once, by number.
-struct Once<T> {
-    numbers: HashTable<u32>,
-    values: Vec<T>,
-    hasher: FixedState,
-}
-
-impl<T> Default for Once<T> {
-    fn default() -> Self {
-        Self { numbers: HashTable::new(), values: Vec::new(), hasher: FixedState::default() }
-    }
-}
-
-impl<T: Hash + Eq> Once<T> {
-    fn find<Q>(&self, value: &Q) -> Option<u32>
-    where
-        T: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        let same = |number: &u32| self.values.get(*number as usize).is_some_and(|known| known.borrow() == value);
-        self.numbers.find(self.hasher.hash_one(value), same).copied()
-    }
-
-    /// Rows are bounded, and so is what they name.
-    fn enter(&mut self, value: T) -> u32 {
-        let hash = self.hasher.hash_one(&value);
-        let (values, hasher) = (&self.values, &self.hasher);
-        if let Some(number) = self.numbers.find(hash, |number| values.get(*number as usize) == Some(&value)) {
-            return *number;
-        }
-        let number = u32::try_from(values.len()).unwrap_or(u32::MAX);
-        self.numbers.insert_unique(hash, number, |number| values.get(*number as usize).map_or(0, |value| hasher.hash_one(value)));
-        self.values.push(value);
-        number
-    }
-
-    fn get(&self, number: u32) -> Option<&T> {
-        self.values.get(number as usize)
-    }
 }
 
 impl Rows {
@@ -160,6 +119,16 @@ impl Rows {
         let mut rows: Vec<_> = rows.collect();
         rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         rows
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// Rows that found no room.

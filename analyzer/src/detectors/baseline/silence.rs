@@ -5,11 +5,10 @@
 
 use super::days::{Days, day_of};
 use super::learned::Rhythm;
+use super::numbered::{Once, grow};
 use crate::hot::owned::{FlowSummary, IdentityKey, OwnedFact, Seen};
 use citytap_sensor::observation::{Identity, Presence};
 use citytap_sensor::time::{Nanos, SECOND, Timestamp};
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 
 /// Names watched: two for each device of a large city.
 pub const NAMES: usize = 1 << 19;
@@ -47,7 +46,9 @@ pub struct Life {
 /// The names of a run.
 #[derive(Default)]
 pub struct Lives {
-    lives: HashMap<IdentityKey, Life, FixedState>,
+    names: Once<IdentityKey>,
+    /// By the number of the name.
+    lives: Vec<Life>,
     now: Option<Timestamp>,
     observed: Nanos,
     days: Days,
@@ -57,12 +58,7 @@ pub struct Lives {
 impl Lives {
     /// The life of a name.
     pub fn of(&self, name: &IdentityKey) -> Option<&Life> {
-        self.lives.get(name)
-    }
-
-    /// All names that spoke, in no order.
-    pub fn all(&self) -> impl Iterator<Item = (&IdentityKey, &Life)> {
-        self.lives.iter()
+        self.lives.get(self.names.find(name)? as usize)
     }
 
     /// Names that found no room.
@@ -117,7 +113,8 @@ impl Lives {
 
     fn sign(&mut self, name: &IdentityKey, seen: Seen) {
         let observed = self.observed_at(seen.time) / MILLISECOND;
-        if let Some(life) = self.lives.get_mut(name) {
+        let known = self.names.find(name);
+        if let Some(life) = known.and_then(|number| self.lives.get_mut(number as usize)) {
             return life.sign(seen, observed);
         }
         if self.lives.len() >= NAMES {
@@ -133,7 +130,9 @@ impl Lives {
             signs: 1,
             rhythm: Rhythm::default(),
         };
-        self.lives.insert(name.clone(), life);
+        self.names.enter(name.clone());
+        grow(&mut self.lives);
+        self.lives.push(life);
     }
 }
 

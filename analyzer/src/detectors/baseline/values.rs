@@ -254,8 +254,16 @@ impl Values {
         }
     }
 
-    /// With what was learned before.
+    /// With what was learned before. While a run goes on: with what a person took in meanwhile.
     pub fn begin(&mut self, baseline: &Baseline) {
+        for (key, register) in &baseline.registers {
+            let watched = Point::of(key).and_then(|point| self.registers.get_mut(&point));
+            let (Some(watched), Some(decision)) = (watched, &register.accepted) else { continue };
+            if let Some(here) = watched.register.as_mut().filter(|here| here.accepted.as_ref() != Some(decision)) {
+                here.accept(decision);
+                watched.outside = Evidence::default();
+            }
+        }
         let known = baseline
             .registers
             .iter()

@@ -8,18 +8,20 @@ mod acquaintances;
 mod pairs;
 mod publishers;
 mod registers;
+pub mod table;
 
 use super::days::{Days, date, day_of};
-use super::learned::{Baseline, Kind, Known, RelationKey, Standing, from};
+use super::learned::{Baseline, Kind, Known, Standing};
 use super::parties::Parties;
-use super::relations::{End, Row, RowKey};
+use super::relations::{End, Row, RowKey, Rows};
 use crate::findings::{Answer, CheckSpec, Evidence, Found, Severity, Verdict};
 use crate::hot::owned::{IdentityKey, Seen};
 use crate::policy::{Parameter, Policy};
 use citytap_sensor::observation::Confidence;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use table::{Rel, Table};
 
 /// The answer while a deviation waits that was not seen again: what was found stays found.
 pub const WAITS: &str = "what was found before waits for a decision: citytap baseline diff";
@@ -36,103 +38,103 @@ pub struct SeenRelation<'a> {
     pub actor: &'a End,
     /// To whom, as on the wire.
     pub target: &'a End,
-    /// A name of the actor's device.
-    pub actor_device: Option<&'a IdentityKey>,
-    /// A name of the target's device.
-    pub target_device: Option<&'a IdentityKey>,
+    /// Whether the actor is a device of this run.
+    pub by_device: bool,
+    /// Whether the target is a device of this run.
+    pub to_device: bool,
 }
 
-/// What is new.
-#[derive(Default)]
-pub struct Judged {
-    /// The answers.
-    pub verdicts: Vec<Verdict>,
+/// What is new, and who is told.
+pub struct Judged<'t> {
+    /// Takes the answers.
+    pub take: &'t mut dyn FnMut(Verdict),
     /// The relations that are new.
-    pub new: BTreeSet<RelationKey>,
+    pub new: BTreeSet<Rel>,
 }
 
 /// All that a judgement rests on.
 pub struct Judge<'a> {
     base: &'a Baseline,
     policy: &'a Policy,
-    parties: &'a Parties<'a>,
+    /// The parties, numbered in the order of their keys.
+    pub parties: Parties<'a>,
     /// The relations of this run.
-    pub seen: BTreeMap<RelationKey, SeenRelation<'a>>,
-    /// What was learned before, by kind and target.
-    before: BTreeMap<(Kind, &'a str), Vec<(&'a RelationKey, &'a Known)>>,
-    judged: Judged,
+    pub seen: Table<SeenRelation<'a>>,
+    /// What was learned before.
+    pub before: Table<&'a Known>,
 }
 
 impl<'a> Judge<'a> {
     /// Of the rows of a run.
-    pub fn new(base: &'a Baseline, policy: &'a Policy, parties: &'a Parties<'a>, rows: &[(RowKey<'a>, &'a Row)]) -> Self {
-        let mut before: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    pub fn new(base: &'a Baseline, policy: &'a Policy, mut parties: Parties<'a>, rows: &'a Rows) -> Self {
+        let texts = &mut parties.texts;
+        let mut before: Vec<(Rel, &Known)> = Vec::with_capacity(base.relations.len());
         for (key, known) in &base.relations {
-            before.entry((key.kind, &*key.target)).or_default().push((key, known));
+            let [actor, target, detail] = [&key.actor, &key.target, &key.detail].map(|text| texts.enter(text.clone()));
+            before.push((Rel { kind: key.kind, actor, target, detail }, known));
         }
-        let mut judge = Self { base, policy, parties, seen: BTreeMap::new(), before, judged: Judged::default() };
-        rows.iter().for_each(|(key, row)| judge.enter(key, row));
-        judge
+        let outside = texts.enter(OUTSIDE.into());
+        let mut seen = Vec::with_capacity(rows.len());
+        for (key, row) in rows.sorted() {
+            seen.extend(relation(&mut parties, outside, key, row));
+        }
+        let new = parties.sort();
+        seen.iter_mut().for_each(|(rel, _)| *rel = rel.renumbered(&new));
+        before.iter_mut().for_each(|(rel, _)| *rel = rel.renumbered(&new));
+        let (seen, before) = (Table::new(seen, SeenRelation::join), Table::new(before, |_, _| ()));
+        Self { base, policy, parties, seen, before }
     }
 
-    /// Judges.
-    pub fn judge(mut self) -> (BTreeMap<RelationKey, SeenRelation<'a>>, Judged) {
-        self.pairs();
-        self.registers();
-        self.publishers();
-        self.gateways();
-        self.peers();
-        (self.seen, self.judged)
-    }
-
-    /// Rows of one device under several names become one relation.
-    fn enter(&mut self, key: &RowKey<'a>, row: &Row) {
-        let (actor, actor_device) = self.parties.of(key.actor, row.last);
-        let (target, target_device) = self.parties.of(key.target, row.last);
-        let lasting = |party: &Arc<str>| self.parties.present.get(party).is_some_and(|present| present.lasting);
-        let actor = match (key.kind, actor_device) {
-            (Kind::Hears, _) if !lasting(&target) => return,
-            (Kind::Talks, None) if target_device.is_none() => return,
-            (Kind::Talks, None) => OUTSIDE.into(),
-            _ => actor,
-        };
-        if actor == target {
-            return;
-        }
-        let seen = SeenRelation { row: *row, actor: key.actor, target: key.target, actor_device, target_device };
-        let key = RelationKey { kind: key.kind, actor, target, detail: key.detail.clone() };
-        self.seen.entry(key).and_modify(|known| known.join(&seen)).or_insert(seen);
+    /// Judges. Answers what is new.
+    pub fn judge(&self, take: &mut dyn FnMut(Verdict)) -> BTreeSet<Rel> {
+        let mut judged = Judged { take, new: BTreeSet::new() };
+        self.pairs(&mut judged);
+        self.registers(&mut judged);
+        self.publishers(&mut judged);
+        self.gateways(&mut judged);
+        self.peers(&mut judged);
+        judged.new
     }
 
     fn number(&self, parameter: &Parameter) -> u32 {
         u32::try_from(self.policy.number(parameter)).unwrap_or(u32::MAX)
     }
 
+    /// A key, or a detail.
+    fn text(&self, number: u32) -> &str {
+        self.parties.texts.text(number)
+    }
+
+    /// A name of the device that a party is in this run, to answer about.
+    fn subject(&self, party: u32) -> Option<IdentityKey> {
+        self.parties.present(party).map(|present| present.subject.clone())
+    }
+
     /// Days on which a party was active, before and in this run.
-    fn days_of(&self, party: &str) -> Days {
-        let before = self.base.parties.get(party).map(|party| party.known.days).unwrap_or_default();
-        before.union(self.parties.present.get(party).map(|present| present.days).unwrap_or_default())
+    fn days_of(&self, party: u32) -> Days {
+        let before = self.parties.known(party).map(|party| party.known.days).unwrap_or_default();
+        before.union(self.parties.present(party).map(|present| present.days).unwrap_or_default())
     }
 
     /// Whether a frozen version is in force that knows the party.
-    fn is_frozen(&self, party: &str) -> bool {
-        self.base.version().is_some() && self.base.parties.get(party).is_some_and(|party| party.known.frozen.is_some())
+    fn is_frozen(&self, party: u32) -> bool {
+        self.base.version().is_some() && self.parties.known(party).is_some_and(|party| party.known.frozen.is_some())
     }
 
     /// What was learned of a pair, of any of the kinds: learned before deviating.
-    fn standing(&self, kinds: &[Kind], actor: &str, target: &str) -> Option<Standing> {
-        kinds.iter().flat_map(|&kind| self.base.of_pair(kind, actor, target)).map(|(_, known)| known.standing).min()
+    fn standing(&self, kinds: &[Kind], actor: u32, target: u32) -> Option<Standing> {
+        kinds.iter().flat_map(|&kind| self.before.of_pair(kind, actor, target)).map(|(_, known)| known.standing).min()
     }
 
-    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&RelationKey, &SeenRelation<'a>)> {
-        let first = RelationKey { kind, actor: "".into(), target: "".into(), detail: "".into() };
-        self.seen.range(first..).take_while(move |(key, _)| key.kind == kind)
+    /// What was learned of one relation.
+    fn standing_of(&self, rel: &Rel) -> Option<Standing> {
+        self.before.get(rel).map(|known| known.standing)
     }
 
     /// The day on which this run first saw a pair do one of these.
-    fn first_day(&self, kinds: &[Kind], actor: &str, target: &str) -> u32 {
-        let of = |&kind: &Kind| from(&self.seen, kind, actor, target).take_while(|(key, _)| *key.target == *target);
-        kinds.iter().flat_map(of).map(|(_, seen)| day_of(seen.row.first.time)).min().unwrap_or_default()
+    fn first_day(&self, kinds: &[Kind], actor: u32, target: u32) -> u32 {
+        let seen = kinds.iter().flat_map(|&kind| self.seen.of_pair(kind, actor, target));
+        seen.map(|(_, seen)| seen.day()).min().unwrap_or_default()
     }
 
     /// The answer where nothing was found.
@@ -147,15 +149,33 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether something that an actor does waits for a decision.
-    fn waits(&self, kind: Kind, actor: &str) -> bool {
-        self.base.of_actor(kind, actor).any(|(_, known)| known.standing == Standing::Deviation)
+    fn waits(&self, kind: Kind, actor: u32) -> bool {
+        self.before.of_actor(kind, actor).iter().any(|(_, known)| known.standing == Standing::Deviation)
     }
 
     /// A party as people read it.
-    fn name_of(&self, key: &str) -> String {
-        let present = self.parties.present.get(key).map(|present| spoken(present.subject));
+    fn name_of(&self, party: u32) -> String {
+        let present = self.parties.present(party).map(|present| spoken(present.subject));
+        let key = self.text(party);
         present.unwrap_or_else(|| key.split_once(':').map_or(key, |(_, value)| value).to_owned())
     }
+}
+
+/// The relation that a row is, under numbers that are not sorted yet; `None` for what is no relation.
+fn relation<'a>(parties: &mut Parties<'a>, outside: u32, key: RowKey<'a>, row: &Row) -> Option<(Rel, SeenRelation<'a>)> {
+    let (target, to_device) = parties.enter_end(key.target, row.last);
+    let actor = parties.device(key.actor, row.last);
+    let by_device = actor.is_some();
+    let lasting = |party: u32| parties.present(party).is_some_and(|present| present.lasting);
+    let actor = match (key.kind, actor) {
+        (Kind::Hears, _) if !lasting(target) => return None,
+        (Kind::Talks, None) if !to_device => return None,
+        (Kind::Talks, None) => outside,
+        (_, Some(actor)) => actor,
+        (_, None) => parties.enter_end(key.actor, row.last).0,
+    };
+    let rel = Rel { kind: key.kind, actor, target, detail: parties.texts.enter(key.detail.clone()) };
+    (actor != target).then_some((rel, SeenRelation { row: *row, actor: key.actor, target: key.target, by_device, to_device }))
 }
 
 impl SeenRelation<'_> {

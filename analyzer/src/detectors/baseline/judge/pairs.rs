@@ -1,13 +1,16 @@
 //! Who does something to a device that did not do so before: writes, polls, commands, changes.
 
-use super::{Judge, SeenRelation, WAITS, evidence, found, some_of, spoken};
+use super::table::Rel;
+use super::{Judge, Judged, SeenRelation, WAITS, evidence, found, some_of, spoken};
 use crate::detectors::baseline::checks;
-use crate::detectors::baseline::learned::{Kind, RelationKey, Standing};
+use crate::detectors::baseline::learned::{Kind, Standing};
 use crate::findings::{Answer, CheckSpec, Severity, Verdict};
 use crate::hot::owned::IdentityKey;
 use crate::policy::Parameter;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+
+/// A relation as the run saw it.
+type Row<'s> = (Rel, SeenRelation<'s>);
 
 /// A question about who does something to a device.
 struct Question {
@@ -22,7 +25,7 @@ struct Question {
     /// Known ones beyond which nobody is new.
     crowd: Option<&'static Parameter>,
     field: &'static str,
-    severity: fn(&Judge<'_>, &[&RelationKey]) -> Severity,
+    severity: fn(&Judge<'_>, &[&Row<'_>]) -> Severity,
 }
 
 const QUESTIONS: &[Question] = &[
@@ -34,7 +37,7 @@ const QUESTIONS: &[Question] = &[
         unless: None,
         crowd: None,
         field: "modbus.write",
-        severity: |judge, keys| if judge.polls_already(keys) { Severity::Medium } else { Severity::High },
+        severity: |judge, rows| if judge.polls_already(rows) { Severity::Medium } else { Severity::High },
     },
     Question {
         check: &checks::MASTER,
@@ -74,7 +77,10 @@ const QUESTIONS: &[Question] = &[
         unless: None,
         crowd: None,
         field: "lwm2m.operation",
-        severity: |_, keys| if keys.iter().any(|key| is_drastic(&key.detail)) { Severity::High } else { Severity::Medium },
+        severity: |judge, rows| match rows.iter().any(|(rel, _)| is_drastic(judge.text(rel.detail))) {
+            true => Severity::High,
+            false => Severity::Medium,
+        },
     },
     Question {
         check: &checks::CHANGES,
@@ -107,68 +113,60 @@ enum State {
 
 impl Judge<'_> {
     /// Asks all questions.
-    pub(super) fn pairs(&mut self) {
-        QUESTIONS.iter().for_each(|question| self.ask(question));
+    pub(super) fn pairs(&self, judged: &mut Judged<'_>) {
+        QUESTIONS.iter().for_each(|question| self.ask(question, judged));
     }
 
     /// Whether the client was a known reader of the device.
-    fn polls_already(&self, keys: &[&RelationKey]) -> bool {
-        keys.first().is_some_and(|key| {
-            let learned = self.standing(&[Kind::Polls], &key.actor, &key.target) == Some(Standing::Learned);
-            let earlier = self.first_day(&[Kind::Polls], &key.actor, &key.target);
-            learned || (earlier > 0 && earlier < self.first_day(&[Kind::Writes], &key.actor, &key.target))
+    fn polls_already(&self, rows: &[&Row<'_>]) -> bool {
+        rows.first().is_some_and(|(rel, _)| {
+            let learned = self.standing(&[Kind::Polls], rel.actor, rel.target) == Some(Standing::Learned);
+            let earlier = self.first_day(&[Kind::Polls], rel.actor, rel.target);
+            learned || (earlier > 0 && earlier < self.first_day(&[Kind::Writes], rel.actor, rel.target))
         })
     }
 
-    fn ask(&mut self, question: &Question) {
-        let mut pairs: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Vec<RelationKey>>> = BTreeMap::new();
-        for (key, seen) in self.of_kind(question.kind) {
-            if seen.target_device.is_some() {
-                pairs.entry(key.target.clone()).or_default().entry(key.actor.clone()).or_default().push(key.clone());
-            }
-        }
-        for (target, actors) in pairs {
-            self.ask_of(question, &target, actors);
+    fn ask(&self, question: &Question, judged: &mut Judged<'_>) {
+        let rows: Vec<&Row<'_>> = self.seen.by_target(question.kind).filter(|(_, seen)| seen.to_device).collect();
+        for of_target in rows.chunk_by(|a, b| a.0.target == b.0.target) {
+            self.ask_of(question, of_target, judged);
         }
     }
 
-    fn ask_of(&mut self, question: &Question, target: &str, actors: BTreeMap<Arc<str>, Vec<RelationKey>>) {
+    /// Asks about one device, by all that is done to it, in the order of who does it.
+    fn ask_of(&self, question: &Question, rows: &[&Row<'_>], judged: &mut Judged<'_>) {
+        let Some(target) = rows.first().map(|(rel, _)| rel.target) else { return };
         let learning_days = self.number(question.days);
         let (days, frozen) = (self.days_of(target), self.is_frozen(target));
-        let state = |actor: &str| match self.standing(question.known_by, actor, target) {
+        let state = |actor: u32| match self.standing(question.known_by, actor, target) {
             Some(Standing::Learned) => State::Known,
             Some(Standing::Deviation) => State::New,
             None if frozen || days.before(self.first_day(question.known_by, actor, target)) >= learning_days => State::New,
             None => State::Learning,
         };
-        let states: BTreeMap<&str, State> = actors.keys().map(|actor| (&**actor, state(actor))).collect();
-        let mut known: BTreeSet<&str> =
+        let states: BTreeMap<u32, State> = rows.iter().map(|(rel, _)| (rel.actor, state(rel.actor))).collect();
+        let mut known: BTreeSet<u32> =
             states.iter().filter(|(_, state)| **state != State::New).map(|(actor, _)| *actor).collect();
-        let before = self.before.get(&(question.kind, target)).into_iter().flatten();
-        known.extend(before.filter(|(_, known)| known.standing == Standing::Learned).map(|(key, _)| &*key.actor));
+        let before = || self.before.to_target(question.kind, target);
+        known.extend(before().filter(|(_, known)| known.standing == Standing::Learned).map(|(rel, _)| rel.actor));
         let crowd = question.crowd.is_some_and(|most| known.len() > self.number(most) as usize);
-        let before = self.before.get(&(question.kind, target)).into_iter().flatten();
-        let waiting = before.into_iter().any(|(_, known)| known.standing == Standing::Deviation) && question.unless.is_none();
+        let waiting = question.unless.is_none() && before().any(|(_, known)| known.standing == Standing::Deviation);
         let mut told = Vec::new();
-        for (actor, keys) in &actors {
+        for of_actor in rows.chunk_by(|a, b| a.0.actor == b.0.actor) {
+            let Some((rel, _)) = of_actor.first() else { continue };
             let again = question.unless.is_some_and(|kind| {
-                self.is_told(kind, actor, target) || (kind == Kind::Manages && self.first_day(&[kind], actor, target) > 0)
+                is_told(judged, kind, rel.actor, target)
+                    || (kind == Kind::Manages && self.first_day(&[kind], rel.actor, target) > 0)
             });
-            if states.get(&**actor) == Some(&State::New) && !crowd {
-                told.push((keys, again));
+            if states.get(&rel.actor) == Some(&State::New) && !crowd {
+                told.push((of_actor, again));
             }
         }
-        let subject = actors.values().flatten().find_map(|key| self.seen.get(key)?.target_device.cloned());
-        let Some(subject) = subject else { return };
-        let mut verdicts = Vec::new();
-        let mut new = BTreeSet::new();
-        for (keys, again) in &told {
-            new.extend(keys.iter().cloned());
-            if !again {
-                verdicts.push(self.found_pair(question, keys, subject.clone()));
-            }
+        let Some(subject) = self.subject(target) else { return };
+        for (rows, _) in told.iter().filter(|(_, again)| !again) {
+            (judged.take)(self.found_pair(question, rows, subject.clone()));
         }
-        if verdicts.is_empty() {
+        if told.iter().all(|(_, again)| *again) {
             let known = match known.len() {
                 1 => "1 client is known to do so".to_owned(),
                 more => format!("{more} clients are known to do so"),
@@ -178,27 +176,24 @@ impl Judge<'_> {
                 true if waiting => Answer::Untested(WAITS.into()),
                 true => self.not_found(days, frozen, learning_days, &known),
             };
-            verdicts.push(Verdict { check: question.check, subject, answer });
+            (judged.take)(Verdict { check: question.check, subject, answer });
         }
-        self.judged.verdicts.extend(verdicts);
-        self.judged.new.extend(new);
+        judged.new.extend(told.iter().flat_map(|(rows, _)| *rows).map(|(rel, _)| *rel));
     }
 
-    /// Whether a pair is told of under a kind.
-    fn is_told(&self, kind: Kind, actor: &Arc<str>, target: &str) -> bool {
-        let first = RelationKey { kind, actor: actor.clone(), target: target.into(), detail: "".into() };
-        let next = self.judged.new.range(first..).next();
-        next.is_some_and(|key| key.kind == kind && key.actor == *actor && *key.target == *target)
-    }
-
-    fn found_pair(&self, question: &Question, keys: &[RelationKey], subject: IdentityKey) -> Verdict {
-        let seen: Vec<&SeenRelation<'_>> = keys.iter().filter_map(|key| self.seen.get(key)).collect();
+    fn found_pair(&self, question: &Question, rows: &[&Row<'_>], subject: IdentityKey) -> Verdict {
+        let seen: Vec<&SeenRelation<'_>> = rows.iter().map(|(_, seen)| seen).collect();
         let client = seen.first().map_or_else(String::new, |seen| spoken(&seen.actor.name));
-        let details: Vec<&str> = keys.iter().map(|key| &*key.detail).collect();
+        let details: Vec<&str> = rows.iter().map(|(rel, _)| self.text(rel.detail)).collect();
         let arguments = vec![("_what", some_of(&details).into()), ("client", client.into())];
-        let keys: Vec<&RelationKey> = keys.iter().collect();
-        found(question.check, subject, (question.severity)(self, &keys), arguments, evidence(&seen, question.field))
+        found(question.check, subject, (question.severity)(self, rows), arguments, evidence(&seen, question.field))
     }
+}
+
+/// Whether a pair is told of under a kind.
+fn is_told(judged: &Judged<'_>, kind: Kind, actor: u32, target: u32) -> bool {
+    let next = judged.new.range(Rel { kind, actor, target, detail: 0 }..).next();
+    next.is_some_and(|rel| (rel.kind, rel.actor, rel.target) == (kind, actor, target))
 }
 
 #[cfg(test)]

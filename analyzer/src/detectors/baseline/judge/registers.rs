@@ -1,54 +1,53 @@
 //! Registers that a known client did not read before.
 
-use super::{Judge, SeenRelation, WAITS, evidence, found, some_of, spoken};
+use super::table::Rel;
+use super::{Judge, Judged, SeenRelation, WAITS, evidence, found, some_of, spoken};
 use crate::detectors::baseline::checks;
 use crate::detectors::baseline::days::Days;
-use crate::detectors::baseline::learned::{Kind, RelationKey, Standing};
+use crate::detectors::baseline::learned::{Kind, Standing};
 use crate::detectors::baseline::relations::{Block, MANY};
 use crate::findings::{Answer, Severity, Verdict};
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 impl Judge<'_> {
     /// Registers that a known client did not read before.
-    pub(super) fn registers(&mut self) {
-        let mut pairs: BTreeMap<(Arc<str>, Arc<str>), Vec<RelationKey>> = BTreeMap::new();
-        for (key, _) in self.of_kind(Kind::Polls).filter(|(_, seen)| seen.target_device.is_some()) {
-            pairs.entry((key.target.clone(), key.actor.clone())).or_default().push(key.clone());
-        }
-        for ((target, actor), mut keys) in pairs {
-            if keys.iter().any(|key| self.judged.new.contains(key)) {
+    pub(super) fn registers(&self, judged: &mut Judged<'_>) {
+        let polls: Vec<_> = self.seen.by_target(Kind::Polls).filter(|(_, seen)| seen.to_device).collect();
+        for pair in polls.chunk_by(|a, b| (a.0.target, a.0.actor) == (b.0.target, b.0.actor)) {
+            if pair.iter().any(|(rel, _)| judged.new.contains(rel)) {
                 continue;
             }
-            keys.sort_by_key(|key| self.seen.get(key).map(|seen| (seen.row.first.time, seen.row.first.place)));
-            self.registers_of(&target, &actor, &keys);
+            let mut rows = pair.to_vec();
+            rows.sort_by_key(|(_, seen)| (seen.row.first.time, seen.row.first.place));
+            self.registers_of(&rows, judged);
         }
     }
 
-    fn registers_of(&mut self, target: &str, actor: &str, keys: &[RelationKey]) {
+    /// By what one client reads of one device, in the order of time.
+    fn registers_of(&self, rows: &[&(Rel, SeenRelation<'_>)], judged: &mut Judged<'_>) {
+        let Some((first, first_seen)) = rows.first() else { return };
+        let Some(subject) = self.subject(first.target) else { return };
         let learning_days = self.number(&checks::MAP_DAYS);
-        let before: Vec<_> = self.base.of_pair(Kind::Polls, actor, target).collect();
+        let before = self.before.of_pair(Kind::Polls, first.actor, first.target);
         let frozen = self.base.version().is_some() && before.iter().any(|(_, known)| known.frozen.is_some());
-        let seen = |key: &RelationKey| self.seen.get(key);
-        let days = before.iter().map(|(_, known)| known.days).chain(keys.iter().filter_map(|key| Some(seen(key)?.row.days)));
+        let days = before.iter().map(|(_, known)| known.days).chain(rows.iter().map(|(_, seen)| seen.row.days));
         let days = days.fold(Days::default(), Days::union);
-        let many = before.iter().map(|(key, _)| *key).chain(keys).any(|key| &*key.detail == MANY);
+        let details = before.iter().map(|(rel, _)| rel.detail).chain(rows.iter().map(|(rel, _)| rel.detail));
+        let many = details.into_iter().any(|detail| self.text(detail) == MANY);
         let learned = before.iter().filter(|(_, known)| known.standing == Standing::Learned);
-        let mut blocks: Vec<Block<'_>> = learned.filter_map(|(key, _)| Block::parse(&key.detail)).collect();
-        let mut new: Vec<&RelationKey> = Vec::new();
-        for key in keys.iter().filter(|_| !many) {
-            let (Some(block), Some(seen)) = (Block::parse(&key.detail), seen(key)) else { continue };
-            let standing = self.base.relations.get(key).map(|known| known.standing);
+        let mut blocks: Vec<Block<'_>> = learned.filter_map(|(rel, _)| Block::parse(self.text(rel.detail))).collect();
+        let mut new: Vec<&(Rel, SeenRelation<'_>)> = Vec::new();
+        for row in rows.iter().filter(|_| !many) {
+            let (rel, seen) = row;
+            let Some(block) = Block::parse(self.text(rel.detail)) else { continue };
+            let standing = self.standing_of(rel);
             let enough = frozen || days.before(seen.day()) >= learning_days;
             if standing == Some(Standing::Deviation) || (standing.is_none() && enough && !covers(&blocks, block)) {
-                new.push(key);
+                new.push(row);
             } else {
                 blocks.push(block);
             }
         }
-        let Some(first) = keys.first().and_then(seen) else { return };
-        let Some(subject) = first.target_device.cloned() else { return };
-        let verdict = if new.is_empty() {
+        (judged.take)(if new.is_empty() {
             let waiting = before.iter().any(|(_, known)| known.standing == Standing::Deviation);
             let answer = match many {
                 _ if waiting => Answer::Untested(WAITS.into()),
@@ -57,14 +56,12 @@ impl Judge<'_> {
             };
             Verdict { check: &checks::MAP, subject, answer }
         } else {
-            let details: Vec<&str> = new.iter().map(|key| &*key.detail).collect();
-            let arguments = vec![("_what", some_of(&details).into()), ("client", spoken(&first.actor.name).into())];
-            let seen: Vec<&SeenRelation<'_>> = new.iter().filter_map(|key| seen(key)).collect();
+            let details: Vec<&str> = new.iter().map(|(rel, _)| self.text(rel.detail)).collect();
+            let arguments = vec![("_what", some_of(&details).into()), ("client", spoken(&first_seen.actor.name).into())];
+            let seen: Vec<&SeenRelation<'_>> = new.iter().map(|(_, seen)| seen).collect();
             found(&checks::MAP, subject, Severity::Low, arguments, evidence(&seen, "modbus.address"))
-        };
-        let new: Vec<RelationKey> = new.into_iter().cloned().collect();
-        self.judged.verdicts.push(verdict);
-        self.judged.new.extend(new);
+        });
+        judged.new.extend(new.into_iter().map(|(rel, _)| *rel));
     }
 }
 
