@@ -324,11 +324,11 @@ scalar_fields! {
     u8: Integer, Integers, Bounds::Whole(0, u8::MAX as u64), |v| Value::Unsigned(u64::from(*v));
     u16: Integer, Integers, Bounds::Whole(0, u16::MAX as u64), |v| Value::Unsigned(u64::from(*v));
     u32: Integer, Integers, Bounds::Whole(0, u32::MAX as u64), |v| Value::Unsigned(u64::from(*v));
-    u64: Integer, Integers, Bounds::Whole(0, u64::MAX as u64), |v| Value::Unsigned(*v);
+    u64: Integer, Integers, Bounds::Whole(0, u64::MAX), |v| Value::Unsigned(*v);
     i8: Integer, Integers, Bounds::Whole(i8::MIN as i64, i8::MAX as u64), |v| Value::Signed(i64::from(*v));
     i16: Integer, Integers, Bounds::Whole(i16::MIN as i64, i16::MAX as u64), |v| Value::Signed(i64::from(*v));
     i32: Integer, Integers, Bounds::Whole(i32::MIN as i64, i32::MAX as u64), |v| Value::Signed(i64::from(*v));
-    i64: Integer, Integers, Bounds::Whole(i64::MIN as i64, i64::MAX as u64), |v| Value::Signed(*v);
+    i64: Integer, Integers, Bounds::Whole(i64::MIN, i64::MAX as u64), |v| Value::Signed(*v);
     f32: Float, Integers, Bounds::None, |v| Value::Float(f64::from(*v));
     f64: Float, Integers, Bounds::None, |v| Value::Float(*v);
     &str: Text, Texts, Bounds::None, |v| Value::Text(v);
