@@ -141,7 +141,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let connections = arguments.next().transpose()?.unwrap_or(64);
     let joins = arguments.next().transpose()?.unwrap_or(devices);
     let folder = tempfile::tempdir_in(".")?;
-    let database = Database::create(folder.path().join("values.redb"))?;
+    // A small cache of pages, so that the memory told is the Join Server's.
+    let database = Database::builder().set_cache_size(32 << 20).create(folder.path().join("values.redb"))?;
     let disk = Arc::new(Disk { database, flushes: AtomicU64::new(0) });
     let write = disk.database.begin_write()?;
     write.open_table(VALUES)?;

@@ -88,6 +88,7 @@ pub(super) fn load(dev_eui: u64, ledger: &dyn Ledger, config: &Config) -> Result
     for generation in ledger.accepted(&slot)?.generations.into_iter().rev() {
         let Some(secret) = ledger.secret(&slot, generation)? else { continue };
         let root = RootKeys::from_bytes(secret.expose()).ok_or_else(|| Missing::Key(slot.clone()))?;
+        device.roots.reserve_exact(1);
         device.roots.push((generation, root));
     }
     device.state = match ledger.get(&dev_eui.to_be_bytes())? {

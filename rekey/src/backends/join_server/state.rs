@@ -166,6 +166,8 @@ impl State {
         let Opening { generation, kind, dev_addr, at, .. } = *opening;
         let session = Session { generation, kind, input, dev_addr, at, rj_count0: None };
         self.next_join_nonce += 1;
+        // Most devices have one session here; room for more would cost hundreds of megabytes over a million of them.
+        self.sessions.reserve_exact(1);
         self.sessions.push(session);
         self.make_room();
         Ok((session, shed))
@@ -229,6 +231,7 @@ impl State {
                 self.histories.remove(0);
             }
             let Opening { generation, join_eui, .. } = *opening;
+            self.histories.reserve_exact(1);
             self.histories.push(History { generation, join_eui, highest: None, rj_count1: None, used: Vec::new() });
             self.histories.len() - 1
         });
