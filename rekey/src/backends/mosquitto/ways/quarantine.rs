@@ -31,7 +31,10 @@ pub fn begin(context: &WayContext, way: &dyn Way, slot: &Slot, topics: &[String]
         }
         let own: Vec<&Named> = client.roles.iter().filter(|it| it.rolename.as_deref() != Some(&role)).collect();
         if !own.is_empty() {
-            let bytes = serde_json::to_vec(&own).map_err(|error| Fault::Certain(error.to_string()))?;
+            // An interrupted quarantine may have taken some already: what was noted stays noted.
+            let mut all = noted(context, slot)?;
+            all.extend(own.iter().filter(|it| !all.contains(it)).map(|it| (*it).clone()).collect::<Vec<_>>());
+            let bytes = serde_json::to_vec(&all).map_err(|error| Fault::Certain(error.to_string()))?;
             context.ledger.put(&[(key(slot), Some(bytes))]).map_err(journal)?;
         }
         // 2.0.11 answers "Internal error" to a role that is there already, so only what is missing is asked for.
@@ -50,9 +53,10 @@ pub fn begin(context: &WayContext, way: &dyn Way, slot: &Slot, topics: &[String]
 /// # Errors
 /// It certainly or possibly did not take place.
 pub fn end(context: &WayContext, way: &dyn Way, slot: &Slot) -> Result<(), Fault> {
-    let Some((_, bytes)) = context.ledger.get(&key(slot)).map_err(journal)? else { return Ok(()) };
-    let roles: Vec<Named> =
-        serde_json::from_slice(&bytes).map_err(|error| Fault::Certain(format!("{slot}: the noted roles: {error}")))?;
+    let roles = noted(context, slot)?;
+    if roles.is_empty() {
+        return Ok(());
+    }
     let users = users(context, way, slot)?;
     let _alone = context.alone();
     let (mut control, role) = (context.control()?, role(slot));
@@ -69,6 +73,13 @@ pub fn end(context: &WayContext, way: &dyn Way, slot: &Slot) -> Result<(), Fault
         run(&mut control, slot, &commands)?;
     }
     context.ledger.put(&[(key(slot), None)]).map_err(|error| Fault::unsure(journal(error)))
+}
+
+/// The roles that were taken.
+fn noted(context: &WayContext, slot: &Slot) -> Result<Vec<Named>, Fault> {
+    let bytes = context.ledger.get(&key(slot)).map_err(journal)?.map(|(_, bytes)| bytes);
+    let roles = bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+    roles.map(Option::unwrap_or_default).map_err(|error| Fault::Certain(format!("{slot}: the noted roles: {error}")))
 }
 
 fn run(control: &mut Control, slot: &Slot, commands: &[Command<'_>]) -> Result<(), Fault> {
