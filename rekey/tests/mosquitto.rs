@@ -155,7 +155,7 @@ fn plugin_in_the_wrong_order_is_found_out_before_anything_is_delivered() {
     let lab = Lab::started(With::PluginAfter, &[("dev1", OLD)]);
     let backend = lab.backend("plugin", "");
     let refusal = backend.preflight().expect_err("the wrong order");
-    assert!(refusal.cause.contains("before dynamic security"), "{refusal}");
+    assert!(refusal.remedy.contains("before dynamic security"), "{refusal}");
     let outcome = lab.accept(&*backend, &slot("dev1"), 2, NEW);
     assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
     assert!(!lab.lets_in("dev1", NEW) && lab.lets_in("dev1", OLD));

@@ -31,10 +31,17 @@ pub fn begin(context: &WayContext, way: &dyn Way, slot: &Slot, topics: &[String]
         }
         let own: Vec<&Named> = client.roles.iter().filter(|it| it.rolename.as_deref() != Some(&role)).collect();
         if !own.is_empty() {
-            let bytes = serde_json::to_vec(&own).map_err(|error| Fault::Certain(error.to_string()))?;
+            // An interrupted quarantine may have taken some already: what was noted stays noted.
+            let mut all = noted(context, slot)?;
+            all.extend(own.iter().filter(|it| !all.contains(it)).map(|it| (*it).clone()).collect::<Vec<_>>());
+            let bytes = serde_json::to_vec(&all).map_err(|error| Fault::Certain(error.to_string()))?;
             context.ledger.put(&[(key(slot), Some(bytes))]).map_err(journal)?;
         }
-        let mut commands = vec![Command::AddClientRole(user, &role, None)];
+        // 2.0.11 answers "Internal error" to a role that is there already, so only what is missing is asked for.
+        let mut commands = Vec::new();
+        if own.len() == client.roles.len() {
+            commands.push(Command::AddClientRole(user, &role, None));
+        }
         commands.extend(own.iter().filter_map(|it| it.rolename.as_deref()).map(|name| Command::RemoveClientRole(user, name)));
         run(&mut control, slot, &commands)?;
     }
@@ -46,34 +53,40 @@ pub fn begin(context: &WayContext, way: &dyn Way, slot: &Slot, topics: &[String]
 /// # Errors
 /// It certainly or possibly did not take place.
 pub fn end(context: &WayContext, way: &dyn Way, slot: &Slot) -> Result<(), Fault> {
-    let Some((_, bytes)) = context.ledger.get(&key(slot)).map_err(journal)? else { return Ok(()) };
-    let roles: Vec<Named> =
-        serde_json::from_slice(&bytes).map_err(|error| Fault::Certain(format!("{slot}: the noted roles: {error}")))?;
+    let roles = noted(context, slot)?;
+    if roles.is_empty() {
+        return Ok(());
+    }
     let users = users(context, way, slot)?;
     let _alone = context.alone();
     let (mut control, role) = (context.control()?, role(slot));
     for user in &users {
+        let Some(client) = control.client(user)? else { continue };
+        let has = |name: &str| client.roles.iter().any(|it| it.rolename.as_deref() == Some(name));
         let named = roles.iter().filter_map(|it| Some((it.rolename.as_deref()?, it.priority)));
-        let mut commands: Vec<Command<'_>> = named.map(|(name, priority)| Command::AddClientRole(user, name, priority)).collect();
-        commands.push(Command::RemoveClientRole(user, &role));
+        let missing = named.filter(|(name, _)| !has(name));
+        let mut commands: Vec<Command<'_>> =
+            missing.map(|(name, priority)| Command::AddClientRole(user, name, priority)).collect();
+        if has(&role) {
+            commands.push(Command::RemoveClientRole(user, &role));
+        }
         run(&mut control, slot, &commands)?;
     }
     context.ledger.put(&[(key(slot), None)]).map_err(|error| Fault::unsure(journal(error)))
 }
 
-/// A role that is already there or already gone is as wanted.
+/// The roles that were taken.
+fn noted(context: &WayContext, slot: &Slot) -> Result<Vec<Named>, Fault> {
+    let bytes = context.ledger.get(&key(slot)).map_err(journal)?.map(|(_, bytes)| bytes);
+    let roles = bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+    roles.map(Option::unwrap_or_default).map_err(|error| Fault::Certain(format!("{slot}: the noted roles: {error}")))
+}
+
 fn run(control: &mut Control, slot: &Slot, commands: &[Command<'_>]) -> Result<(), Fault> {
-    let as_wanted = |command: &Command<'_>, why: &str| match command {
-        Command::AddClientRole(..) => why.contains("already"),
-        Command::RemoveClientRole(..) => why.contains("not found"),
-        _ => false,
-    };
-    let answers = control.run(commands).map_err(Fault::unsure)?;
-    let failed = commands
-        .iter()
-        .zip(&answers)
-        .find(|(command, answer)| answer.error.as_deref().is_some_and(|why| !as_wanted(command, why)));
-    failed.map_or(Ok(()), |(_, answer)| succeeded(slot, answer)).map_err(Fault::unsure)
+    if commands.is_empty() {
+        return Ok(());
+    }
+    control.run(commands).map_err(Fault::unsure)?.iter().try_for_each(|answer| succeeded(slot, answer)).map_err(Fault::unsure)
 }
 
 fn users(context: &WayContext, way: &dyn Way, slot: &Slot) -> Result<Vec<String>, Fault> {
