@@ -18,10 +18,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+/// What was entered; `None`: a generation whose secret is not held.
+type Keys = BTreeMap<(Slot, Generation), Option<Vec<u8>>>;
+
 /// A journal in memory.
 #[derive(Default)]
 struct Memory {
-    keys: Mutex<BTreeMap<(Slot, Generation), Option<Vec<u8>>>>,
+    keys: Mutex<Keys>,
     values: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
 }
 

@@ -101,12 +101,12 @@ impl Running {
         let name = "backends::join_server::tests::restarts::the_process_that_is_killed";
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", name, "--nocapture"]).env(FOLDER, folder).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let errors = child.stderr.take().unwrap();
+        let mut running = Self(command.spawn().unwrap());
+        let errors = running.0.stderr.take().unwrap();
         std::thread::spawn(move || BufReader::new(errors).lines().for_each(drop));
         for _ in 0..500 {
             if let Ok(text) = std::fs::read_to_string(&address) {
-                return (Self(child), text.parse().unwrap());
+                return (running, text.parse().unwrap());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
