@@ -1,5 +1,5 @@
-//! The rotation checked exhaustively for small bounds: every interleaving of one crash, effects that took place or not, deliveries that come or not, reports,
-//! restarts, one return to the old secret and a reset, for a device that stores what it is sent and for one that forgets it.
+//! The rotation checked exhaustively for small bounds: every interleaving of one crash, loss or return to the old secret, effects that took place or
+//! not, deliveries that come or not, reports, a reconnect and a restart, for a device that stores what it is sent and for one that forgets it.
 
 use citytap_rekey::evidence::{Evidence, Reach, Use, Witness};
 use citytap_rekey::rotation::admission::admits;
@@ -62,6 +62,7 @@ struct World {
     passes: u8,
     reports: u8,
     restarts: u8,
+    reconnects: u8,
     /// Crashes, losses, returns, resets so far.
     troubles: u8,
     refused: bool,
@@ -80,6 +81,8 @@ enum Act {
     },
     Arrives,
     Report,
+    /// The connection ends; the device does not.
+    Reconnects,
     Restart,
     GoesBack,
     Passes,
@@ -158,6 +161,7 @@ impl Model for Small {
                     passes: 0,
                     reports: 0,
                     restarts: 0,
+                    reconnects: 0,
                     troubles: 0,
                     refused: false,
                 };
@@ -186,6 +190,9 @@ impl Model for Small {
         }
         if world.restarts < self.restarts {
             acts.push(Act::Restart);
+        }
+        if world.connected && world.session > 0 && world.reconnects == 0 {
+            acts.push(Act::Reconnects);
         }
         let settles = world.rotation.plan.settles;
         if trouble && world.active == NEW && world.now.since(world.sent) < settles {
@@ -248,6 +255,10 @@ impl Model for Small {
                 world.active = world.stored;
                 world.connected = false;
                 world.seen.push(Evidence::Restarted { at: world.now });
+            }
+            Act::Reconnects => {
+                world.reconnects += 1;
+                world.connected = false;
             }
             Act::GoesBack => {
                 world.troubles += 1;

@@ -165,8 +165,8 @@ impl Rotation {
         match self.handed {
             None => Next::Do(self.hand_over(self.target)),
             Some(_) if self.plan.class == super::Class::SiteVisit => self.watch(None),
-            Some(handed) if self.now >= handed.plus(self.plan.patience()) => self.once_more(),
-            Some(handed) => self.watch(Some(handed.plus(self.plan.patience()))),
+            Some(handed) if self.now >= self.patience_ends(handed) => self.once_more(),
+            Some(handed) => self.watch(Some(self.patience_ends(handed))),
         }
     }
 
@@ -385,7 +385,7 @@ impl Rotation {
         }
         match self.handed {
             None => Next::Do(self.hand_over(from)),
-            Some(handed) if self.now >= handed.plus(self.plan.patience()) && self.plan.class != super::Class::SiteVisit => {
+            Some(handed) if self.now >= self.patience_ends(handed) && self.plan.class != super::Class::SiteVisit => {
                 if self.deliveries >= DELIVERIES_MAX {
                     self.hold("the device does not go back to the old generation");
                 } else {
@@ -393,7 +393,7 @@ impl Rotation {
                 }
                 Next::Moved
             }
-            Some(handed) => self.watch(Some(handed.plus(self.plan.patience()).max(self.now))),
+            Some(handed) => self.watch(Some(self.patience_ends(handed).max(self.now))),
         }
     }
 

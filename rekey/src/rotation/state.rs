@@ -324,6 +324,11 @@ impl Rotation {
         if open { None } else { Some(self.sent.map_or(self.since, |sent| sent.plus(self.plan.settles))) }
     }
 
+    /// When a delivery handed over at `handed` has had no effect for as long as it may take; it may have waited to be sent.
+    pub(super) fn patience_ends(&self, handed: Timestamp) -> Timestamp {
+        self.sent.map_or(handed, |sent| sent.max(handed)).plus(self.plan.patience())
+    }
+
     pub(super) fn is_session(&self) -> bool {
         self.plan.procedure == Procedure::SessionRekey
     }

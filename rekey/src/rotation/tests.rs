@@ -44,15 +44,15 @@ struct Bench {
     /// All that was asked for.
     done: Vec<Effect>,
     session: u64,
-    /// The process ends in the retirement.
-    ends_in_retirement: bool,
+    /// Nothing is heard of these.
+    unanswered: fn(&Effect) -> bool,
 }
 
 impl Bench {
     fn new(plan: Plan) -> Self {
         let rotation = Rotation::new(plan, START).unwrap();
         let (accepts, seen, done) = (BTreeSet::from([OLD]), Vec::new(), Vec::new());
-        Self { rotation, now: START, accepts, seen, delivery: Outcome::Done, done, session: 0, ends_in_retirement: false }
+        Self { rotation, now: START, accepts, seen, delivery: Outcome::Done, done, session: 0, unanswered: |_| false }
     }
 
     fn approved(plan: Plan) -> Self {
@@ -87,7 +87,7 @@ impl Bench {
         let mut outcome = Outcome::Done;
         match effect {
             Effect::Tell { .. } => return None,
-            Effect::Retire { .. } if self.ends_in_retirement => return None,
+            effect if (self.unanswered)(&effect) => return None,
             Effect::ReadBack => return Some(Input::ReadBack { step, accepted: Some(AcceptSet::of(self.accepts.clone())) }),
             Effect::AskEvidence { .. } => return Some(Input::Asked { step, seen: Some(self.seen.clone()), until: self.now }),
             Effect::Accept { generation } => drop(self.accepts.insert(generation)),
@@ -341,7 +341,7 @@ fn an_interrupted_retirement_is_read_back_and_asked_anew() {
     let mut bench = Bench::approved(plan(Class::Overlap));
     bench.approve(&[Approval::Retire]);
     bench.proves();
-    bench.ends_in_retirement = true;
+    bench.unanswered = |effect| matches!(effect, Effect::Retire { .. });
     for _ in 0..12 {
         bench.passes(54);
         bench.uses(NEW, false);
@@ -393,6 +393,84 @@ fn a_site_visit_has_the_new_key_accepted_before_anybody_goes_there() {
     assert_eq!(bench.accepts, BTreeSet::from([OLD, NEW]));
     assert_eq!(bench.count(|effect| *effect == Effect::WorkOrder { generation: NEW }), 1);
     assert_eq!(bench.rotation.state(), State::Delivering);
+}
+
+/// A story of the simulated world: the device went back in the grace, the verifier, which holds one, refused it, and the rotation ended all the same.
+#[test]
+fn a_refusal_since_the_last_use_ends_no_grace() {
+    let mut bench = Bench::approved(plan(Class::SelfReverting));
+    bench.approve(&[Approval::Retire]);
+    bench.passes(10);
+    bench.refused();
+    bench.proves();
+    assert_eq!((bench.rotation.state(), bench.accepts.clone()), (State::Grace, BTreeSet::from([NEW])));
+    for _ in 0..10 {
+        bench.passes(55);
+        bench.uses(NEW, false);
+    }
+    for _ in 0..6 {
+        bench.passes(25);
+        bench.refused();
+    }
+    assert_eq!(bench.accepts, BTreeSet::from([OLD]), "the verifier finds the device again");
+    assert!(!bench.rotation.state().is_end());
+}
+
+/// A story of the simulated world: a delivery waited for its copy; a device that went back later than that after the intent was locked out.
+#[test]
+fn a_delivery_settles_after_it_was_sent_not_after_it_was_meant() {
+    let mut bench = Bench::new(plan(Class::Overlap));
+    bench.unanswered = |effect| matches!(effect, Effect::Deliver { .. });
+    bench.approve(&[Approval::Rotate]);
+    let open = bench.rotation.open().expect("a delivery").step;
+    bench.passes(500);
+    assert_eq!(bench.rotation.settled(), None, "it may be sent any moment");
+    bench.takes(Input::Outcome { step: open, outcome: Outcome::Sent });
+    assert_eq!(bench.rotation.settled(), Some(bench.now.plus(bench.rotation.plan.settles)));
+}
+
+/// A story of the simulated world: a secret was made and a verifier told after the copy; restored, another was made under the same number.
+#[test]
+fn a_number_whose_secret_may_have_been_made_after_the_copy_is_not_used_again() {
+    let mut bench = Bench::new(plan(Class::Overlap));
+    bench.unanswered = |effect| matches!(effect, Effect::Stage { .. });
+    bench.approve(&[Approval::Rotate]);
+    assert_eq!((bench.rotation.state(), bench.rotation.target()), (State::Approved, NEW));
+    bench.takes(Input::Restored);
+    assert!(bench.rotation.target() > NEW);
+}
+
+/// Found by the test that kills: the first session made way, and with it since when the device had the new secret.
+#[test]
+fn many_sessions_before_a_restart_do_not_hide_the_proof() {
+    let mut bench = Bench::approved(plan(Class::Overlap));
+    for _ in 0..30 {
+        bench.passes(5);
+        bench.uses(NEW, true);
+    }
+    bench.restarts();
+    for _ in 0..30 {
+        bench.passes(5);
+        bench.uses(NEW, true);
+    }
+    assert_eq!(bench.rotation.state(), State::Grace);
+}
+
+/// What waits for its copy when a person stops it, or turns it round, is not begun.
+#[test]
+fn a_delivery_that_waits_is_not_wanted_any_more_when_it_goes_back() {
+    let mut bench = Bench::new(plan(Class::Overlap));
+    bench.unanswered = |effect| matches!(effect, Effect::Deliver { .. });
+    bench.approve(&[Approval::Rotate]);
+    let open = bench.rotation.open().cloned().expect("a delivery");
+    assert!(bench.rotation.still_wants(&open.effect));
+    bench.takes(Input::Revert);
+    assert!(!bench.rotation.still_wants(&open.effect));
+    bench.takes(Input::Withdrawn { step: open.step });
+    assert_eq!(bench.rotation.state(), State::Reverting);
+    bench.passes(10);
+    bench.uses(OLD, true);
+    assert_eq!(bench.rotation.state(), State::Reverted);
 }
 
 #[test]
