@@ -204,6 +204,7 @@ impl Work {
         let now = self.agent.clock().now();
         self.report(now)?;
         self.tell_log(&Event::new("run_ended"), now)?;
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).sync(now).map_err(Stop::refused)?;
         Ok(answer)
     }
 
