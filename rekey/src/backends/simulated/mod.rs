@@ -98,7 +98,8 @@ impl Backend for Simulated {
             outage: Span::seconds(1),
             reporting: REPORTS,
             polls: Span::ZERO,
-            settles: Span::seconds(1),
+            // Longer than the agent's question for evidence takes to come: else it delivers once more before it has asked.
+            settles: Span::seconds(6),
             holds_both: true,
             airtime: Span::ZERO,
             battery: 0,
