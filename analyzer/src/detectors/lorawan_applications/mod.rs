@@ -241,7 +241,8 @@ impl Device {
 
     fn altered_answer(&self, say: &mut dyn FnMut(Answer)) {
         if !self.altered.is_empty() && !self.stands_out() {
-            return say(Answer::Untested(REWRITTEN.into()));
+            let only_content = self.altered.iter().all(|(what, _)| *what == Compared::Content);
+            return say(Answer::Untested(if only_content && self.same == 0 { WRONG_KEY } else { REWRITTEN }.into()));
         }
         let mut wrong_key = false;
         let mut found_any = false;
