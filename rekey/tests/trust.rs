@@ -143,7 +143,7 @@ fn written(secret: &str) -> Vec<Vec<u8>> {
         hex.to_uppercase().into_bytes(),
         hex.into_bytes(),
         bytes.into_bytes(),
-        base64[..base64.len() - 2].as_bytes().to_vec(),
+        base64.as_bytes()[..base64.len() - 2].to_vec(),
     ]
 }
 

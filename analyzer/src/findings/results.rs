@@ -52,11 +52,14 @@ pub enum NoProof {
     Missing(&'static str),
 }
 
+/// The finding of a line, and its proof or why it is none.
+pub type Told = (String, Result<Proof, NoProof>);
+
 /// Reads results: for each line the finding and its proof, or why it is none.
 ///
 /// # Errors
 /// Where the file is not signed by this key, or of another form.
-pub fn read(place: &str, text: &str, key: &Verifier) -> Result<Vec<(String, Result<Proof, NoProof>)>, FileError> {
+pub fn read(place: &str, text: &str, key: &Verifier) -> Result<Vec<Told>, FileError> {
     let (header, lines): (Header, Vec<Line>) = file::open(place, text, KIND, key)?;
     if header.version != VERSION {
         let why = format!("the results have version {}, and this citytap reads version {VERSION}", header.version);

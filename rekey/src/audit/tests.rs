@@ -99,18 +99,18 @@ fn a_cut_at_the_end_shows_against_a_checkpoint_kept_elsewhere() {
     let path = folder.path().join("audit.jsonl");
     let lines = written(&path);
     let kept = Log::open(&path, signer(&path), at(9)).unwrap().checkpoint();
-    assert_eq!(judge(&lines, &path, &[kept.clone()]).unwrap().agreed, 1);
+    assert_eq!(judge(&lines, &path, std::slice::from_ref(&kept)).unwrap().agreed, 1);
     // The ten lines up to the third checkpoint are a good log by themselves.
     let cut = &lines[..10];
     assert!(judge(cut, &path, &[]).is_ok());
-    let error = judge(cut, &path, &[kept.clone()]).unwrap_err();
+    let error = judge(cut, &path, std::slice::from_ref(&kept)).unwrap_err();
     assert_eq!((error.line, error.what.as_str()), (11, "the end is missing: a checkpoint from elsewhere knew line 14"));
     // A log begun anew under the same key is another log.
     let other = folder.path().join("other.jsonl");
     fs::copy(path.with_extension("pem"), other.with_extension("pem")).unwrap();
     let lines = written(&other);
     assert!(judge(&lines, &path, &[]).is_ok());
-    assert!(judge(&lines, &path, &[kept.clone()]).unwrap_err().what.contains("began anew"));
+    assert!(judge(&lines, &path, std::slice::from_ref(&kept)).unwrap_err().what.contains("began anew"));
     let forged = Checkpoint { n: 3, ..kept };
     assert!(judge(&lines, &path, &[forged]).unwrap_err().what.contains("proves nothing"));
 }

@@ -167,7 +167,7 @@ fn ended(stands: &Verified, key: &Verifier, kept: &[Checkpoint], name: &str, sig
     if stands.lines == 0 {
         return Err(broken("the log is empty; even a new one has a first line".into()));
     }
-    for one in kept.iter().filter(|one| one.n > stands.lines || one.n == 0) {
+    if let Some(one) = kept.iter().find(|one| one.n > stands.lines || one.n == 0) {
         agrees(one, key, name, &one.hash).map_err(broken)?;
         return Err(broken(format!("the end is missing: a checkpoint from elsewhere knew line {}", one.n)));
     }

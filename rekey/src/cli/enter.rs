@@ -53,7 +53,7 @@ impl Enter {
 
 fn from_hex(text: &str) -> Result<Secret, Stop> {
     let wrong = || Stop::usage("those are no hexadecimal digits, two for each byte");
-    if text.is_empty() || text.len() % 2 != 0 {
+    if text.is_empty() || !text.len().is_multiple_of(2) {
         return Err(wrong());
     }
     let digit = |byte: u8| char::from(byte).to_digit(16);

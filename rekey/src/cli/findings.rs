@@ -225,7 +225,7 @@ fn said(generation: Option<Generation>) -> Answer {
 }
 
 fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let is_hex = !hex.is_empty() && hex.len() % 2 == 0 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hex = !hex.is_empty() && hex.len().is_multiple_of(2) && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hex.then(|| {
         hex.as_bytes().chunks(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
     })
