@@ -1,5 +1,5 @@
 //! Ed25519 signatures (RFC 8032) and their keys as files: PKCS #8 and SubjectPublicKeyInfo in PEM (RFC 8410, RFC 7468), so that
-//! `openssl genpkey -algorithm ed25519` makes one and `openssl pkeyutl -verify -rawin` checks what we sign. [`file`] is the form of signed
+//! `openssl genpkey -algorithm ed25519` makes one and `openssl pkeyutl -verify -rawin` checks what we sign. [`mod@file`] is the form of signed
 //! files.
 
 pub mod file;

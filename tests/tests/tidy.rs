@@ -213,7 +213,9 @@ fn no_test_is_skipped() {
     let marks = [concat!("#[", "ignore"), concat!("#[", "should_panic")];
     let found =
         sources().into_iter().filter(|source| marks.iter().any(|mark| source.code.contains(mark))).map(|source| source.path);
-    settle("tests that are skipped or expect any panic", found.collect(), &[]);
+    let excused =
+        [("rekey/tests/kill.rs", "the process that the tests there start and kill is the same program, run for that one test")];
+    settle("tests that are skipped or expect any panic", found.collect(), &excused);
 }
 
 #[test]

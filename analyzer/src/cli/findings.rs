@@ -93,23 +93,23 @@ impl Findings {
             print_json(&findings.iter().map(|finding| Told::new(finding, contents)).collect::<Vec<_>>())?;
             return Ok(DONE);
         }
-        let mut columns = Columns::new(&["SEVERITY", "SURE", "DEVICE", "ID", "CHECK", "LAST SEEN"]);
+        let heads = ["SEVERITY", "SURE", "DEVICE", "ID", "CHECK", "LAST SEEN", "STATE"];
+        // Where all are open it need not be said.
+        let shown = if self.cleared { heads.len() } else { heads.len() - 1 };
+        let mut columns = Columns::new(&heads[..shown]);
         for finding in &findings {
             let device = contents.devices.get(&finding.device).map_or(finding.subject.clone(), name_device);
             let last = finding.last_seen.map(moment).unwrap_or_default();
-            let state = match state(finding, contents) {
-                "open" => String::new(),
-                other => format!(" ({other})"),
-            };
-            let check = format!("{}{state}", finding.check);
-            columns.row([
+            let row = [
                 finding.severity.name().to_owned(),
                 finding.confidence.clone(),
                 device,
                 finding.device.to_string(),
-                check,
+                finding.check.clone(),
                 last,
-            ]);
+                state(finding, contents).to_owned(),
+            ];
+            columns.row(row.into_iter().take(shown));
         }
         let mut text = if findings.is_empty() { String::new() } else { columns.to_text() };
         text.push_str(&counted(findings.len(), "finding", "findings"));

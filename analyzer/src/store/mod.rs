@@ -6,7 +6,7 @@
 //!   misplaced value is told from a good one. A damaged record is reported with its key, passed over and counted.
 //! - [`journal`] makes many writes one: a run is in the store whole or not at all, whatever moment the process is killed at.
 //! - [`contents`] is what a store says, in memory, and how a run is added to it. Memory is the authority; indexes are made at open.
-//! - [`credentials`] is what devices presented, as digests under the store's own key. Key and digests stand here and nowhere else.
+//! - `credentials` is what devices presented, as digests under the store's own key. Key and digests stand here and nowhere else.
 //! - [`baseline`] is what is normal, one value for each party, and what is said of devices that a run should have heard.
 //! - [`City`] joins them; [`Growing`] writes a run that goes on, again and again.
 //!

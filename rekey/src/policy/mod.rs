@@ -1,7 +1,7 @@
 //! What may be done, when and to whom: `policy.toml`. Whatever the file leaves out is the careful choice: nothing is sent, nobody is
 //! trusted, two people approve what could lock a device out.
 //!
-//! - [`options`] is the table of all that can be written, [`reader`] reads it and tells what is wrong by file, line and nearest right word.
+//! - `options` is the table of all that can be written, `reader` reads it and tells what is wrong by file, line and nearest right word.
 //! - [`slots`] says which device of a finding is which slot. [`campaign`] says who comes next: windows, rate, canaries, halts.
 //! - [`approvals`] is who said yes to what. [`deny`] is what is never sent to a device, whatever a policy says.
 
