@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo rekey-demo test lint deny bench fuzz rust lab
+.PHONY: help demo rekey-demo test lint deny bench fuzz soak rust lab
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export CARGO_TERM_COLOR ?= auto
@@ -26,6 +26,7 @@ help:
 	@echo 'make test   formatting, lints, licences where cargo-deny is present, all tests, documentation'
 	@echo 'make bench  cost of a packet against tcpdump and, where installed, Suricata'
 	@echo 'make fuzz   every fuzz target for $(FUZZ_SECONDS) seconds (FUZZ_SECONDS=N for another time)'
+	@echo 'make soak   ten million rotations of made-up devices (ROTATIONS=N for another number)'
 	@echo 'make deny   installs cargo-deny and checks licences, bans and sources'
 
 # Builds with the profile quick: the release profile optimises across all crates and takes several times as long for a few per cent.
@@ -40,6 +41,10 @@ demo: rust
 	@echo '  $(TARGET)/quick/citytap export inventory --format csv --store demo'
 	@echo '  $(TARGET)/quick/citytap decode $(CITY) --protocol modbus  one JSON line a message'
 	@echo '  $(TARGET)/quick/citytap replay YOUR.pcap                  your own capture'
+
+# Ten million rotations of made-up devices with crashes, losses, restores and devices that do wrong; the tests make ten thousand.
+soak: rust
+	cargo run --quiet --release -p citytap-rekey --example soak -- $(or $(ROTATIONS),10000000)
 
 # Nothing leaves the machine: the devices are made up.
 rekey-demo: rust
