@@ -9,7 +9,7 @@
 //! - [`store`] is what outlives the process.
 //! - [`live`] is a run that listens and goes on; [`sinks`] deliver what it finds.
 //! - [`register`] is what the city says it has, compared with what was seen.
-//! - [`signing`] signs what leaves for another program, and checks what comes back from one.
+//! - [`citytap_signing`] signs what leaves for another program, and checks what comes back from one.
 //! - [`findings`] judges: checks with three answers, findings with evidence, actions.
 
 pub mod checks;
@@ -30,6 +30,5 @@ pub mod register;
 pub mod rules;
 pub mod screen;
 pub mod signatures;
-pub mod signing;
 pub mod sinks;
 pub mod store;

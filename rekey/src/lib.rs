@@ -27,7 +27,6 @@ pub mod policy;
 pub mod rotation;
 pub mod secrets;
 pub mod serving;
-pub mod signing;
 pub mod simulation;
 pub mod slot;
 pub mod time;

@@ -42,7 +42,7 @@ pub fn has_word(line: &str, word: &str) -> bool {
 
 /// All Rust files of the product's crates and of the tests.
 pub fn sources() -> Vec<Source> {
-    let crates = ["sensor", "analyzer", "rekey", "rekey/broker-plugin", "tests"].map(|name| root().join(name));
+    let crates = ["sensor", "analyzer", "rekey", "rekey/broker-plugin", "signing", "tests"].map(|name| root().join(name));
     let folders = crates.iter().flat_map(|top| ["src", "tests", "examples", "benches"].map(|folder| top.join(folder)));
     let files = folders.filter(|folder| folder.is_dir()).flat_map(|folder| walk(&folder));
     files.filter(|file| file.extension().is_some_and(|end| end == "rs")).map(|file| source(&file)).collect()

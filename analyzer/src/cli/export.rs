@@ -3,8 +3,8 @@
 use super::out::{open_store, print_bytes};
 use super::{DONE, Failure};
 use crate::export::{findings, inventory, rekey};
-use crate::signing::Signer;
 use citytap_sensor::time::Timestamp;
+use citytap_signing::Signer;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 

@@ -11,8 +11,8 @@ use crate::findings::results;
 use crate::screen::text::{Columns, plain, wrapped};
 use crate::screen::{counted, moment};
 use crate::signatures::clauses;
-use crate::signing::Verifier;
 use crate::store::{City, Contents};
+use citytap_signing::Verifier;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -2,8 +2,8 @@
 
 use super::out::open_store;
 use super::{DONE, Failure};
-use crate::signing::{Signer, public_path, write_private};
 use crate::store::credentials::key_for_pairing;
+use citytap_signing::{Signer, public_path, write_private};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 

@@ -5,10 +5,10 @@
 use crate::checks::{self, KeyMatter};
 use crate::findings::kept::{KeptFinding, KeptPlace};
 use crate::inventory::{Device, DeviceId, when};
-use crate::signing::{Signer, file};
 use crate::store::Contents;
 use crate::store::credentials::digest_for_paired;
 use citytap_sensor::time::Timestamp;
+use citytap_signing::{Signer, file};
 use serde::Serialize;
 
 /// What the file says that it is.

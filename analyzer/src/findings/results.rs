@@ -3,10 +3,10 @@
 
 use super::kept::Closed;
 use crate::inventory::{DeviceId, when};
-use crate::signing::Verifier;
-use crate::signing::file::{self, FileError};
 use crate::store::Proof;
 use citytap_sensor::time::Timestamp;
+use citytap_signing::Verifier;
+use citytap_signing::file::{self, FileError};
 use serde::Deserialize;
 
 /// What the file says that it is.
@@ -95,7 +95,7 @@ fn proof(line: Line, key: &str) -> Result<Proof, NoProof> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signing::Signer;
+    use citytap_signing::Signer;
     use serde_json::{Value, json};
 
     fn read_line(change: &[(&str, Value)]) -> Result<Proof, NoProof> {

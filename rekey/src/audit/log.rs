@@ -2,9 +2,9 @@
 
 use super::verify::{Checkpoint, Line, read_line};
 use super::{CHECKPOINT, Event, MAX_LINE, NOTHING, hash_of, signed};
-use crate::signing::{Signer, base64};
 use crate::time::Timestamp;
 use crate::words::moment;
+use citytap_signing::{Signer, base64};
 use serde_json::{Map, Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};

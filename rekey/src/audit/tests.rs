@@ -1,6 +1,6 @@
 use super::*;
-use crate::signing::Signer;
 use crate::time::Timestamp;
+use citytap_signing::Signer;
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Reading the log, and finding what was done to it.
 
 use super::{CHECKPOINT, MAX_LINE, NOTHING, hash_of, signed};
-use crate::signing::{Verifier, from_base64};
+use citytap_signing::{Verifier, from_base64};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::{BufRead, Read};

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::planning::PlanFile;
 use crate::policy::Policy;
 use crate::policy::approvals::{Counted, Signed, Word, count, sign};
-use crate::signing::Signer;
+use citytap_signing::Signer;
 use std::path::{Path, PathBuf};
 
 /// Say yes to a plan, with your own key. Each person does so for themselves; a cut-over and the retirement of old keys need two.

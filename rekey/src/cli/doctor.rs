@@ -5,7 +5,7 @@ use super::{Answer, DONE, FAILED, Stop, print};
 use crate::agent::{Guarded, SystemClock};
 use crate::audit::verify;
 use crate::secrets::process::Shortcomings;
-use crate::signing::{Signer, Verifier, public_path};
+use citytap_signing::{Signer, Verifier, public_path};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;

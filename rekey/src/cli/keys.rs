@@ -5,8 +5,8 @@ use super::{Answer, DONE, Stop, now, print};
 use crate::audit::{Event, Log};
 use crate::config::Config;
 use crate::secrets::key_source::{self, KeySource};
-use crate::signing::{Signer, public_path};
 use crate::words::counted;
+use citytap_signing::{Signer, public_path};
 use std::path::{Path, PathBuf};
 
 /// Make an Ed25519 key pair: to sign the audit log and results, or for a person who approves.

@@ -6,10 +6,10 @@ use crate::findings::import::{KIND, VERSION};
 use crate::journal::{Journal, Settings};
 use crate::secrets::Secret;
 use crate::secrets::key_source::{KeySource, make_in_file};
-use crate::signing::Signer;
-use crate::signing::file::signed;
 use crate::slot::{Generation, Slot};
 use crate::words::moment;
+use citytap_signing::Signer;
+use citytap_signing::file::signed;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -126,7 +126,7 @@ impl Simulate {
                 signer.write(&folder.join(name))?;
                 Ok(signer)
             })
-            .collect::<Result<_, crate::signing::SigningError>>()
+            .collect::<Result<_, citytap_signing::SigningError>>()
             .map_err(Stop::file)?;
         make_in_file(&folder.join("sealing.key")).map_err(Stop::file)?;
         let config = format!(

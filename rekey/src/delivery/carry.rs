@@ -1,7 +1,7 @@
 //! Carries a delivery's messages out over a channel and says what came of it.
 
-use super::denied::denied;
 use super::{Answer, Outgoing};
+use crate::policy::deny;
 use crate::rotation::Outcome;
 use crate::time::Span;
 use std::time::Instant;
@@ -41,9 +41,12 @@ pub enum Lost {
 /// [`Outcome::Done`]: the device said that it has it. [`Outcome::Sent`]: the secret is on its way. [`Outcome::Rejected`]: no secret was sent, or the device
 /// said no.
 pub fn carry(channel: &mut dyn Channel, messages: &[Outgoing], expiry: Span) -> Outcome {
-    let why = messages.iter().find_map(|it| denied(&it.topic, &it.payload));
-    if let Some(why) = why {
-        return Outcome::Rejected { why: format!("the deny-list: {why}; nothing was sent") };
+    for message in messages {
+        let denied = deny::topic_destroys(&message.topic).map(str::to_owned);
+        let denied = denied.or_else(|| deny::check(&message.payload, &[]).err().map(|refusal| refusal.cause));
+        if let Some(why) = denied {
+            return Outcome::Rejected { why: format!("the deny-list: {why}; nothing was sent") };
+        }
     }
     for answer in messages.iter().filter_map(|it| it.answer.as_ref()) {
         if let Err(why) = channel.listen(&answer.topic) {

@@ -1,6 +1,7 @@
 //! Downlinks to LoRaWAN devices by way of a network server: what may be sent at all, who sends it, and what it costs on air.
 
 use crate::backends::Refusal;
+use crate::policy::deny;
 use crate::rotation::Outcome;
 use crate::slot::Effecting;
 use crate::time::{Span, Timestamp};
@@ -19,7 +20,7 @@ pub struct Downlink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// It resets, switches activation, or forces a change that the device cannot take back.
-    #[error("this command {0}: it is never sent; go to the device if it is really wanted")]
+    #[error("this command {0}; it is never sent: go to the device if it is really wanted")]
     Destructive(&'static str),
     /// No room at the slowest data rate.
     #[error("it has more than {PAYLOAD_MAX} bytes, which do not fit at the slowest data rate")]
@@ -28,13 +29,6 @@ pub enum Denied {
     #[error("the port is none of 1 to 223")]
     Port,
 }
-
-/// Beginnings of payloads that are never sent, and what they do (Dragino SN50v3, src/main.c; Dragino downlink command set).
-const DESTRUCTIVE: &[(&[u8], &str)] = &[
-    (&[0x04, 0xfe], "resets a Dragino device to its factory settings"),
-    (&[0x20, 0x00], "switches a Dragino device to ABP"),
-    (&[0x20, 0x01], "switches a Dragino device to OTAA with whatever keys it holds"),
-];
 
 impl Downlink {
     /// A downlink on a port.
@@ -49,11 +43,8 @@ impl Downlink {
         if payload.len() > PAYLOAD_MAX {
             return Err(Denied::TooLong);
         }
-        if let Some((_, what)) = DESTRUCTIVE.iter().find(|(start, _)| payload.starts_with(start)) {
+        if let Some(what) = deny::destroys(&payload) {
             return Err(Denied::Destructive(what));
-        }
-        if payload.windows(6).any(|part| part.eq_ignore_ascii_case(b"wforce")) {
-            return Err(Denied::Destructive("makes a Lobaro device keep settings that it did not test"));
         }
         Ok(Self { port, payload })
     }

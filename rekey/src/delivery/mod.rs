@@ -6,7 +6,6 @@
 //! its hardware; their specs say so. Left out: HTTP to the device, since the broker is where this module stands.
 
 pub mod carry;
-pub mod denied;
 pub mod dragino;
 pub mod lobaro;
 pub mod lorawan;

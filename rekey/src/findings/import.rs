@@ -1,11 +1,11 @@
 //! A file of findings about keys: `citytap export rekey --sign KEY`.
 
 use crate::policy::{Policy, Trigger};
-use crate::signing::Verifier;
-use crate::signing::file::{self, FileError};
 use crate::slot::Slot;
 use crate::time::{Span, Timestamp};
 use crate::words::{moment, parse_moment, span};
+use citytap_signing::Verifier;
+use citytap_signing::file::{self, FileError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -213,7 +213,7 @@ pub fn read(place: &str, text: &str, key: &Verifier, fresh: &Freshness, policy: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signing::Signer;
+    use citytap_signing::Signer;
     use serde_json::json;
 
     const NOW: Timestamp = Timestamp(1_795_800_000_000_000_000);

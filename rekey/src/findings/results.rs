@@ -1,11 +1,11 @@
 //! What became of the keys of findings, for `citytap findings close`: signed, without secrets.
 
 use crate::rotation::State;
-use crate::signing::Signer;
-use crate::signing::file;
 use crate::slot::{Generation, RotationId, Slot};
 use crate::time::Timestamp;
 use crate::words::moment;
+use citytap_signing::Signer;
+use citytap_signing::file;
 use serde::Serialize;
 
 /// What the file says that it is.

@@ -2,9 +2,9 @@
 
 use super::Policy;
 use crate::rotation::Approval;
-use crate::signing::{Signer, base64, from_base64};
 use crate::time::Timestamp;
 use crate::words::{moment, parse_moment, span};
+use citytap_signing::{Signer, base64, from_base64};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

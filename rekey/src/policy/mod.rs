@@ -14,10 +14,10 @@ pub mod slots;
 #[cfg(test)]
 mod tests;
 
-use crate::signing::Verifier;
 use crate::slot::Slot;
 use crate::time::{Span, Timestamp};
 use crate::words::minute_of_week;
+use citytap_signing::Verifier;
 use std::fmt;
 use std::path::Path;
 
@@ -48,7 +48,7 @@ pub struct Policy {
     pub approvers: Vec<Approver>,
     /// How long the old key stays accepted after the new one was proven.
     pub grace: Grace,
-    /// Payloads that are never sent, beside those of [`deny::BUILT_IN`].
+    /// Payloads that are never sent, beside those that [`deny`] knows.
     pub deny: Vec<deny::Payload>,
     /// Brokers of Mosquitto before 2.0.16 may be changed although a crash while they save loses every client.
     pub allow_mosquitto_before_2_0_16: bool,

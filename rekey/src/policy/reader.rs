@@ -3,9 +3,9 @@
 use super::options::{Opt, SECTIONS, Section, shipped};
 use super::{Approver, Pattern, Policy, Problem, Problems, Stage, Window, deny, slots};
 use crate::secrets::sealing::hex;
-use crate::signing::Verifier;
 use crate::time::Span;
 use crate::words::{meant, parse_span};
+use citytap_signing::Verifier;
 use sha2::{Digest, Sha256};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 use super::*;
-use crate::signing::Signer;
 use crate::words::parse_moment;
+use citytap_signing::Signer;
 use proptest::prelude::*;
 use std::fs;
 

@@ -24,7 +24,6 @@
 //! - I7 one open rotation for a device and for a gateway with what is behind it ([`admission`]).
 
 pub mod admission;
-pub mod campaign;
 mod decide;
 mod effect;
 pub mod guard;

@@ -1,6 +1,5 @@
 //! Single edges; the exhaustive model and the simulated world go through the rest.
 
-use super::campaign::{Allowance, Pace, Tally, allowance, stages};
 use super::*;
 use crate::evidence::{Evidence, Reach, Use, Witness};
 use crate::slot::{AcceptSet, Generation, RotationId, Slot, Step};
@@ -471,43 +470,4 @@ fn a_delivery_that_waits_is_not_wanted_any_more_when_it_goes_back() {
     bench.passes(10);
     bench.uses(OLD, true);
     assert_eq!(bench.rotation.state(), State::Reverted);
-}
-
-#[test]
-fn a_campaign_goes_by_one_then_a_hundredth_then_a_tenth_then_all() {
-    assert_eq!(stages(1000), [1, 10, 100, 1000]);
-    assert_eq!(stages(5), [1, 5]);
-    let pace = Pace { window: Span::hours(1), rate: 50, silent_permille: 20 };
-    let at = |begun, working| {
-        let tally = Tally { devices: 1000, begun, working, ..Tally::default() };
-        allowance(&pace, &tally, &[], START)
-    };
-    assert_eq!(at(0, 0), Allowance::Begin(1));
-    assert_eq!(at(1, 0), Allowance::Proof(1));
-    assert_eq!(at(1, 1), Allowance::Begin(9));
-    assert_eq!(at(10, 9), Allowance::Proof(1));
-    assert_eq!(at(10, 10), Allowance::Begin(50), "no more than the rate");
-    assert_eq!(at(1000, 1000), Allowance::Begin(0));
-}
-
-#[test]
-fn a_campaign_keeps_to_its_rate() {
-    let pace = Pace { window: Span::hours(1), rate: 2, silent_permille: 20 };
-    let tally = Tally { devices: 1000, begun: 10, working: 10, ..Tally::default() };
-    let begun = [START, START.plus(Span::seconds(60))];
-    let now = START.plus(Span::seconds(120));
-    assert_eq!(allowance(&pace, &tally, &begun, now), Allowance::Later(START.plus(Span::hours(1))));
-    assert_eq!(allowance(&pace, &tally, &begun, START.plus(Span::hours(1))), Allowance::Begin(1));
-}
-
-#[test]
-fn a_campaign_halts_when_devices_fall_silent() {
-    let pace = Pace { window: Span::hours(1), rate: 50, silent_permille: 20 };
-    let halts = |tally: Tally| matches!(allowance(&pace, &tally, &[], START), Allowance::Halt(_));
-    let tally = Tally { devices: 1000, begun: 100, working: 100, ..Tally::default() };
-    assert!(halts(Tally { begun: 1, working: 0, silent: 1, ..tally }), "the canary");
-    assert!(!halts(Tally { silent: 2, ..tally }));
-    assert!(halts(Tally { silent: 3, ..tally }));
-    assert!(!halts(Tally { silent: 5, silent_before: 3, ..tally }), "as on an ordinary day");
-    assert!(halts(Tally { troubled: 4, ..tally }));
 }

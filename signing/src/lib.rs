@@ -1,19 +1,17 @@
-//! Ed25519 signatures (RFC 8032) and their keys as files: PKCS #8 and SubjectPublicKeyInfo in PEM (RFC 8410, RFC 7468), so that
+//! What citytap and citytap-rekey hand to each other is signed: Ed25519 signatures (RFC 8032) and their keys as files: PKCS #8 and SubjectPublicKeyInfo in PEM (RFC 8410, RFC 7468), so that
 //! `openssl genpkey -algorithm ed25519` makes one and `openssl pkeyutl -verify -rawin` checks what we sign. [`mod@file`] is the form of signed
 //! files.
 
 pub mod file;
 
-use crate::secrets::key_source::write_private;
-use crate::secrets::sealing::hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -29,9 +27,7 @@ const MAX_BYTES: u64 = 4096;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
     /// It cannot be read.
-    #[error(
-        "the key {place} cannot be read ({why}); check the name and who you are, or make one with `citytap-rekey keys make --out {place}`"
-    )]
+    #[error("the key {place} cannot be read ({why}); check the name and who you are, or make one with `keys make --out {place}`")]
     Unreadable {
         /// Which file.
         place: String,
@@ -49,9 +45,7 @@ pub enum SigningError {
         mode: u32,
     },
     /// It is something else.
-    #[error(
-        "{place} is no Ed25519 {wanted} key in PEM; `citytap-rekey keys make` or `openssl genpkey -algorithm ed25519` makes one"
-    )]
+    #[error("{place} is no Ed25519 {wanted} key in PEM; `keys make` or `openssl genpkey -algorithm ed25519` makes one")]
     NoKey {
         /// Which file.
         place: String,
@@ -178,13 +172,26 @@ impl Verifier {
     /// Its id.
     pub fn id(&self) -> KeyId {
         let hash = Sha256::digest([PUBLIC, self.0.as_bytes()].concat());
-        KeyId(hex(hash.first_chunk::<8>().map_or(&[], |first| first.as_slice())))
+        KeyId(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Whether the key signed these bytes.
     pub fn verifies(&self, bytes: &[u8], signature: &[u8]) -> bool {
         Signature::from_slice(signature).is_ok_and(|signature| self.0.verify_strict(bytes, &signature).is_ok())
     }
+}
+
+/// Writes a new file that its owner alone may read, whole or not at all.
+///
+/// # Errors
+/// What the system says; a file that is there stays as it is.
+pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        std::fs::remove_file(path)?;
+    }
+    written
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
@@ -202,12 +209,12 @@ fn body(text: &str, label: &str, prefix: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
 }
 
 /// Bytes in base64, as signatures are written.
-pub(crate) fn base64(bytes: &[u8]) -> String {
+pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
 /// Bytes of base64.
-pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 
@@ -242,7 +249,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         let run = |arguments: &[&str]| Command::new("openssl").args(arguments).output().map(|out| out.status.success());
-        let Ok(made) = run(&["genpkey", "-algorithm", "ed25519", "-out", &at("key.pem")]) else { return };
+        let made = run(&["genpkey", "-algorithm", "ed25519", "-out", &at("key.pem")]).expect("openssl is installed");
         assert!(made && run(&["pkey", "-in", &at("key.pem"), "-pubout", "-out", &at("pub.pem")]).unwrap());
         std::fs::set_permissions(at("key.pem"), std::fs::Permissions::from_mode(0o600)).unwrap();
         let key = Signer::read(at("key.pem").as_ref()).unwrap();
